@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The third-party libraries, each imported only when something needs it.
+
+A command pays for the libraries that it uses: ``archive-push`` through a resident archiver loads
+none of them. A missing one is reported by name, with the packages that bring it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .errors import ServiceError
+
+if t.TYPE_CHECKING:
+    from types import ModuleType
+
+
+def _missing(name: str, package: str, cause: ImportError) -> ServiceError:
+    return ServiceError(
+        f"python library '{name}' cannot be imported: {cause}",
+        hint=f"install the distribution package python3-{package} or, in the engine's venv, '{name}'.",
+    )
+
+
+def paramiko() -> ModuleType:
+    """The SSH library."""
+    try:
+        import paramiko as library
+    except ImportError as cause:
+        raise _missing("paramiko", "paramiko", cause) from cause
+    return library
+
+
+def psycopg2() -> ModuleType:
+    """The PostgreSQL driver."""
+    try:
+        import psycopg2 as library
+    except ImportError as cause:
+        raise _missing("psycopg2", "psycopg2", cause) from cause
+    return library
+
+
+def zstandard() -> ModuleType:
+    """The zstd binding."""
+    try:
+        import zstandard as library
+    except ImportError as cause:
+        raise _missing("zstandard", "zstandard", cause) from cause
+    return library
+
+
+def numpy() -> ModuleType:
+    """Arrays, for page checksums."""
+    try:
+        import numpy as library
+    except ImportError as cause:
+        raise _missing("numpy", "numpy", cause) from cause
+    return library
+
+
+def ciphers() -> ModuleType:
+    """Block ciphers of the cryptography library."""
+    try:
+        from cryptography.hazmat.primitives import ciphers as library
+    except ImportError as cause:
+        raise _missing("cryptography", "cryptography", cause) from cause
+    return library

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Log lines in pgBackRest's format, on top of the standard library's logging.
+
+The library only emits; whoever runs it (the host command, a module) attaches handlers. A line that a
+worker caused is logged by the parent with the worker's number::
+
+    log.detail("backup file %s", name, extra={"process_id": 2})
+"""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+from datetime import datetime
+from pathlib import Path
+
+DETAIL = 15
+TRACE = 5
+
+LEVELS: t.Mapping[str, int] = {
+    "off": logging.CRITICAL + 10,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "detail": DETAIL,
+    "debug": logging.DEBUG,
+    "trace": TRACE,
+}
+
+_LABEL = {
+    logging.ERROR: "ERROR",
+    logging.WARNING: "WARN",
+    logging.INFO: "INFO",
+    DETAIL: "DETAIL",
+    logging.DEBUG: "DEBUG",
+    TRACE: "TRACE",
+}
+
+_logger = logging.getLogger("pgsftp")
+_logger.addHandler(logging.NullHandler())
+_logger.setLevel(TRACE)
+_logger.propagate = False
+
+error = _logger.error
+warn = _logger.warning
+info = _logger.info
+debug = _logger.debug
+
+
+def detail(message: str, *args: object, extra: t.Mapping[str, object] | None = None) -> None:
+    """Log at pgBackRest's level between info and debug."""
+    _logger.log(DETAIL, message, *args, extra=extra)
+
+
+class LineFormatter(logging.Formatter):
+    """``2026-11-22 11:07:20.123 P00   INFO: text``, continuation lines indented below the text."""
+
+    def __init__(self, *, timestamp: bool = True) -> None:
+        super().__init__()
+        self._timestamp = timestamp
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record; lines after the first are indented as pgBackRest does."""
+        process = int(record.__dict__.get("process_id", 0))
+        label = _LABEL.get(record.levelno, "INFO")
+        code = record.__dict__.get("code")
+        head = f"P{process:02d} {label:>6}: "
+        if code:
+            head += f"[{int(code):03d}]: "
+        if self._timestamp:
+            when = datetime.fromtimestamp(record.created)
+            head = f"{when:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03d} {head}"
+        indent = " " * len(head.split(": ", 1)[0] + ": ")
+        return head + record.getMessage().replace("\n", "\n" + indent)
+
+
+def attach(handler: logging.Handler, level: str) -> logging.Handler:
+    """Send everything from ``level`` (pgBackRest's name for it) on to ``handler``."""
+    handler.setLevel(LEVELS[level])
+    _logger.addHandler(handler)
+    return handler
+
+
+def attach_stream(stream: t.TextIO, level: str, *, timestamp: bool = True) -> logging.Handler:
+    """Log to a stream such as the terminal."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter(timestamp=timestamp))
+    return attach(handler, level)
+
+
+def attach_file(path: Path, level: str) -> logging.Handler:
+    """Append to a log file, created with mode 0640; raises OSError when that is impossible."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    path.chmod(0o640)
+    handler.setFormatter(LineFormatter())
+    return attach(handler, level)
+
+
+def detach(handler: logging.Handler) -> None:
+    """Undo ``attach``."""
+    _logger.removeHandler(handler)
+    handler.close()

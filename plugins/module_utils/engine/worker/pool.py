@@ -1,0 +1,254 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Forked processes that share the work of one command.
+
+The parent hands out jobs and collects results; every worker sets itself up once (its own connection
+to the repository) and then works through jobs. A worker holds two jobs at a time, so that the last
+answers of one are awaited while the next is already being sent: a job costs no round trip of its own.
+
+Workers are forked before the parent opens a connection: a fork that copies a running SSH transport
+thread hangs.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import queue
+import signal
+import threading
+import traceback
+import typing as t
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+
+from ..errors import AssertError, EngineError, ExecuteError
+
+JobT = t.TypeVar("JobT")
+ResultT = t.TypeVar("ResultT", covariant=True)
+
+JOBS_IN_FLIGHT = 2
+
+
+class Deferred(t.Protocol[ResultT]):
+    """The outcome of a job whose last acknowledgements may still be on their way."""
+
+    def ready(self) -> bool:
+        """True when ``result`` will not block; makes progress, never blocks."""
+
+    def result(self) -> ResultT:
+        """Wait until all is durable and give the result, or raise what went wrong."""
+
+
+class Done(t.Generic[ResultT]):
+    """A result that needs no more waiting."""
+
+    def __init__(self, value: ResultT) -> None:
+        self._value = value
+
+    def ready(self) -> bool:
+        """Always true."""
+        return True
+
+    def result(self) -> ResultT:
+        """The value."""
+        return self._value
+
+
+class Report(t.NamedTuple):
+    """What a worker tells its parent while a job is under way."""
+
+    worker: int
+    size: int
+
+
+Handler = t.Callable[[t.Any], Deferred[t.Any]]
+Setup = t.Callable[[int, t.Callable[[int], None]], Handler]
+
+
+class Finished(t.NamedTuple):
+    """A job and what came of it."""
+
+    worker: int
+    job: t.Any
+    result: t.Any
+
+
+class _Worker:
+    """The parent's view of one process."""
+
+    def __init__(self, number: int, pid: int, connection: Connection) -> None:
+        self.number = number
+        self.pid = pid
+        self.connection = connection
+        self.jobs: collections.deque[t.Any] = collections.deque()
+        self.drained = False
+
+
+class WorkerPool:
+    """``size`` processes, forked at once.
+
+    ``setup(number, progress)`` runs in the child and gives its job handler; ``progress(size)`` may be
+    called by the handler to report bytes done. Numbers count from 1, as the ``P01`` of the log does.
+    """
+
+    def __init__(self, size: int, setup: Setup) -> None:
+        self._workers: list[_Worker] = []
+        try:
+            for number in range(1, size + 1):
+                self._fork(number, setup)
+        except OSError as cause:
+            self.terminate()
+            raise ExecuteError(f"unable to start worker process: {cause.strerror}") from cause
+
+    def _fork(self, number: int, setup: Setup) -> None:
+        ours, theirs = Pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                for other in self._workers:
+                    other.connection.close()
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                _serve(number, theirs, setup)
+            finally:
+                # Nothing of the parent's clean-up (locks, temporary files) may run here.
+                os._exit(0)
+        theirs.close()
+        self._workers.append(_Worker(number, pid, ours))
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.terminate()
+
+    def run(self, next_job: t.Callable[[int], t.Any | None]) -> t.Iterator[Finished | Report]:
+        """Work until ``next_job(worker number)`` gives None to every worker.
+
+        Yields a ``Finished`` for every job, in the order of completion, and a ``Report`` for every
+        progress message. The first error of a worker ends the run: it is raised here, after the
+        other workers were stopped.
+        """
+        for worker in self._workers:
+            worker.drained = False
+            self._feed(worker, next_job)
+        while any(worker.jobs for worker in self._workers):
+            busy = {worker.connection: worker for worker in self._workers if worker.jobs}
+            for connection in wait(list(busy)):
+                worker = busy[t.cast(Connection, connection)]
+                kind, value = self._receive(worker)
+                if kind == "progress":
+                    yield Report(worker.number, value)
+                elif kind == "error":
+                    self.terminate()
+                    raise value
+                else:
+                    job = worker.jobs.popleft()
+                    self._feed(worker, next_job)
+                    yield Finished(worker.number, job, value)
+
+    def _feed(self, worker: _Worker, next_job: t.Callable[[int], t.Any | None]) -> None:
+        while not worker.drained and len(worker.jobs) < JOBS_IN_FLIGHT:
+            job = next_job(worker.number)
+            if job is None:
+                worker.drained = True
+                return
+            try:
+                worker.connection.send(job)
+            except OSError:
+                # The worker is gone; what it said last, or how it ended, is read in ``_receive``.
+                worker.drained = True
+            worker.jobs.append(job)
+
+    def _receive(self, worker: _Worker) -> tuple[str, t.Any]:
+        try:
+            return t.cast("tuple[str, t.Any]", worker.connection.recv())
+        except (EOFError, OSError):
+            _, status = os.waitpid(worker.pid, 0)
+            self._workers.remove(worker)
+            how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "no message"
+            self.terminate()
+            raise ExecuteError(
+                f"worker process {worker.number} ended unexpectedly ({how})",
+                hint="the kernel log tells whether the system ran out of memory.",
+            ) from None
+
+    def close(self) -> None:
+        """Let every worker finish and wait for it to end."""
+        for worker in self._workers:
+            worker.connection.close()
+        self._reap()
+
+    def terminate(self) -> None:
+        """End every worker now; what they had not published is left as temporary files."""
+        for worker in self._workers:
+            worker.connection.close()
+            try:
+                os.kill(worker.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+        self._reap()
+
+    def _reap(self) -> None:
+        for worker in self._workers:
+            try:
+                os.waitpid(worker.pid, 0)
+            except ChildProcessError:
+                continue
+        self._workers = []
+
+
+def _serve(number: int, connection: Connection, setup: Setup) -> None:
+    """The life of a worker process."""
+    pending: collections.deque[Deferred[t.Any]] = collections.deque()
+    # A thread takes jobs off the pipe at once: parent and worker could otherwise block each other,
+    # both in the middle of sending something long.
+    inbox: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive_jobs, args=(connection, inbox), daemon=True).start()
+    try:
+        handler = setup(number, lambda size: connection.send(("progress", size)))
+        while True:
+            if not pending or not inbox.empty():
+                job = inbox.get()
+                if job is _END:
+                    return
+                pending.append(handler(job))
+            while pending and (pending[0].ready() or inbox.empty()):
+                connection.send(("result", pending.popleft().result()))
+    except EngineError as error:
+        _tell(connection, inbox, error)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    except BaseException as error:  # whatever it is, the parent has to hear of it
+        text = f"worker process {number}: {error!r}\n{traceback.format_exc()}"
+        _tell(connection, inbox, AssertError(text))
+
+
+_END = object()
+
+
+def _receive_jobs(connection: Connection, inbox: queue.SimpleQueue[t.Any]) -> None:
+    while True:
+        try:
+            inbox.put(connection.recv())
+        except (EOFError, OSError):
+            inbox.put(_END)
+            return
+
+
+def _tell(connection: Connection, inbox: queue.SimpleQueue[t.Any], error: EngineError) -> None:
+    try:
+        connection.send(("error", error))
+    except OSError:
+        return
+    # The parent may still be sending: leaving now would turn its send into a broken pipe before it
+    # has read the cause.
+    while inbox.get() is not _END:
+        continue

@@ -1,0 +1,128 @@
+"""Worker processes: order, overlap, errors, death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import (
+    Done,
+    Finished,
+    Report,
+    WorkerPool,
+)
+
+
+def _jobs(items):
+    items = list(items)
+    return lambda worker: items.pop(0) if items else None
+
+
+def test_every_job_is_done_once_and_its_result_comes_back():
+    with WorkerPool(3, lambda number, progress: lambda job: Done((number, job * job))) as pool:
+        finished = [f for f in pool.run(_jobs(range(50))) if isinstance(f, Finished)]
+    assert sorted(f.job for f in finished) == list(range(50))
+    assert all(f.result == (f.worker, f.job**2) for f in finished)
+
+
+def test_a_pool_can_run_again():
+    with WorkerPool(2, lambda number, progress: lambda job: Done(-job)) as pool:
+        for _ in range(2):
+            assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
+
+
+def test_no_jobs_is_no_work():
+    with WorkerPool(2, lambda number, progress: lambda job: Done(job)) as pool:
+        assert list(pool.run(lambda worker: None)) == []
+
+
+def test_the_next_job_starts_while_the_last_answers_of_one_are_awaited():
+    class Slow:
+        def __init__(self, started, job):
+            self._started, self._job = started, job
+
+        def ready(self):
+            return False
+
+        def result(self):
+            return self._job, list(self._started)
+
+    def setup(number, progress):
+        started = []
+
+        def handler(job):
+            started.append(job)
+            return Slow(started, job)
+
+        return handler
+
+    with WorkerPool(1, setup) as pool:
+        results = [f.result for f in pool.run(_jobs([1, 2, 3]))]
+    assert [job for job, _ in results] == [1, 2, 3]
+    assert any(len(started) > job for job, started in results[:-1])
+
+
+def test_progress_reaches_the_parent():
+    def setup(number, progress):
+        def handler(job):
+            progress(job)
+            return Done(None)
+
+        return handler
+
+    with WorkerPool(2, setup) as pool:
+        sizes = [r.size for r in pool.run(_jobs([10, 20])) if isinstance(r, Report)]
+    assert sorted(sizes) == [10, 20]
+
+
+def test_an_engine_error_arrives_with_class_message_and_hint():
+    def setup(number, progress):
+        def handler(job):
+            raise errors.StorageFullError("no room on sftp-srv", hint="free some.")
+
+        return handler
+
+    with pytest.raises(errors.StorageFullError) as caught, WorkerPool(2, setup) as pool:
+        list(pool.run(_jobs(range(10))))
+    assert (caught.value.message, caught.value.hint) == ("no room on sftp-srv", "free some.")
+
+
+def test_an_error_in_setup_is_raised_by_the_first_run():
+    def setup(number, progress):
+        raise errors.HostConnectError("unable to connect")
+
+    with pytest.raises(errors.HostConnectError), WorkerPool(1, setup) as pool:
+        list(pool.run(_jobs([1])))
+
+
+def test_a_defect_names_the_place_in_the_code():
+    def setup(number, progress):
+        return lambda job: 1 // 0
+
+    with pytest.raises(errors.AssertError, match="ZeroDivisionError"), WorkerPool(1, setup) as pool:
+        list(pool.run(_jobs([1])))
+
+
+def test_a_killed_worker_is_reported_and_the_others_are_stopped():
+    def setup(number, progress):
+        def handler(job):
+            if job == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(30)
+
+        return handler
+
+    start = time.monotonic()
+    with pytest.raises(errors.ExecuteError, match="signal 9"), WorkerPool(2, setup) as pool:
+        list(pool.run(_jobs([1, 2])))
+    assert time.monotonic() - start < 20
+
+
+def test_long_jobs_and_long_results_do_not_block_each_other():
+    size = 4 << 20
+    with WorkerPool(2, lambda number, progress: lambda job: Done(job[::-1])) as pool:
+        results = [f.result for f in pool.run(_jobs([b"x" * size] * 12))]
+    assert [len(result) for result in results] == [size] * 12
