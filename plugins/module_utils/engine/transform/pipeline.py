@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way of a file's bytes into the repository and back (repository reference, sections 4 and 5).
+
+Writing: digest of the plain bytes, compress, encrypt, digest of what is stored. Reading: decrypt,
+decompress, digest. One pass; nothing is held but what a codec needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing as t
+
+from .cipher import Decryptor, Encryptor
+from .compression import Buffer, Framing, compressor, decompressor
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["PLAIN", "Decoder", "Encoder", "Encoding", "Framing", "decode", "encode"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """How stored bytes differ from original ones."""
+
+    compress_type: str = "none"
+    compress_level: int | None = None
+    """None is the type's default; without meaning for reading."""
+    cipher_pass: str | None = dataclasses.field(default=None, repr=False)
+    """The pass of AES-256-CBC; None stores plain."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether stored bytes are the original bytes."""
+        return self.compress_type == "none" and self.cipher_pass is None
+
+    @property
+    def _pass(self) -> bytes:
+        return (self.cipher_pass or "").encode("utf-8")
+
+
+PLAIN = Encoding()
+
+
+class Encoder:
+    """Original bytes in, stored bytes out; sizes and digests once finished."""
+
+    def __init__(self, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> None:
+        self._compressor = compressor(
+            encoding.compress_type, encoding.compress_level, framing=framing
+        )
+        self._encryptor = (
+            None if encoding.cipher_pass is None else Encryptor(encoding._pass, framing=framing)
+        )
+        self._source = hashlib.sha1()
+        self._stored = self._source if encoding.is_plain else hashlib.sha1()
+        self.source_size = 0
+        """Bytes taken so far."""
+        self.stored_size = 0
+        """Bytes given so far."""
+
+    def update(self, data: Buffer) -> bytes:
+        """Take original bytes; what comes back may be empty."""
+        self.source_size += len(data)
+        self._source.update(data)
+        output = self._compressor.update(data)
+        if self._encryptor is not None and output:
+            output = self._encryptor.update(output)
+        return self._store(output)
+
+    def finish(self) -> bytes:
+        """The rest; call once."""
+        output = self._compressor.finish()
+        if self._encryptor is not None:
+            output = self._encryptor.update(output) + self._encryptor.finish()
+        return self._store(output)
+
+    def _store(self, output: bytes) -> bytes:
+        self.stored_size += len(output)
+        if self._stored is not self._source:
+            self._stored.update(output)
+        return output
+
+    @property
+    def source_sha1(self) -> str:
+        """SHA-1 of the original bytes, in hex: a manifest's ``checksum``, a segment's name."""
+        return self._source.hexdigest()
+
+    @property
+    def stored_sha1(self) -> str:
+        """SHA-1 of the stored bytes, in hex: a manifest's ``rck``."""
+        return self._stored.hexdigest()
+
+
+class Decoder:
+    """Stored bytes in, original bytes out; sizes and digest once finished.
+
+    Raises FormatError or CryptoError for a stream that is damaged or not complete. What decodes well
+    may still be the wrong file: compare ``source_sha1``.
+    """
+
+    def __init__(self, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> None:
+        self._decryptor = (
+            None if encoding.cipher_pass is None else Decryptor(encoding._pass, framing=framing)
+        )
+        self._decompressor = decompressor(encoding.compress_type, framing=framing)
+        self._source = hashlib.sha1()
+        self.source_size = 0
+        """Bytes given so far."""
+        self.stored_size = 0
+        """Bytes taken so far."""
+
+    def pieces(self, data: Buffer) -> Iterator[bytes]:
+        """Take stored bytes, give bounded pieces; consume them all before the next call."""
+        self.stored_size += len(data)
+        if self._decryptor is not None:
+            data = self._decryptor.update(data)
+        if data:
+            for piece in self._decompressor.pieces(data):
+                yield self._give(piece)
+
+    def update(self, data: Buffer) -> bytes:
+        """Take stored bytes, give all that they hold at once: for what is known to be small."""
+        return b"".join(self.pieces(data))
+
+    def finish(self) -> bytes:
+        """The rest; raises when the stream is not complete. Call once."""
+        last = []
+        if self._decryptor is not None:
+            data = self._decryptor.finish()
+            if data:
+                last.extend(self._decompressor.pieces(data))
+        last.append(self._decompressor.finish())
+        return self._give(b"".join(last))
+
+    def stream(self, chunks: Iterable[Buffer]) -> Iterator[bytes]:
+        """The whole way of one file: bounded pieces of what the chunks hold, up to the checked end."""
+        for chunk in chunks:
+            yield from self.pieces(chunk)
+        rest = self.finish()
+        if rest:
+            yield rest
+
+    def _give(self, piece: bytes) -> bytes:
+        self.source_size += len(piece)
+        self._source.update(piece)
+        return piece
+
+    @property
+    def source_sha1(self) -> str:
+        """SHA-1 of the original bytes, in hex."""
+        return self._source.hexdigest()
+
+
+def encode(data: Buffer, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> bytes:
+    """Encode what fits in memory."""
+    encoder = Encoder(encoding, framing=framing)
+    return encoder.update(data) + encoder.finish()
+
+
+def decode(data: Buffer, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> bytes:
+    """Decode what fits in memory; raises as Decoder does."""
+    return b"".join(Decoder(encoding, framing=framing).stream((data,)))

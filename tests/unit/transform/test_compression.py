@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every type streams both ways, in the framing that the format asks for."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import random
+import zlib
+
+import pytest
+import zstandard
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    FeatureNotSupportedError,
+    FormatError,
+    OptionInvalidValueError,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform import compression
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.compression import (
+    Framing,
+)
+
+CODED = ("gz", "bz2", "zst")
+
+
+def pack(
+    name: str, data: bytes, framing: Framing = Framing.WHOLE, level: int | None = None
+) -> bytes:
+    stream = compression.compressor(name, level, framing=framing)
+    return stream.update(data[:10]) + stream.update(data[10:]) + stream.finish()
+
+
+def unpack(name: str, data: bytes, framing: Framing = Framing.WHOLE, step: int = 1 << 20) -> bytes:
+    stream = compression.decompressor(name, framing=framing)
+    output = [
+        piece
+        for start in range(0, len(data), step)
+        for piece in stream.pieces(data[start : start + step])
+    ]
+    return b"".join(output) + stream.finish()
+
+
+@pytest.fixture(params=["empty", "short", "zeros", "mixed"])
+def content(request: pytest.FixtureRequest) -> bytes:
+    return {
+        "empty": b"",
+        "short": b"15\n",
+        "zeros": bytes(5_000_000),
+        "mixed": random.Random(1).randbytes(300_000) + b"abc" * 400_000,
+    }[request.param]
+
+
+@pytest.mark.parametrize("framing", list(Framing))
+@pytest.mark.parametrize("name", compression.SUPPORTED)
+@pytest.mark.parametrize("step", [7919, 1 << 20])
+def test_what_goes_in_comes_out(name: str, framing: Framing, content: bytes, step: int) -> None:
+    assert unpack(name, pack(name, content, framing), framing, step) == content
+
+
+def test_the_library_readers_agree(content: bytes) -> None:
+    assert gzip.decompress(pack("gz", content)) == content
+    assert zlib.decompress(pack("gz", content, Framing.RAW)) == content
+    assert bz2.decompress(pack("bz2", content)) == content
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(pack("zst", content)) == content
+
+
+def test_headers_are_those_of_the_real_writer() -> None:
+    assert pack("gz", b"x" * 100).hex().startswith("1f8b08000000000000")
+    assert pack("gz", b"x" * 100, Framing.RAW)[0] == 0x78
+    frame = pack("zst", b"x" * 100)
+    assert frame.hex().startswith("28b52ffd0058")
+    assert zstandard.frame_content_size(frame) == -1
+    assert not zstandard.get_frame_parameters(frame).has_checksum
+
+
+@pytest.mark.parametrize("name", CODED)
+@pytest.mark.parametrize("keep", [0, 1, 5, 50, -1])
+def test_a_cut_stream_is_refused(name: str, keep: int) -> None:
+    whole = pack(name, random.Random(2).randbytes(1000))
+    with pytest.raises(FormatError, match=name):
+        unpack(name, whole[:keep])
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_a_damaged_stream_is_refused(name: str) -> None:
+    with pytest.raises(FormatError, match="damaged"):
+        unpack(name, b"this is not compressed at all")
+
+
+@pytest.mark.parametrize("framing", list(Framing))
+@pytest.mark.parametrize("step", [1, 1 << 20])
+@pytest.mark.parametrize("name", ["gz", "bz2"])
+def test_nothing_may_follow_the_only_member(name: str, framing: Framing, step: int) -> None:
+    member = pack(name, b"content", framing)
+    with pytest.raises(FormatError, match="after the end"):
+        unpack(name, member + member, framing, step)
+
+
+@pytest.mark.parametrize("step", [1, 1 << 20])
+def test_zstd_frames_in_a_row_are_one_stream(step: int) -> None:
+    other = zstandard.ZstdCompressor(write_checksum=True).compress(b"second")
+    assert unpack("zst", pack("zst", b"first ") + other, step=step) == b"first second"
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_pieces_are_bounded_however_well_the_input_is_compressed(name: str) -> None:
+    packed = pack(name, bytes(200 << 20), level=1)
+    stream = compression.decompressor(name)
+    sizes = [len(piece) for piece in stream.pieces(packed)]
+    assert sum(sizes) + len(stream.finish()) == 200 << 20
+    assert max(sizes) <= 32 << 20
+
+
+def test_lz4_is_known_but_refused() -> None:
+    assert compression.type_of_name("000000010000000000000001-aa.lz4").name == "lz4"
+    for make in (compression.compressor, compression.decompressor):
+        with pytest.raises(FeatureNotSupportedError, match="'lz4' is not supported yet"):
+            make("lz4")
+
+
+def test_unknown_names_and_levels_are_refused() -> None:
+    with pytest.raises(OptionInvalidValueError, match="'rar' is not a compression type"):
+        compression.compress_type("rar")
+    with pytest.raises(OptionInvalidValueError, match="level 23 is outside of -7..22 for 'zst'"):
+        compression.compressor("zst", 23)
+
+
+def test_a_level_counts() -> None:
+    data = b"".join(b"%d," % number for number in range(50_000))
+    assert len(pack("zst", data, level=19)) < len(pack("zst", data, level=-5))
+
+
+def test_extensions_tell_the_type() -> None:
+    assert compression.type_of_name("0000-aa.zst").name == "zst"
+    assert compression.type_of_name("0000-aa").name == "none"
+    assert compression.type_of_name("0000.backup").extension == ""
