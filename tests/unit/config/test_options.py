@@ -21,7 +21,14 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 def test_a_secret_shows_itself_only_when_asked():
     secret = Secret("hunter2")
     repo = RepoOptions(cipher_pass=secret)
-    for text in (repr(secret), str(secret), f"{secret}", f"{secret:>20}", repr(repo), "%s" % secret):
+    for text in (
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret:>20}",
+        repr(repo),
+        "%s" % secret,
+    ):
         assert "hunter2" not in text
         assert "<redacted>" in text
     assert secret.reveal() == "hunter2"

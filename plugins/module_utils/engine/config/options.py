@@ -137,7 +137,8 @@ class Options:
     pgs: tuple[PgOptions, ...] = ()
     config_file: str | None = None  # the file that was read
     explicit: tuple[Given, ...] = ()  # what was set, sorted by name
-    exec_id: str = ""
+    warnings: tuple[str, ...] = ()  # what the configuration deserves to be told
+    exec_id: str = ""  # of this run, in lock files and logs
 
     # General.
     process_max: int = 1
@@ -151,7 +152,7 @@ class Options:
     db_timeout: float = 1800.0
     io_timeout: float = 60.0
     protocol_timeout: float = 1860.0
-    cmd: str | None = None  # how PostgreSQL is told to call us; None: our own path
+    cmd: str | None = None  # how PostgreSQL is told to call this command; None: as we were called
     cmd_ssh: str = "ssh"
     lock_path: str = "/tmp/pgbackrest"
     spool_path: str = "/var/spool/pgbackrest"
@@ -173,7 +174,7 @@ class Options:
     archive_mode_check: bool = True
 
     # Backup.
-    type: str | None = None  # None: the default of the command
+    type: str | None = None  # `load` fills in the command's default
     start_fast: bool = False
     stop_auto: bool = False
     online: bool = True

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options written as a command line: for the log, and for commands that others run later."""
+
+from __future__ import annotations
+
+from . import names
+from .options import Given, Options
+from .schema import Kind, words
+
+# What a restore is told about its own run is none of the business of the archive-get that PostgreSQL
+# runs afterwards.
+_OF_THE_RUN = words(
+    "cmd exec-id log-level-console log-level-file log-level-stderr log-subprocess log-timestamp"
+    " process-max"
+)
+
+
+def shown(options: Options) -> str:
+    """Parameters and options for the line with which a command begins; secrets are redacted."""
+    text = ""
+    if options.parameters:
+        text += " [" + ", ".join(_quoted(word) for word in options.parameters) + "]"
+    return text + "".join(" " + _written(given) for given in options.explicit)
+
+
+def words_for(options: Options, command: str) -> list[str]:
+    """The options of this run's command line that another command on this host should be given, too.
+
+    What the configuration file says that command will read there itself; secrets never appear on a
+    command line.
+    """
+    found = []
+    for given in options.explicit:
+        name = names.find(given.name)
+        if (
+            given.source == "argument"
+            and name is not None
+            and name.option.takes(command)
+            and not name.option.secret
+            and name.option.name not in _OF_THE_RUN
+            and name.option.name != "repo-cipher-type"  # of no use without the passphrase
+        ):
+            found.append(_written(given))
+    return found
+
+
+def get_command(options: Options, program: str) -> str:
+    """The text of PostgreSQL's restore_command (repository reference, section 15).
+
+    ``program`` is the command by which this one was called; the option ``cmd`` replaces it.
+    """
+    command = [options.cmd or program, *words_for(options, "archive-get"), "archive-get"]
+    return " ".join(command) + ' %f "%p"'
+
+
+def _written(given: Given) -> str:
+    name = names.find(given.name)
+    if not given.value:
+        return f"--no-{given.name}"
+    if name is not None and name.option.kind is Kind.BOOLEAN:
+        return f"--{given.name}" if given.value == "y" else f"--no-{given.name}"
+    return f"--{given.name}={_quoted(given.value)}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
