@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``backup.manifest`` in the repository (repository reference, sections 1 and 8).
+
+The manifest is the last file of a backup that is written: a directory without it is not a backup. Its
+copy is written before it, and may hold what an unfinished backup has so far.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import FormatError
+from ..storage.base import Publish
+from ..transform.pipeline import Encoder, Encoding, decode
+from . import infofile, layout
+from .contents import (
+    EMPTY_SHA1,
+    PG_CONTROL,
+    PG_DATA,
+    BackupFacts,
+    Block,
+    Database,
+    Defaults,
+    Manifest,
+    ManifestDb,
+    ManifestFile,
+    ManifestLink,
+    ManifestOptions,
+    ManifestPath,
+    Owner,
+    PageErrors,
+    Target,
+    entry_for,
+)
+from .manifest_reader import parse
+from .manifest_writer import render, render_pieces
+from .twins import load_twins
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..storage.base import Storage
+
+__all__ = [
+    "EMPTY_SHA1",
+    "PG_CONTROL",
+    "PG_DATA",
+    "BackupFacts",
+    "Block",
+    "Database",
+    "Defaults",
+    "Manifest",
+    "ManifestDb",
+    "ManifestFile",
+    "ManifestLink",
+    "ManifestOptions",
+    "ManifestPath",
+    "Owner",
+    "PageErrors",
+    "Target",
+    "entry_for",
+    "load",
+    "parse",
+    "render",
+    "render_pieces",
+    "save",
+    "save_checkpoint",
+    "validate",
+]
+
+_HISTORY_LEVEL = 9
+
+
+def validate(manifest: Manifest) -> None:
+    """What must hold before a manifest is saved as that of a finished backup; raises FormatError."""
+    errors = []
+    for file in manifest.files:
+        if not file.checksum:
+            errors.append(f"missing checksum for file '{file.name}'")
+        elif file.size == 0 and file.checksum != EMPTY_SHA1:
+            errors.append(f"invalid checksum '{file.checksum}' for zero size file '{file.name}'")
+        elif file.size > 0 and file.repo_size == 0:
+            errors.append(f"repo size must be > 0 for file '{file.name}'")
+    if not any(target.name == PG_DATA for target in manifest.targets):
+        errors.append("missing target 'pg_data'")
+    if errors:
+        shown = errors[:10] + ([f"{len(errors) - 10} more"] if len(errors) > 10 else [])
+        raise FormatError("manifest validation failed:\n" + "\n".join(shown))
+
+
+# --- in the repository -----------------------------------------------------------------------
+
+
+def load(storage: Storage, stanza: str, label: str, cipher_pass: str | None) -> Manifest:
+    """Read a backup's manifest; ``cipher_pass`` is that of backup.info.
+
+    Raises as ``load_twins``, and FormatError when the manifest is of another backup.
+    """
+    encoding = Encoding(cipher_pass=cipher_pass)
+
+    def decoded(data: bytes) -> Manifest:
+        manifest = parse(infofile.to_text(decode(data, encoding)))
+        if manifest.backup.label != label:
+            raise FormatError(
+                f"backup '{label}' has the manifest of backup '{manifest.backup.label}'",
+                hint="has the directory been renamed? A backup must keep its name.",
+            )
+        return manifest
+
+    return load_twins(storage, layout.manifest_path(stanza, label), decoded, kind="backup manifest")
+
+
+def save_checkpoint(
+    storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None
+) -> None:
+    """Write only the copy: what a backup has so far. Without its twin it is not a backup."""
+    path = layout.copy_of(layout.manifest_path(stanza, manifest.backup.label))
+    _write(storage, [path], render_pieces(manifest), Encoding(cipher_pass=cipher_pass))
+
+
+def save(storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None) -> None:
+    """Write a finished backup's history copy, the copy, and last the manifest that makes it a backup."""
+    label = manifest.backup.label
+    pieces = list(render_pieces(manifest))
+    history = Encoding("gz", _HISTORY_LEVEL, cipher_pass)
+    _write(storage, [layout.history_manifest_path(stanza, label)], pieces, history)
+    path = layout.manifest_path(stanza, label)
+    _write(storage, [layout.copy_of(path), path], pieces, Encoding(cipher_pass=cipher_pass))
+
+
+def _write(
+    storage: Storage, paths: t.Sequence[str], pieces: Iterable[str], encoding: Encoding
+) -> None:
+    """The same bytes under each path; each appears only when the one before it is durable."""
+    waiting = [storage.writer(path, publish=Publish.RENAME) for path in paths]
+    try:
+        encoder = Encoder(encoding)
+        for piece in pieces:
+            data = encoder.update(infofile.to_bytes(piece))
+            for writer in waiting:
+                writer.write(data)
+        rest = encoder.finish()
+        for writer in waiting:
+            writer.write(rest)
+        while waiting:
+            waiting[0].finish().wait()
+            del waiting[0]
+    except BaseException:
+        for writer in waiting:
+            writer.abort()
+        raise

@@ -1,0 +1,268 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text of a manifest to its values (repository reference, section 8)."""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from ..errors import JsonFormatError
+from . import infofile
+from .contents import (
+    BLOCK_CHECKSUM_SIZE,
+    BLOCK_UNIT,
+    EMPTY_SHA1,
+    BackupFacts,
+    Block,
+    Database,
+    Defaults,
+    Manifest,
+    ManifestDb,
+    ManifestFile,
+    ManifestLink,
+    ManifestOptions,
+    ManifestPath,
+    Owner,
+    PageErrors,
+    Target,
+)
+from .fields import Fields
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_KINDS = ("file", "link", "path")
+
+_NO_OWNER = Owner(None, None, None)
+
+
+def parse(text: str) -> Manifest:
+    """Read the plain text; raises FormatError, ChecksumError and JsonFormatError."""
+    defaults = Defaults(
+        *(_parse_default(_small_section(text, f"target:{kind}:default")) for kind in _KINDS)
+    )
+    make_file = _FileParser(defaults.file).parse
+    files: list[ManifestFile] = []
+    paths: list[ManifestPath] = []
+    links: list[ManifestLink] = []
+    targets: list[Target] = []
+    databases: list[Database] = []
+    small: dict[str, dict[str, t.Any]] = {}
+    for section, key, value in infofile.lines(text):
+        if section == "target:file":
+            files.append(make_file(key, value))
+        elif section == "target:path":
+            row = _owned(key, value, defaults.path)
+            paths.append(ManifestPath(key, t.cast(int, row.mode), row.user, row.group))
+        elif section == "target:link":
+            row = _owned(key, value, defaults.link)
+            destination = Fields(key, value).text("destination")
+            links.append(ManifestLink(key, destination, row.user, row.group))
+        elif section == "backup:target":
+            targets.append(_parse_target(key, value))
+        elif section == "db":
+            fields = Fields(key, value)
+            oid, last = fields.integer("db-id"), fields.integer("db-last-system-id")
+            databases.append(Database(key, oid, last))
+        else:
+            small.setdefault(section, {})[key] = value
+    backup = _parse_backup(Fields("backup", small.get("backup", {})), files)
+    return Manifest(
+        backup=backup,
+        db=_parse_db(Fields("backup:db", small.get("backup:db", {}))),
+        options=_parse_options(Fields("backup:option", small.get("backup:option", {}))),
+        targets=targets,
+        files=files,
+        paths=paths,
+        links=links,
+        databases=databases,
+        annotation=Fields("metadata", small.get("metadata", {})).text_map("annotation"),
+        cipher_pass=Fields("cipher", small.get("cipher", {})).optional_text("cipher-pass"),
+        defaults=defaults,
+        writer_version=Fields("backrest", small.get("backrest", {})).text("backrest-version"),
+    )
+
+
+def _small_section(text: str, name: str) -> dict[str, t.Any]:
+    # The default sections come after the entries that they apply to; no other line can look like
+    # the head of a section.
+    head = f"\n[{name}]\n"
+    start = text.rfind(head)
+    if start == -1:
+        return {}
+    rows = {}
+    for line in text[start + len(head) : text.find("\n[", start + len(head))].split("\n"):
+        if line:
+            key, value = infofile.split_line(line)
+            rows[key] = value
+    return rows
+
+
+def _parse_default(values: dict[str, t.Any]) -> Owner:
+    return _owned("default", values, _NO_OWNER)
+
+
+def _owned(name: str, values: t.Any, default: Owner) -> Owner:
+    if not isinstance(values, dict):
+        raise JsonFormatError(f"'{name}': expected an object")
+    user, group, mode = default
+    if "user" in values:
+        user = _name(name, values["user"])
+    if "group" in values:
+        group = _name(name, values["group"])
+    if "mode" in values:
+        mode = _mode(name, values["mode"])
+    return Owner(user, group, mode)
+
+
+def _name(what: str, value: object) -> str | None:
+    # false stands for an owner that had no name.
+    if isinstance(value, str):
+        return sys.intern(value)
+    if value is False:
+        return None
+    raise JsonFormatError(f"'{what}': an owner is neither a string nor false")
+
+
+def _mode(what: str, value: object) -> int:
+    try:
+        return int(t.cast(str, value), 8)
+    except (TypeError, ValueError):
+        raise JsonFormatError(f"'{what}': invalid mode '{value}'") from None
+
+
+class _FileParser:
+    """One line of ``[target:file]``, a million times: shared values, few calls."""
+
+    def __init__(self, default: Owner) -> None:
+        self._default = default
+        self._labels: dict[str, str] = {}
+
+    def parse(self, name: str, values: t.Any) -> ManifestFile:
+        try:
+            get = values.get
+            size = values["size"]
+            timestamp = values["timestamp"]
+        except (KeyError, AttributeError, TypeError):
+            raise JsonFormatError(
+                f"file '{name}': required key 'size' or 'timestamp' not found"
+            ) from None
+        user, group, mode = self._default
+        if "user" in values or "group" in values or "mode" in values:
+            user, group, mode = _owned(name, values, self._default)
+        reference = get("reference")
+        if reference is not None:
+            reference = self._labels.setdefault(reference, reference)
+        page_errors: PageErrors = ()
+        if "checksum-page-error" in values:
+            page_errors = _page_errors(name, values["checksum-page-error"])
+        block = None
+        if "bi" in values:
+            block = Block(values["bi"] * BLOCK_UNIT, get("bic", BLOCK_CHECKSUM_SIZE), get("bim", 0))
+        if type(size) is not int or type(timestamp) is not int or mode is None:
+            raise JsonFormatError(f"file '{name}': invalid size, timestamp or mode")
+        return ManifestFile(
+            name,
+            size,
+            get("repo-size", size),
+            timestamp,
+            mode,
+            user,
+            group,
+            get("checksum") if size else EMPTY_SHA1,
+            get("rck"),
+            reference,
+            get("bni", 0),
+            get("bno", 0),
+            get("checksum-page"),
+            page_errors,
+            block,
+            get("szo"),
+        )
+
+
+def _page_errors(name: str, value: object) -> PageErrors:
+    errors: list[int | tuple[int, int]] = []
+    for item in value if isinstance(value, list) else [None]:
+        if isinstance(item, int):
+            errors.append(item)
+        elif isinstance(item, list) and len(item) == 2:
+            errors.append((item[0], item[1]))
+        else:
+            raise JsonFormatError(f"file '{name}': invalid checksum-page-error")
+    return tuple(errors)
+
+
+def _parse_target(name: str, value: object) -> Target:
+    row = Fields(f"target '{name}'", value)
+    tablespace_id = row.optional_text("tablespace-id")
+    if tablespace_id is not None and not tablespace_id.isdigit():
+        raise JsonFormatError(f"target '{name}': invalid tablespace-id '{tablespace_id}'")
+    return Target(
+        name,
+        row.text("type"),
+        row.text("path"),
+        row.optional_text("file"),
+        None if tablespace_id is None else int(tablespace_id),
+        row.optional_text("tablespace-name"),
+    )
+
+
+def _parse_backup(row: Fields, files: Iterable[ManifestFile]) -> BackupFacts:
+    label = row.text("backup-label")
+    references = row.optional_text("backup-reference")
+    if references is None:
+        # Writers before 2.42 left it out.
+        held = {file.reference for file in files if file.reference is not None}
+        chain = (*sorted(held - {label}), label)
+    else:
+        chain = tuple(references.split(","))
+    return BackupFacts(
+        label=label,
+        backup_type=row.text("backup-type"),
+        timestamp_start=row.integer("backup-timestamp-start"),
+        timestamp_copy_start=row.integer("backup-timestamp-copy-start"),
+        timestamp_stop=row.integer("backup-timestamp-stop"),
+        references=chain,
+        prior=row.optional_text("backup-prior"),
+        archive_start=row.optional_text("backup-archive-start"),
+        archive_stop=row.optional_text("backup-archive-stop"),
+        lsn_start=row.optional_text("backup-lsn-start"),
+        lsn_stop=row.optional_text("backup-lsn-stop"),
+        bundle=row.optional_flag("backup-bundle") or False,
+        bundle_raw=row.optional_flag("backup-bundle-raw") or False,
+        block_incr=row.optional_flag("backup-block-incr") or False,
+    )
+
+
+def _parse_db(row: Fields) -> ManifestDb:
+    return ManifestDb(
+        row.integer("db-id"),
+        row.integer("db-system-id"),
+        row.text("db-version"),
+        row.integer("db-catalog-version"),
+        row.integer("db-control-version"),
+    )
+
+
+def _parse_options(row: Fields) -> ManifestOptions:
+    # Writers before the key existed knew only gz.
+    compress_type = row.optional_text("option-compress-type")
+    if compress_type is None:
+        compress_type = "gz" if row.flag("option-compress") else "none"
+    return ManifestOptions(
+        archive_check=row.flag("option-archive-check"),
+        archive_copy=row.flag("option-archive-copy"),
+        backup_standby=row.optional_flag("option-backup-standby"),
+        buffer_size=row.optional_integer("option-buffer-size"),
+        checksum_page=row.optional_flag("option-checksum-page"),
+        compress_level=row.optional_integer("option-compress-level"),
+        compress_level_network=row.optional_integer("option-compress-level-network"),
+        compress_type=compress_type,
+        delta=row.optional_flag("option-delta"),
+        hardlink=row.flag("option-hardlink"),
+        online=row.flag("option-online"),
+        process_max=row.optional_integer("option-process-max"),
+    )

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Info files come in twins, and either one is enough (repository reference, section 1).
+
+``archive.info``, ``backup.info`` and ``backup.manifest`` have a ``.copy`` with the same bytes, so that
+a write that is interrupted never leaves a stanza without a good one.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import EngineError, FileMissingError, FileOpenError, TransportLostError
+from ..storage.base import Publish
+from .layout import copy_of
+
+if t.TYPE_CHECKING:
+    from ..storage.base import Storage
+
+_T = t.TypeVar("_T")
+
+
+def load_twins(
+    storage: Storage,
+    path: str,
+    decode: t.Callable[[bytes], _T],
+    *,
+    kind: str = "info",
+    hint: str | None = None,
+) -> _T:
+    """Read ``path`` or, when anything is wrong with it, its copy.
+
+    ``decode`` makes the value of the stored bytes and raises what is wrong with them. When both fail
+    one error lists both causes. A lost connection says nothing about the files: it is raised as it is.
+    """
+    try:
+        return decode(storage.read(path))
+    except TransportLostError:
+        raise
+    except EngineError as cause:
+        first = cause
+    try:
+        return decode(storage.read(copy_of(path)))
+    except TransportLostError:
+        raise
+    except EngineError as cause:
+        raise _both(path, kind, first, cause, hint) from cause
+
+
+def save_twins(storage: Storage, path: str, data: bytes) -> None:
+    """Replace ``path``, and its copy only when ``path`` is durable: one of them is always good."""
+    main = storage.writer(path, publish=Publish.RENAME)
+    # Both are on their way at once; what waits is the copy's rename.
+    copy = storage.writer(copy_of(path), publish=Publish.RENAME)
+    try:
+        main.write(data)
+        copy.write(data)
+        main.finish().wait()
+    except BaseException:
+        copy.abort()
+        raise
+    copy.finish().wait()
+
+
+def _both(
+    path: str, kind: str, first: EngineError, second: EngineError, hint: str | None
+) -> EngineError:
+    message = (
+        f"unable to load {kind} file '{path}' or '{copy_of(path)}':\n"
+        f"{_line(first)}\n{_line(second)}"
+    )
+    return _error_class(first, second)(message, hint=hint or second.hint or first.hint)
+
+
+def _line(cause: EngineError) -> str:
+    return f"{type(cause).__name__}: {cause.message}"
+
+
+def _error_class(first: EngineError, second: EngineError) -> type[EngineError]:
+    if isinstance(first, FileMissingError):
+        return type(second)
+    if isinstance(second, FileMissingError) or type(second) is type(first):
+        return type(first)
+    return FileOpenError
