@@ -27,7 +27,7 @@ def test_a_secret_shows_itself_only_when_asked():
         f"{secret}",
         f"{secret:>20}",
         repr(repo),
-        "%s" % secret,
+        "{}".format(secret),  # noqa: UP032
     ):
         assert "hunter2" not in text
         assert "<redacted>" in text

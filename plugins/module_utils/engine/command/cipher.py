@@ -1,0 +1,28 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The passes that lead into an encrypted repository."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from ..config.options import RepoOptions
+from ..errors import OptionRequiredError
+
+
+def cipher_pass(repo: RepoOptions) -> str | None:
+    """The user's pass for the info files, or None for a repository that is not encrypted."""
+    if repo.cipher_type == "none":
+        return None
+    if repo.cipher_pass is None:
+        raise OptionRequiredError(f"repo{repo.key}-cipher-type is set, but no repo{repo.key}-cipher-pass")
+    return repo.cipher_pass.reveal()
+
+
+def new_sub_key(repo: RepoOptions) -> str | None:
+    """A random key for what lies below: 48 bytes as base64 text (repository reference, section 4)."""
+    if repo.cipher_type == "none":
+        return None
+    return base64.b64encode(os.urandom(48)).decode("ascii")

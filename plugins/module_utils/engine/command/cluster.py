@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which of the configured PostgreSQL hosts is the primary, and which the standby."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from dataclasses import dataclass
+
+from .. import log
+from ..config.options import Options, PgOptions
+from ..errors import DbConnectError, DbMismatchError, EngineError
+from ..postgres.control import ControlData
+from ..postgres.node import LocalNode, Node
+from ..postgres.remote import RemoteNode
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The connected hosts. ``standby`` is None unless one was asked for and found."""
+
+    primary: Node
+    control: ControlData
+    standby: Node | None = None
+
+
+def open_node(options: Options, key: int) -> Node:
+    """The node of that key, not yet connected to its server."""
+    for pg in options.pgs:
+        if pg.key == key:
+            return _node(options, pg)
+    raise DbConnectError(f"pg{key} is not configured")
+
+
+def _node(options: Options, pg: PgOptions) -> Node:
+    return LocalNode(pg, options) if pg.host is None else RemoteNode(pg, options)
+
+
+@contextlib.contextmanager
+def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
+    """Connect to every configured host and tell primary from standby.
+
+    ``standby`` is ``n`` (not needed), ``y`` (required) or ``prefer``. Raises DbConnectError when the
+    primary, or a standby that is required, is not found; DbMismatchError when a server does not
+    run in the directory that is configured for it.
+    """
+    with contextlib.ExitStack() as stack:
+        primary: Node | None = None
+        secondary: Node | None = None
+        causes: list[EngineError] = []
+        for pg in options.pgs:
+            try:
+                node = stack.enter_context(contextlib.closing(_node(options, pg)))
+                node.connect()
+                in_recovery = node.db.facts().in_recovery
+            except (EngineError, OSError) as cause:
+                error = cause if isinstance(cause, EngineError) else DbConnectError(str(cause))
+                log.warn("unable to check pg%d: %s", pg.key, error.message)
+                causes.append(error)
+                continue
+            if in_recovery:
+                secondary = secondary or node
+            elif primary is not None:
+                raise DbMismatchError(
+                    f"both pg{primary.pg.key} and pg{pg.key} are primaries",
+                    hint="was a standby promoted while the old primary still ran?",
+                )
+            else:
+                primary = node
+        if primary is None:
+            if len(causes) == 1 and len(options.pgs) == 1:
+                raise causes[0]
+            raise DbConnectError(
+                "unable to find a primary cluster"
+                + "".join(f"\n{cause.message}" for cause in causes),
+                hint="are the servers of all pg* options running and reachable?",
+            )
+        if secondary is None and standby == "y":
+            raise DbConnectError(
+                "unable to find a standby cluster, but backup-standby=y",
+                hint="is the standby running? backup-standby=prefer falls back to the primary.",
+            )
+        if secondary is None and standby == "prefer":
+            log.warn("unable to find a standby to back up from, using the primary")
+        yield Cluster(
+            primary, _check(primary), secondary if standby != "n" else None
+        )
+
+
+def _check(node: Node) -> ControlData:
+    """pg_control of the node, after comparing it with the server that runs there."""
+    facts = node.db.facts()
+    if facts.data_directory.rstrip("/") != node.pg.path.rstrip("/"):
+        raise DbMismatchError(
+            f"the server runs in '{facts.data_directory}', but pg{node.pg.key}-path is "
+            f"'{node.pg.path}'",
+            hint="the pg-path and pg-port settings likely reference different clusters.",
+        )
+    control = node.control()
+    if control.version != facts.version:
+        raise DbMismatchError(
+            f"the server is version {facts.version}, but pg_control in '{node.pg.path}' is of "
+            f"version {control.version}",
+            hint="the pg-path and pg-port settings likely reference different clusters.",
+        )
+    return control

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a worker process of a restore does: fetch, decrypt, decompress, write, check, make durable.
+
+Neighbouring parts of a bundle are fetched as one range, and the next ranges are under way while one
+is being written.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import hashlib
+import os
+import typing as t
+
+from ...errors import ChecksumError, FileOpenError, FileReadError, FileWriteError
+from ...storage.base import Reader, Storage
+from ...storage.open import Opener
+from ...transform.compression import Framing
+from ...transform.pipeline import Decoder, Encoding
+from ...worker.pool import Deferred, Done, Handler
+
+CHUNK = 1024 * 1024
+REPORT_EVERY = 16 * CHUNK
+
+# Ranges opened ahead of the one that is being written.
+RANGES_AHEAD = 8
+
+# Parts of a bundle with at most this many unwanted bytes between them are fetched together: at
+# usual rates the bytes cost less than another request.
+JOIN_GAP = 64 * 1024
+
+
+# A range keeps its files open until all are flushed.
+FILES_PER_RANGE = 256
+
+
+class Location(t.NamedTuple):
+    """Where a file's stored bytes lie in the repository; ``size`` None means up to the end."""
+
+    path: str
+    offset: int
+    size: int | None
+
+
+class RestoreFile(t.NamedTuple):
+    """One file to restore; ``mtime`` in epoch seconds."""
+
+    name: str
+    target: str
+    size: int
+    checksum: str
+    location: Location
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+
+
+class Keep(enum.Enum):
+    """Which existing files are as good as restored ones."""
+
+    NONE = "none"
+    SAME_CHECKSUM = "checksum"
+    SAME_SIZE_AND_TIME = "time"
+
+
+class RestoreJob(t.NamedTuple):
+    """Files that one worker restores."""
+
+    encoding: Encoding
+    framing: Framing
+    keep: Keep
+    copy_start: int
+    files: tuple[RestoreFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes after restore."""
+        return sum(file.size for file in self.files)
+
+
+class RestoredFile(t.NamedTuple):
+    """A file that now is as the backup has it; ``fetched`` is false when it already was."""
+
+    name: str
+    size: int
+    fetched: bool
+
+
+class Range(t.NamedTuple):
+    """A part of one repository file and the files in it, in the order of their offsets."""
+
+    path: str
+    offset: int
+    size: int | None
+    files: tuple[RestoreFile, ...]
+
+
+def ranges(files: t.Iterable[RestoreFile]) -> list[Range]:
+    """Join what lies together (pure)."""
+    joined: list[Range] = []
+    for file in sorted(files, key=lambda file: (file.location.path, file.location.offset)):
+        path, offset, size = file.location
+        last = joined[-1] if joined else None
+        if last is not None and last.path == path and last.size is not None and size is not None:
+            end = last.offset + last.size
+            if end <= offset <= end + JOIN_GAP and len(last.files) < FILES_PER_RANGE:
+                whole = offset + size - last.offset
+                joined[-1] = Range(path, last.offset, whole, (*last.files, file))
+                continue
+        joined.append(Range(path, offset, size, (file,)))
+    return joined
+
+
+class Fetcher:
+    """The job handler of one worker."""
+
+    def __init__(self, storage: Storage, report: t.Callable[[int], None]) -> None:
+        self._storage = storage
+        self._report = report
+        self._unreported = 0
+
+    def __call__(self, job: RestoreJob) -> Deferred[list[RestoredFile]]:
+        restored = []
+        wanted = []
+        for file in job.files:
+            if self._kept(file, job):
+                restored.append(RestoredFile(file.name, file.size, fetched=False))
+                self._count(file.size)
+            else:
+                wanted.append(file)
+        for file in self._fetch(wanted, job):
+            restored.append(RestoredFile(file.name, file.size, fetched=True))
+        if self._unreported:
+            self._report(self._unreported)
+            self._unreported = 0
+        return Done(restored)
+
+    def _kept(self, file: RestoreFile, job: RestoreJob) -> bool:
+        """Is the existing file already what the backup holds? Then only its times are put right."""
+        if job.keep is Keep.NONE:
+            return False
+        try:
+            descriptor = os.open(file.target, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        with os.fdopen(descriptor, "r+b", buffering=0) as existing:
+            status = os.fstat(descriptor)
+            if job.keep is Keep.SAME_SIZE_AND_TIME:
+                return (
+                    status.st_size == file.size
+                    and int(status.st_mtime) == file.mtime
+                    and file.mtime < job.copy_start
+                )
+            if status.st_size < file.size:
+                return False
+            if status.st_size > file.size:
+                existing.truncate(file.size)
+            digest = hashlib.sha1()
+            while True:
+                data = existing.read(CHUNK)
+                if not data:
+                    break
+                digest.update(data)
+            if digest.hexdigest() != file.checksum:
+                return False
+            _attributes(descriptor, file)
+            os.fsync(descriptor)
+        return True
+
+    def _fetch(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[RestoreFile]:
+        waiting = collections.deque(ranges(files))
+        opened: collections.deque[tuple[Range, Reader]] = collections.deque()
+        while waiting or opened:
+            while waiting and len(opened) < RANGES_AHEAD:
+                part = waiting.popleft()
+                reader = self._storage.reader(part.path, offset=part.offset, size=part.size)
+                opened.append((part, reader))
+            part, reader = opened.popleft()
+            # All of a range is written before any of it is flushed: the file system then commits
+            # many files at once.
+            unflushed: list[int] = []
+            try:
+                stored = _Stored(part, reader)
+                for file in part.files:
+                    unflushed.append(self._restore(file, stored, job))
+                for descriptor in unflushed:
+                    os.fsync(descriptor)
+            except OSError as cause:
+                raise FileWriteError(f"unable to write '{part.files[0].target}': {cause.strerror}") from cause
+            finally:
+                reader.close()
+                for descriptor in unflushed:
+                    os.close(descriptor)
+            yield from part.files
+
+    def _restore(self, file: RestoreFile, stored: _Stored, job: RestoreJob) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(file.target, flags, 0o600)
+        except OSError as cause:
+            raise FileOpenError(f"unable to open '{file.target}': {cause.strerror}") from cause
+        try:
+            decoder = Decoder(job.encoding, framing=job.framing)
+            for data in decoder.stream(stored.take(file.location)):
+                self._write(descriptor, data)
+            if decoder.source_size != file.size or decoder.source_sha1 != file.checksum:
+                raise ChecksumError(
+                    f"'{file.name}' in the repository is damaged: size {decoder.source_size} and "
+                    f"checksum {decoder.source_sha1}, but the manifest has {file.size} and "
+                    f"{file.checksum}",
+                    hint=f"'{file.location.path}' holds it; is there another backup to restore?",
+                )
+            _attributes(descriptor, file)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _write(self, descriptor: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        self._unreported += size
+        if self._unreported >= REPORT_EVERY:
+            self._report(self._unreported)
+            self._unreported = 0
+
+
+class _Stored:
+    """The bytes of one range, cut into those of its files."""
+
+    def __init__(self, part: Range, reader: Reader) -> None:
+        self._path = part.path
+        self._position = part.offset
+        self._chunks = iter(reader)
+        self._rest = memoryview(b"")
+
+    def take(self, location: Location) -> t.Iterator[bytes | memoryview]:
+        """The stored bytes of one file; files come in the order of their offsets."""
+        self._skip(location.offset - self._position)
+        if location.size is None:
+            yield from self._chunks
+            return
+        left = location.size
+        while left:
+            data = self._next(left)
+            left -= len(data)
+            yield data
+
+    def _skip(self, size: int) -> None:
+        while size:
+            size -= len(self._next(size))
+
+    def _next(self, most: int) -> memoryview:
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
+            if not self._rest:
+                raise FileReadError(
+                    f"'{self._path}' in the repository ends at {self._position} bytes, too early"
+                )
+        data, self._rest = self._rest[:most], self._rest[most:]
+        self._position += len(data)
+        return data
+
+
+def _attributes(descriptor: int, file: RestoreFile) -> None:
+    if os.geteuid() == 0:
+        os.fchown(descriptor, file.uid, file.gid)
+    os.fchmod(descriptor, file.mode)
+    os.utime(descriptor, (file.mtime, file.mtime))
+
+
+def worker_setup(opener: Opener) -> t.Callable[[int, t.Callable[[int], None]], Handler]:
+    """The set-up for a ``WorkerPool``: connect at once."""
+
+    def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
+        return Fetcher(opener.open(), report)
+
+    return setup

@@ -1,0 +1,223 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore has to do: where everything goes, and which files come from where (pure)."""
+
+from __future__ import annotations
+
+import posixpath
+import typing as t
+from dataclasses import dataclass
+
+from ... import log
+from ...config.options import Options
+from ...errors import FeatureNotSupportedError, LinkMapError, TablespaceMapError
+from ...repository import layout
+from ...repository.contents import PG_CONTROL, PG_DATA, Manifest, ManifestFile, Target
+from ...transform import compression
+from ...transform.compression import Framing
+from .copy import Keep, Location, RestoreFile, RestoreJob
+from .owner import Owners
+
+# Left out: links are made from the manifest, and the server must not read it.
+TABLESPACE_MAP = f"{PG_DATA}/tablespace_map"
+
+# Small files stored alone are fetched together by one worker.
+JOB_FILES = 128
+JOB_SIZE = 16 * 1024 * 1024
+
+TEMPORARY_SUFFIX = layout.TEMPORARY_SUFFIX
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of the backup go."""
+
+    pg_data: str
+    tablespaces: t.Mapping[int, str]
+    """Directory of each tablespace, by oid."""
+    links: t.Mapping[str, str]
+    """Symlinks to make, manifest name -> what the link says; tablespaces included."""
+    file_links: t.Mapping[str, str]
+    """Of these the ones that lead to a file, manifest name -> absolute path of the file."""
+
+    def of(self, name: str) -> str | None:
+        """The absolute path of a manifest name; None for the parent of all tablespaces."""
+        if name in self.file_links:
+            return self.file_links[name]
+        if name == PG_DATA:
+            return self.pg_data
+        if name.startswith(PG_DATA + "/"):
+            return f"{self.pg_data}/{name[len(PG_DATA) + 1 :]}"
+        _, _, rest = name.partition("/")
+        if not rest:
+            return None
+        oid, _, below = rest.partition("/")
+        root = self.tablespaces[int(oid)]
+        return f"{root}/{below}" if below else root
+
+
+def places(manifest: Manifest, options: Options) -> Places:
+    """Apply the maps of the command line to the targets of the backup.
+
+    Raises TablespaceMapError and LinkMapError for a map that names what the backup does not have.
+    """
+    pg_data = options.pg.path.rstrip("/")
+    original = next(target.path for target in manifest.targets if target.name == PG_DATA)
+    if original.rstrip("/") != pg_data:
+        log.info("remap data directory to '%s'", pg_data)
+    tablespaces = _tablespaces(manifest, options)
+    links = {f"{PG_DATA}/pg_tblspc/{oid}": path for oid, path in tablespaces.items()}
+    file_links = {}
+    wanted = dict(options.link_map)
+    for target in manifest.targets:
+        if target.kind != "link" or target.tablespace_id is not None:
+            continue
+        relative = target.name[len(PG_DATA) + 1 :]
+        destination = wanted.pop(relative, None)
+        if destination is None and not options.link_all:
+            kind = "file" if target.file is not None else "path"
+            log.warn(
+                "%s link '%s' will be restored as a %s at the same location",
+                kind,
+                target.name,
+                "file" if target.file is not None else "directory",
+            )
+            continue
+        if destination is None:
+            destination = _link_text(target)
+        else:
+            log.info("remap link '%s' to '%s'", relative, destination)
+        links[target.name] = destination
+        if target.file is not None:
+            parent = posixpath.dirname(f"{pg_data}/{relative}")
+            file_links[target.name] = posixpath.normpath(posixpath.join(parent, destination))
+    if wanted:
+        raise LinkMapError(f"unable to remap invalid link '{sorted(wanted)[0]}'")
+    return Places(pg_data, tablespaces, links, file_links)
+
+
+def _link_text(target: Target) -> str:
+    return target.path if target.file is None else f"{target.path}/{target.file}"
+
+
+def _tablespaces(manifest: Manifest, options: Options) -> dict[int, str]:
+    wanted = dict(options.tablespace_map)
+    result = {}
+    for target in manifest.targets:
+        oid = target.tablespace_id
+        if oid is None:
+            continue
+        name = target.tablespace_name or str(oid)
+        path = wanted.pop(name, None)
+        by_oid = wanted.pop(str(oid), None)
+        path = path or by_oid
+        if path is None and options.tablespace_map_all is not None:
+            path = f"{options.tablespace_map_all.rstrip('/')}/{name}"
+        if path is None:
+            path = target.path
+        elif path != target.path:
+            log.info("map tablespace '%s' to '%s'", target.name, path)
+        result[oid] = path.rstrip("/")
+    if wanted:
+        raise TablespaceMapError(f"unable to remap invalid tablespace '{sorted(wanted)[0]}'")
+    return result
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """The files to fetch, as jobs, and those that are only made."""
+
+    jobs: tuple[RestoreJob, ...]
+    empty: tuple[RestoreFile, ...]
+    size: int
+    """Bytes after the restore."""
+    file_total: int
+
+
+def plan(
+    manifest: Manifest, where: Places, owners: Owners, *, stanza: str, keep: Keep, preserve: bool
+) -> RestorePlan:
+    """Divide the files of the backup into jobs, largest first."""
+    bundles: dict[tuple[str, int], list[RestoreFile]] = {}
+    singles: list[RestoreFile] = []
+    empty: list[RestoreFile] = []
+    extension = compression.extension(manifest.options.compress_type)
+    kept = {TABLESPACE_MAP}
+    if preserve:
+        kept.add(f"{PG_DATA}/postgresql.auto.conf")
+    files = [file for file in manifest.files if file.name not in kept]
+    for file in files:
+        if file.block is not None:
+            raise FeatureNotSupportedError(
+                f"backup '{manifest.backup.label}' holds block-incremental files, which cannot be "
+                "restored yet"
+            )
+        item = _restore_file(file, manifest, where, owners, stanza, extension)
+        if file.size == 0:
+            empty.append(item)
+        elif file.bundle_id:
+            holder = file.reference or manifest.backup.label
+            bundles.setdefault((holder, file.bundle_id), []).append(item)
+        else:
+            singles.append(item)
+    make = _JobMaker(manifest, keep)
+    jobs = [make.job(group, manifest.bundle_framing) for group in bundles.values()]
+    jobs += [make.job(group, Framing.WHOLE) for group in _group(singles)]
+    jobs.sort(key=lambda job: -job.size)
+    size = sum(file.size for file in files)
+    return RestorePlan(tuple(jobs), tuple(empty), size, len(files))
+
+
+class _JobMaker:
+    def __init__(self, manifest: Manifest, keep: Keep) -> None:
+        self._encoding = manifest.encoding
+        self._keep = keep
+        self._copy_start = manifest.backup.timestamp_copy_start
+
+    def job(self, files: t.Sequence[RestoreFile], framing: Framing) -> RestoreJob:
+        return RestoreJob(self._encoding, framing, self._keep, self._copy_start, tuple(files))
+
+
+def _restore_file(
+    file: ManifestFile,
+    manifest: Manifest,
+    where: Places,
+    owners: Owners,
+    stanza: str,
+    extension: str,
+) -> RestoreFile:
+    holder = file.reference or manifest.backup.label
+    if file.bundle_id:
+        path = layout.bundle_path(stanza, holder, file.bundle_id)
+        location = Location(path, file.bundle_offset, file.repo_size)
+    else:
+        location = Location(layout.data_path(stanza, holder, file.name, extension), 0, None)
+    target = where.of(file.name) or ""
+    if file.name == PG_CONTROL:
+        target += TEMPORARY_SUFFIX
+    uid, gid = owners.of(file.user, file.group)
+    return RestoreFile(
+        file.name,
+        target,
+        file.size,
+        file.checksum or "",
+        location,
+        file.mode,
+        uid,
+        gid,
+        file.timestamp,
+    )
+
+
+def _group(files: list[RestoreFile]) -> t.Iterator[list[RestoreFile]]:
+    group: list[RestoreFile] = []
+    size = 0
+    for file in sorted(files, key=lambda file: (-file.size, file.name)):
+        if group and (len(group) >= JOB_FILES or size + file.size > JOB_SIZE):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.size
+    if group:
+        yield group

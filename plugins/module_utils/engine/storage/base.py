@@ -1,0 +1,249 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of a storage, and the values that they give.
+
+Paths are relative to the repository (``archive/demo/archive.info``), with ``/``; the empty path is
+the repository itself. Every verb may raise the five storage causes of ``errors.py``:
+StorageMissingError, StorageAccessError, StorageFullError, StorageLimitError, TransportLostError; and
+StorageError for whatever else the storage refused, with the reason that it gave.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+import typing as t
+
+from ..errors import EngineError, StorageMissingError
+
+# A file on its way to its name; readers of a repository pass over such names (repository
+# reference, section 1).
+TEMPORARY_SUFFIX = ".pgbackrest.tmp"
+
+# What files and directories are made with (repository reference, section 1).
+FILE_MODE = 0o640
+PATH_MODE = 0o750
+
+Bytes = t.Union[bytes, bytearray, memoryview]
+
+
+class FileKind(enum.Enum):
+    """What a name stands for."""
+
+    FILE = "file"
+    PATH = "path"
+    LINK = "link"
+    SPECIAL = "special"
+
+
+class FileInfo(t.NamedTuple):
+    """One entry: size in bytes, mtime in epoch seconds. What a storage does not say is None."""
+
+    name: str
+    kind: FileKind
+    size: int
+    mtime: int
+    mode: int | None = None
+    user: str | None = None
+    group: str | None = None
+    destination: str | None = None  # of a link
+
+
+class Features(t.NamedTuple):
+    """What a kind of storage offers beyond files and directories."""
+
+    symlink: bool
+    hardlink: bool
+    path_sync: bool
+
+
+class Publish(enum.Enum):
+    """How a file gets its name."""
+
+    # Written under a temporary name, made durable, renamed over the name.
+    RENAME = "rename"
+    # Written under its name; durable when the completion says so.
+    DIRECT = "direct"
+
+
+class Missing(enum.Enum):
+    """What it means that something to remove is not there."""
+
+    IGNORE = "ignore"
+    ERROR = "error"
+
+
+class Completion(t.Protocol):
+    """The end of something that is still under way."""
+
+    def ready(self) -> bool:
+        """True when ``wait`` will not block; makes progress, never blocks, never raises."""
+
+    def wait(self) -> None:
+        """Wait until it is durable, or raise what went wrong."""
+
+
+class Done:
+    """A completion that needs no waiting."""
+
+    def ready(self) -> bool:
+        """Always true."""
+        return True
+
+    def wait(self) -> None:
+        """Return."""
+
+
+class Reader(abc.ABC):
+    """The bytes of one file or of a range of it, in order.
+
+    It is asked for when the reader is made; what goes wrong is raised when bytes are taken. Taking
+    all of them closes it.
+    """
+
+    def __iter__(self) -> t.Iterator[bytes]:
+        while True:
+            data = self.take()
+            if not data:
+                return
+            yield data
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read_all(self) -> bytes:
+        """Everything that was not taken yet."""
+        return b"".join(self)
+
+    @abc.abstractmethod
+    def take(self) -> bytes:
+        """The next bytes, as many as are at hand; empty at the end.
+
+        Raises FileReadError when the file ends before the range that was asked for.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give up what was not taken; never raises."""
+
+
+class Writer(abc.ABC):
+    """One file being written."""
+
+    @abc.abstractmethod
+    def write(self, data: Bytes) -> None:
+        """Take bytes; blocks only when too many are on their way. May raise for earlier ones."""
+
+    @abc.abstractmethod
+    def finish(self) -> Completion:
+        """No more bytes follow: make the file durable and publish it. Does not block."""
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """Leave nothing of it, as far as that is possible; never raises."""
+
+
+class Storage(abc.ABC):
+    """A place for a repository."""
+
+    features: t.ClassVar[Features]
+
+    # Shown in messages: a directory, or ``host:directory``.
+    location: str
+
+    def __enter__(self) -> Storage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abc.abstractmethod
+    def reader(self, path: str, *, offset: int = 0, size: int | None = None) -> Reader:
+        """Read a file, or ``size`` bytes of it from ``offset``."""
+
+    def read(self, path: str) -> bytes:
+        """The whole of a (small) file."""
+        return self.reader(path).read_all()
+
+    @abc.abstractmethod
+    def writer(self, path: str, *, publish: Publish) -> Writer:
+        """Write a file with mode 0640; directories that are missing are made with 0750."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace a (small) file as a whole, and wait until it is durable under its name."""
+        writer = self.writer(path, publish=Publish.RENAME)
+        writer.write(data)
+        writer.finish().wait()
+
+    def list(self, path: str) -> list[FileInfo]:
+        """The entries of a directory, sorted by name; StorageMissingError when there is none."""
+        entries = self.list_many([path])[0]
+        if isinstance(entries, EngineError):
+            raise entries
+        return entries
+
+    @abc.abstractmethod
+    def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
+        """``list`` of each path; one that fails gives its error instead. A lost transport raises."""
+
+    def info(self, path: str) -> FileInfo | None:
+        """What a name stands for (links are not followed); None only when it surely is not there."""
+        return self.info_many([path])[0]
+
+    @abc.abstractmethod
+    def info_many(self, paths: t.Iterable[str]) -> list[FileInfo | None]:
+        """``info`` of each path."""
+
+    def remove(self, path: str, *, missing: Missing = Missing.IGNORE) -> None:
+        """Remove a file or link."""
+        if not self.remove_many([path]) and missing is Missing.ERROR:
+            raise StorageMissingError(
+                f"unable to remove '{path}' on {self.location}: no such file or directory"
+            )
+
+    @abc.abstractmethod
+    def remove_many(self, paths: t.Iterable[str]) -> int:
+        """Remove files and links; how many of them were there. All are tried before it raises."""
+
+    @abc.abstractmethod
+    def remove_tree(self, path: str) -> None:
+        """Remove a directory and everything below it; one that is not there is no error."""
+
+    @abc.abstractmethod
+    def make_path(self, path: str) -> None:
+        """Make a directory and its parents, mode 0750; no error when it is there."""
+
+    @abc.abstractmethod
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, over an existing one."""
+
+    @abc.abstractmethod
+    def sync_path(self, path: str) -> None:
+        """Make the names in a directory durable, where the storage can."""
+
+    @abc.abstractmethod
+    def link(self, target: str, path: str) -> None:
+        """Make ``path`` a symbolic link to ``target``."""
+
+    @abc.abstractmethod
+    def free_size(self) -> int | None:
+        """Bytes that are free for us; None when the storage does not say."""
+
+    def wait(self, completions: t.Iterable[Completion]) -> None:
+        """Wait for all; raises the first error, after all have ended."""
+        first: EngineError | None = None
+        for completion in completions:
+            try:
+                completion.wait()
+            except EngineError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of it; never raises."""
