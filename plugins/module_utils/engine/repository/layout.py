@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..storage.base import TEMPORARY_SUFFIX as TEMPORARY_SUFFIX
+
 ARCHIVE = "archive"
 BACKUP = "backup"
 MANIFEST = "backup.manifest"
-TEMPORARY_SUFFIX = ".pgbackrest.tmp"
 COPY_SUFFIX = ".copy"
 
 _ARCHIVE_ID = re.compile(r"^(?P<version>[0-9]+(?:\.[0-9]+)?)-(?P<id>[0-9]+)$")

@@ -26,6 +26,8 @@ from .infofile import dump
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..config.options import Options
+
 _DIRECTORY_MODE = 0o770
 _FILE_MODE = 0o640
 
@@ -42,7 +44,7 @@ class LockType(enum.Enum):
     RESTORE = "restore"
 
 
-ALL_TYPES = tuple(LockType)
+ALL = tuple(LockType)
 
 
 class LockState(t.NamedTuple):
@@ -159,6 +161,15 @@ class Locks:
 
     def __exit__(self, *_exception: object) -> None:
         self.release()
+
+
+def acquire(options: Options, *lock_types: LockType) -> Locks:
+    """Take locks of these types for the stanza and every repository of a command.
+
+    Raises LockAcquireError when somebody else has one of them.
+    """
+    keys = [repo.key for repo in options.repos]
+    return Locks().acquire(options.lock_path, options.require_stanza(), lock_types, keys)
 
 
 def read_state(directory: str, stanza: str, lock_type: LockType, repo_key: int) -> LockState:

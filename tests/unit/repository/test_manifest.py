@@ -1,0 +1,312 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Manifests: those of the real writer byte for byte, and our own."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    EngineError,
+    FormatError,
+    JsonFormatError,
+    StorageFullError,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    backup_info,
+    infofile,
+    layout,
+    manifest,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.manifest import (
+    BackupFacts,
+    Block,
+    Database,
+    Manifest,
+    ManifestDb,
+    ManifestFile,
+    ManifestLink,
+    ManifestOptions,
+    ManifestPath,
+    Target,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (
+    Publish,
+    Writer,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
+    Encoding,
+    decode,
+)
+from ansible_collections.pgsftp.backup.tests.support.fixtures import FixtureRepository
+
+LABEL = "20261122-110720F"
+SHA1 = "2aae6c35c94fcfb415dbe95f408b9ce91ee846ed"
+SHA2 = "7c211433f02071597741e6ff5a8ea34789abbf43"
+
+
+def test_manifests_of_the_real_writer(
+    fixture_repository: FixtureRepository, fixture_storage: PosixStorage
+) -> None:
+    info = backup_info.load(fixture_storage, "demo", fixture_repository.cipher_pass)
+    for label in info.backups:
+        path = layout.manifest_path("demo", label)
+        for name, compress_type in (
+            (path, "none"),
+            (layout.copy_of(path), "none"),
+            (layout.history_manifest_path("demo", label), "gz"),
+        ):
+            encoding = Encoding(compress_type, None, info.cipher_pass)
+            text = infofile.to_text(decode(fixture_storage.read(name), encoding))
+            assert manifest.render(manifest.parse(text)) == text
+
+
+def test_sums_are_those_of_backup_info(
+    fixture_repository: FixtureRepository, fixture_storage: PosixStorage
+) -> None:
+    info = backup_info.load(fixture_storage, "demo", fixture_repository.cipher_pass)
+    for label, expected in info.backups.items():
+        loaded = manifest.load(fixture_storage, "demo", label, info.cipher_pass)
+        manifest.validate(loaded)
+        assert manifest.entry_for(loaded) == expected
+
+
+def file(name: str, **changes: t.Any) -> ManifestFile:
+    base = ManifestFile(name, 8192, 100, 1795345637, 0o600, "postgres", "postgres", SHA1, SHA2)
+    return base._replace(**changes)
+
+
+def example(files: t.Sequence[ManifestFile] = (), **changes: t.Any) -> Manifest:
+    base = Manifest(
+        backup=BackupFacts(LABEL, "full", 10, 12, 13, (LABEL,)),
+        db=ManifestDb(1, 7710950800232444755, "15", 202209061, 1300),
+        options=ManifestOptions(compress_type="zst", compress_level=3),
+        targets=[Target("pg_data", "path", "/srv/pg/data")],
+        files=list(files) or [file("pg_data/PG_VERSION")],
+        paths=[ManifestPath("pg_data", 0o750, "postgres", "postgres")],
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def line(text: str, key: str) -> str:
+    (found,) = [line for line in text.split("\n") if line.startswith(f"{key}=")]
+    return found[len(key) + 1 :]
+
+
+def test_defaults_are_those_of_the_data_directory() -> None:
+    text = manifest.render(example())
+    assert '\n[target:file:default]\ngroup="postgres"\nmode="0640"\nuser="postgres"\n' in text
+    assert '\n[target:path:default]\ngroup="postgres"\nmode="0750"\nuser="postgres"\n' in text
+    assert "[target:link" not in text
+    assert '"mode":"0600"' in line(text, "pg_data/PG_VERSION")
+
+
+def test_every_key_of_a_file() -> None:
+    full = file(
+        "pg_data/base/5/1",
+        mode=0o640,
+        size=8193,
+        user=None,
+        group="staff",
+        reference="20261121-000000F",
+        bundle_id=3,
+        bundle_offset=7,
+        page_valid=False,
+        page_errors=((2, 4), 10),
+        block=Block(32768, 7, 168),
+        original_size=8192,
+    )
+    text = manifest.render(example([full]))
+    assert line(text, "pg_data/base/5/1") == (
+        '{"bi":4,"bic":7,"bim":168,"bni":3,"bno":7,'
+        f'"checksum":"{SHA1}","checksum-page":false,"checksum-page-error":[[2,4],10],'
+        f'"group":"staff","rck":"{SHA2}","reference":"20261121-000000F","repo-size":100,'
+        '"size":8193,"szo":8192,"timestamp":1795345637,"user":false}'
+    )
+    assert manifest.parse(text).files == [full]
+
+
+def test_what_goes_without_saying_is_not_said() -> None:
+    files = [
+        file(
+            "pg_data/empty",
+            mode=0o640,
+            size=0,
+            repo_size=0,
+            checksum=manifest.EMPTY_SHA1,
+            repo_checksum=None,
+        ),
+        file("pg_data/plain", mode=0o640, repo_size=8192, repo_checksum=SHA1, original_size=8192),
+    ]
+    text = manifest.render(example(files))
+    assert line(text, "pg_data/empty") == '{"size":0,"timestamp":1795345637}'
+    assert (
+        line(text, "pg_data/plain") == f'{{"checksum":"{SHA1}","size":8192,"timestamp":1795345637}}'
+    )
+    back = manifest.parse(text).files
+    assert back == [files[0], files[1]._replace(repo_checksum=None, original_size=None)]
+
+
+def test_lists_are_written_by_the_bytes_of_their_names() -> None:
+    odd = infofile.to_text(b"pg_data/\xff")
+    names = ["pg_data/b", "pg_data/a b", "pg_data/a", odd, "pg_data/\ue000", "pg_data/é"]
+    text = manifest.render(example([file(name) for name in names]))
+    found = [entry.name for entry in manifest.parse(text).files]
+    assert found == sorted(names, key=infofile.to_bytes)
+
+
+def test_everything_else_comes_back(storage: PosixStorage) -> None:
+    whole = example(
+        [file('pg_data/we=ird "name"', user=None)],
+        backup=BackupFacts(
+            LABEL + "_20261122-110724I",
+            "incr",
+            10,
+            12,
+            13,
+            (LABEL, LABEL + "_20261122-110724I"),
+            prior=LABEL,
+            archive_start="000000010000000000000001",
+            archive_stop="000000010000000000000002",
+            lsn_start="0/1000028",
+            lsn_stop="0/2000100",
+            bundle=True,
+            bundle_raw=True,
+            block_incr=True,
+        ),
+        targets=[
+            Target("pg_data", "path", "/srv/pg/data"),
+            Target("pg_data/postgresql.conf", "link", "/etc/pg", file="postgresql.conf"),
+            Target("pg_tblspc/16384", "link", "/srv/ts1", None, 16384, "ts1"),
+        ],
+        links=[
+            ManifestLink("pg_data/pg_tblspc/16384", "/srv/ts1", "postgres", "postgres"),
+            ManifestLink("pg_data/postgresql.conf", "/etc/pg/postgresql.conf", None, "staff"),
+        ],
+        paths=[
+            ManifestPath("pg_data", 0o700, "postgres", "postgres"),
+            ManifestPath("pg_data/base", 0o750, None, "staff"),
+        ],
+        databases=[Database("a=b", 5, 4), Database("postgres", 6, 4)],
+        annotation={"note": "x = y"},
+        cipher_pass="sub-key",
+        options=ManifestOptions(True, True, True, 1, True, 3, 1, "gz", True, True, False, 8),
+    )
+    text = manifest.render(whole)
+    back = manifest.parse(text)
+    assert back == dataclasses.replace(whole, defaults=whole.resolved_defaults())
+    assert manifest.render(back) == text
+    assert "sub-key" not in repr(back)
+
+    manifest.save(storage, "demo", whole, "manifest-pass")
+    loaded = manifest.load(storage, "demo", whole.backup.label, "manifest-pass")
+    assert loaded == back
+
+
+def test_where_it_is_saved(storage: PosixStorage, tmp_path: Path) -> None:
+    whole = example()
+    manifest.save(storage, "demo", whole, None)
+    directory = tmp_path / "backup/demo" / LABEL
+    text = (directory / "backup.manifest").read_text()
+    assert text == manifest.render(whole)
+    assert (directory / "backup.manifest.copy").read_text() == text
+    history = tmp_path / "backup/demo/backup.history/2026" / f"{LABEL}.manifest.gz"
+    assert gzip.decompress(history.read_bytes()).decode() == text
+
+
+def test_a_checkpoint_is_no_backup(storage: PosixStorage, tmp_path: Path) -> None:
+    manifest.save_checkpoint(storage, "demo", example([file("pg_data/a", checksum=None)]), None)
+    names = [path.name for path in (tmp_path / "backup/demo" / LABEL).iterdir()]
+    assert names == ["backup.manifest.copy"]
+
+
+class _Full(PosixStorage):
+    def writer(self, path: str, *, publish: Publish) -> Writer:
+        if path.endswith(".copy"):
+            raise StorageFullError("full")
+        return super().writer(path, publish=publish)
+
+
+def test_the_manifest_comes_last(tmp_path: Path) -> None:
+    with pytest.raises(StorageFullError):
+        manifest.save(_Full(str(tmp_path)), "demo", example(), None)
+    assert not list((tmp_path / "backup/demo").glob("2*/*"))
+
+
+def test_a_directory_must_keep_its_name(storage: PosixStorage, tmp_path: Path) -> None:
+    manifest.save(storage, "demo", example(), None)
+    (tmp_path / "backup/demo" / LABEL).rename(tmp_path / "backup/demo/20261122-110721F")
+    with pytest.raises(FormatError, match="has the manifest of backup '20261122-110720F'"):
+        manifest.load(storage, "demo", "20261122-110721F", None)
+
+
+def test_an_old_manifest_without_references() -> None:
+    chain = (LABEL, LABEL + "_20261122-110724I")
+    whole = example(
+        [file("pg_data/a", reference=LABEL)],
+        backup=BackupFacts(chain[1], "incr", 10, 12, 13, chain, prior=LABEL),
+    )
+    sections = _sections(whole)
+    del sections["backup"]["backup-reference"]
+    assert manifest.parse(infofile.render(sections)).backup.references == chain
+
+
+def test_an_old_manifest_without_compress_type() -> None:
+    sections = _sections(example())
+    del sections["backup:option"]["option-compress-type"]
+    assert manifest.parse(infofile.render(sections)).options.compress_type == "gz"
+    sections["backup:option"]["option-compress"] = False
+    assert manifest.parse(infofile.render(sections)).options.compress_type == "none"
+
+
+def _sections(whole: Manifest) -> dict[str, dict[str, t.Any]]:
+    parsed = infofile.parse(manifest.render(whole)).sections
+    return {name: dict(rows) for name, rows in parsed.items()}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("target:file", "pg_data/PG_VERSION", {"size": 1}),
+        ("target:file", "pg_data/PG_VERSION", {"timestamp": 1}),
+        ("target:file", "pg_data/PG_VERSION", {"size": "1", "timestamp": 1}),
+        ("target:file", "pg_data/PG_VERSION", 7),
+        ("target:file", "pg_data/PG_VERSION", {"size": 1, "timestamp": 1, "mode": "rwx"}),
+        ("target:file", "pg_data/PG_VERSION", {"size": 1, "timestamp": 1, "user": 7}),
+        ("target:path", "pg_data", {"mode": 7}),
+        ("target:path", "pg_data", []),
+        ("backup:target", "pg_data", {"path": "/x"}),
+        ("backup:target", "pg_tblspc/1", {"path": "/x", "type": "link", "tablespace-id": "x"}),
+        ("backup", "backup-label", 5),
+    ],
+)
+def test_what_is_refused(section: str, key: str, value: object) -> None:
+    sections = _sections(example())
+    sections[section][key] = value
+    with pytest.raises(JsonFormatError):
+        manifest.parse(infofile.render(sections))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"checksum": None}, "missing checksum for file 'pg_data/a'"),
+        ({"size": 0}, "for zero size file 'pg_data/a'"),
+        ({"repo_size": 0}, "repo size must be > 0 for file 'pg_data/a'"),
+    ],
+)
+def test_an_unfinished_manifest_is_not_valid(change: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        manifest.validate(example([file("pg_data/a", **change)]))
+
+
+def test_many_errors_are_not_all_shown() -> None:
+    with pytest.raises(FormatError, match="\n5 more") as caught:
+        manifest.validate(example([file(f"pg_data/{n}", checksum=None) for n in range(15)]))
+    assert len(caught.value.message.split("\n")) == 12
