@@ -58,6 +58,7 @@ class CommandInvalidError(EngineError):     code = 48
 class HostConnectError(EngineError):        code = 49
 class LockAcquireError(EngineError):        code = 50
 class BackupMismatchError(EngineError):     code = 51
+class PathOpenError(EngineError):             code = 53
 class FileMissingError(EngineError):        code = 55
 class DbConnectError(EngineError):          code = 56
 class DbQueryError(EngineError):            code = 57

@@ -10,10 +10,11 @@ its own, and at most one connection to the primary.
 from __future__ import annotations
 
 import enum
+import hashlib
 import typing as t
 
 from ...config.options import Options
-from ...postgres.node import Node
+from ...postgres.node import Node, NodeFile
 from ...repository import layout
 from ...storage.base import Completion, Publish, Storage, Writer
 from ...storage.open import Opener
@@ -82,6 +83,7 @@ class CopiedFile(t.NamedTuple):
     checksum: str | None = None
     repo_size: int = 0
     repo_checksum: str | None = None
+    bundle_id: int = 0
     bundle_offset: int = 0
     page_valid: bool | None = None
     page_errors: tuple[int | tuple[int, int], ...] = ()
@@ -137,7 +139,9 @@ class Copier:
         for file in job.files:
             offset = sink.size
             result = self._file(job, node, file, sink)
-            copied.append(result._replace(bundle_offset=offset) if result.repo_size else result)
+            if result.repo_size:
+                result = result._replace(bundle_id=job.bundle_id, bundle_offset=offset)
+            copied.append(result)
         return _Pending(sink.finish(), copied)
 
     def _singles(self, job: CopyJob, node: Node) -> _Pending:
@@ -157,6 +161,12 @@ class Copier:
         except FileNotFoundError:
             return CopiedFile(file.name, Outcome.VANISHED)
         with source:
+            if file.unchanged is not None and file.size > _Sink.HOLD:
+                # What is stored could not be held back until its end: read twice, send less.
+                if _checksum(source, file) == file.unchanged:
+                    self._count(file.size)
+                    return CopiedFile(file.name, Outcome.UNCHANGED, file.size, file.unchanged)
+                source.seek(0)
             encoder = Encoder(job.encoding, framing=job.framing)
             pages = None
             if file.pages is not None:
@@ -204,6 +214,19 @@ class Copier:
         if self._unreported:
             self._report(self._unreported)
             self._unreported = 0
+
+
+def _checksum(source: NodeFile, file: SourceFile) -> str | None:
+    """SHA-1 of the file as it is now; None when its size is another one."""
+    digest = hashlib.sha1()
+    left = file.size
+    while left:
+        data = source.read(min(CHUNK, left))
+        if not data:
+            return None
+        left -= len(data)
+        digest.update(data)
+    return digest.hexdigest() if file.limit is not None or not source.read(1) else None
 
 
 class _Sink:

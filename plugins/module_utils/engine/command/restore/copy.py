@@ -16,9 +16,9 @@ import os
 import typing as t
 
 from ...errors import ChecksumError, FileOpenError, FileReadError, FileWriteError
+from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
-from ...transform.compression import Framing
 from ...transform.pipeline import Decoder, Encoding
 from ...worker.pool import Deferred, Done, Handler
 
@@ -37,22 +37,14 @@ JOIN_GAP = 64 * 1024
 FILES_PER_RANGE = 256
 
 
-class Location(t.NamedTuple):
-    """Where a file's stored bytes lie in the repository; ``size`` None means up to the end."""
-
-    path: str
-    offset: int
-    size: int | None
-
-
 class RestoreFile(t.NamedTuple):
-    """One file to restore; ``mtime`` in epoch seconds."""
+    """One file to restore; ``mtime`` in epoch seconds, ``stored`` says where its bytes lie."""
 
     name: str
     target: str
     size: int
     checksum: str
-    location: Location
+    stored: Stored
     mode: int
     uid: int
     gid: int
@@ -71,7 +63,6 @@ class RestoreJob(t.NamedTuple):
     """Files that one worker restores."""
 
     encoding: Encoding
-    framing: Framing
     keep: Keep
     copy_start: int
     files: tuple[RestoreFile, ...]
@@ -95,19 +86,19 @@ class Range(t.NamedTuple):
 
     path: str
     offset: int
-    size: int | None
+    size: int
     files: tuple[RestoreFile, ...]
 
 
 def ranges(files: t.Iterable[RestoreFile]) -> list[Range]:
     """Join what lies together (pure)."""
     joined: list[Range] = []
-    for file in sorted(files, key=lambda file: (file.location.path, file.location.offset)):
-        path, offset, size = file.location
+    for file in sorted(files, key=lambda file: (file.stored.path, file.stored.offset)):
+        path, offset, size, _ = file.stored
         last = joined[-1] if joined else None
-        if last is not None and last.path == path and last.size is not None and size is not None:
+        if last is not None and last.path == path and len(last.files) < FILES_PER_RANGE:
             end = last.offset + last.size
-            if end <= offset <= end + JOIN_GAP and len(last.files) < FILES_PER_RANGE:
+            if end <= offset <= end + JOIN_GAP:
                 whole = offset + size - last.offset
                 joined[-1] = Range(path, last.offset, whole, (*last.files, file))
                 continue
@@ -184,7 +175,7 @@ class Fetcher:
             # many files at once.
             unflushed: list[int] = []
             try:
-                stored = _Stored(part, reader)
+                stored = _Bytes(part, reader)
                 for file in part.files:
                     unflushed.append(self._restore(file, stored, job))
                 for descriptor in unflushed:
@@ -197,22 +188,22 @@ class Fetcher:
                     os.close(descriptor)
             yield from part.files
 
-    def _restore(self, file: RestoreFile, stored: _Stored, job: RestoreJob) -> int:
+    def _restore(self, file: RestoreFile, stored: _Bytes, job: RestoreJob) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         try:
             descriptor = os.open(file.target, flags, 0o600)
         except OSError as cause:
             raise FileOpenError(f"unable to open '{file.target}': {cause.strerror}") from cause
         try:
-            decoder = Decoder(job.encoding, framing=job.framing)
-            for data in decoder.stream(stored.take(file.location)):
+            decoder = Decoder(job.encoding, framing=file.stored.framing)
+            for data in decoder.stream(stored.take(file.stored)):
                 self._write(descriptor, data)
             if decoder.source_size != file.size or decoder.source_sha1 != file.checksum:
                 raise ChecksumError(
                     f"'{file.name}' in the repository is damaged: size {decoder.source_size} and "
                     f"checksum {decoder.source_sha1}, but the manifest has {file.size} and "
                     f"{file.checksum}",
-                    hint=f"'{file.location.path}' holds it; is there another backup to restore?",
+                    hint=f"'{file.stored.path}' holds it; is there another backup to restore?",
                 )
             _attributes(descriptor, file)
         except BaseException:
@@ -233,7 +224,7 @@ class Fetcher:
             self._unreported = 0
 
 
-class _Stored:
+class _Bytes:
     """The bytes of one range, cut into those of its files."""
 
     def __init__(self, part: Range, reader: Reader) -> None:
@@ -242,21 +233,16 @@ class _Stored:
         self._chunks = iter(reader)
         self._rest = memoryview(b"")
 
-    def take(self, location: Location) -> t.Iterator[bytes | memoryview]:
+    def take(self, stored: Stored) -> t.Iterator[memoryview]:
         """The stored bytes of one file; files come in the order of their offsets."""
-        self._skip(location.offset - self._position)
-        if location.size is None:
-            yield from self._chunks
-            return
-        left = location.size
+        left = stored.offset - self._position
+        while left:
+            left -= len(self._next(left))
+        left = stored.size
         while left:
             data = self._next(left)
             left -= len(data)
             yield data
-
-    def _skip(self, size: int) -> None:
-        while size:
-            size -= len(self._next(size))
 
     def _next(self, most: int) -> memoryview:
         if not self._rest:

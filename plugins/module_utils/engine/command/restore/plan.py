@@ -14,13 +14,16 @@ from ...config.options import Options
 from ...errors import FeatureNotSupportedError, LinkMapError, TablespaceMapError
 from ...repository import layout
 from ...repository.contents import PG_CONTROL, PG_DATA, Manifest, ManifestFile, Target
-from ...transform import compression
-from ...transform.compression import Framing
-from .copy import Keep, Location, RestoreFile, RestoreJob
+from ...repository.stored import Stored, stored
+from ...transform.pipeline import Framing
+from .copy import Keep, RestoreFile, RestoreJob
 from .owner import Owners
 
 # Left out: links are made from the manifest, and the server must not read it.
 TABLESPACE_MAP = f"{PG_DATA}/tablespace_map"
+
+# Of an empty file that is only made.
+NOWHERE = Stored("", 0, 0, Framing.WHOLE)
 
 # Small files stored alone are fetched together by one worker.
 JOB_FILES = 128
@@ -139,10 +142,9 @@ def plan(
     manifest: Manifest, where: Places, owners: Owners, *, stanza: str, keep: Keep, preserve: bool
 ) -> RestorePlan:
     """Divide the files of the backup into jobs, largest first."""
-    bundles: dict[tuple[str, int], list[RestoreFile]] = {}
+    bundles: dict[str, list[RestoreFile]] = {}
     singles: list[RestoreFile] = []
     empty: list[RestoreFile] = []
-    extension = compression.extension(manifest.options.compress_type)
     kept = {TABLESPACE_MAP}
     if preserve:
         kept.add(f"{PG_DATA}/postgresql.auto.conf")
@@ -153,46 +155,25 @@ def plan(
                 f"backup '{manifest.backup.label}' holds block-incremental files, which cannot be "
                 "restored yet"
             )
-        item = _restore_file(file, manifest, where, owners, stanza, extension)
+        place = stored(stanza, manifest, file) or NOWHERE
+        item = _restore_file(file, place, where, owners)
         if file.size == 0:
             empty.append(item)
         elif file.bundle_id:
-            holder = file.reference or manifest.backup.label
-            bundles.setdefault((holder, file.bundle_id), []).append(item)
+            bundles.setdefault(place.path, []).append(item)
         else:
             singles.append(item)
-    make = _JobMaker(manifest, keep)
-    jobs = [make.job(group, manifest.bundle_framing) for group in bundles.values()]
-    jobs += [make.job(group, Framing.WHOLE) for group in _group(singles)]
+    groups = [*bundles.values(), *_group(singles)]
+    start = manifest.backup.timestamp_copy_start
+    jobs = [RestoreJob(manifest.encoding, keep, start, tuple(group)) for group in groups]
     jobs.sort(key=lambda job: -job.size)
     size = sum(file.size for file in files)
     return RestorePlan(tuple(jobs), tuple(empty), size, len(files))
 
 
-class _JobMaker:
-    def __init__(self, manifest: Manifest, keep: Keep) -> None:
-        self._encoding = manifest.encoding
-        self._keep = keep
-        self._copy_start = manifest.backup.timestamp_copy_start
-
-    def job(self, files: t.Sequence[RestoreFile], framing: Framing) -> RestoreJob:
-        return RestoreJob(self._encoding, framing, self._keep, self._copy_start, tuple(files))
-
-
 def _restore_file(
-    file: ManifestFile,
-    manifest: Manifest,
-    where: Places,
-    owners: Owners,
-    stanza: str,
-    extension: str,
+    file: ManifestFile, place: Stored, where: Places, owners: Owners
 ) -> RestoreFile:
-    holder = file.reference or manifest.backup.label
-    if file.bundle_id:
-        path = layout.bundle_path(stanza, holder, file.bundle_id)
-        location = Location(path, file.bundle_offset, file.repo_size)
-    else:
-        location = Location(layout.data_path(stanza, holder, file.name, extension), 0, None)
     target = where.of(file.name) or ""
     if file.name == PG_CONTROL:
         target += TEMPORARY_SUFFIX
@@ -202,7 +183,7 @@ def _restore_file(
         target,
         file.size,
         file.checksum or "",
-        location,
+        place,
         file.mode,
         uid,
         gid,

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""archive-get: fetch one WAL file for recovery (repository reference, section 6.3).
+
+PostgreSQL takes exit code 1 for "not in the archive" and goes on with what it has. That is said only
+when every repository was reached and does not have the file; anything else is another code.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import asdict, dataclass
+
+from .. import log
+from ..config.options import Options, RepoOptions
+from ..errors import (
+    ArchiveDuplicateError,
+    ChecksumError,
+    EngineError,
+    FileMissingError,
+    FileWriteError,
+    ParamRequiredError,
+    RepoInvalidError,
+)
+from ..postgres import control, wal
+from ..repository import archive_info, layout
+from ..repository.archive_info import ArchiveInfo
+from ..storage.base import Storage
+from ..storage.open import open_storage
+from ..transform.compression import type_of_name
+from ..transform.pipeline import Decoder, Encoding
+from .cipher import cipher_pass
+
+TEMPORARY_SUFFIX = layout.TEMPORARY_SUFFIX
+
+
+@dataclass(frozen=True)
+class GetResult:
+    """Whether the archive has the file, and then from which repository it was copied."""
+
+    name: str
+    found: bool
+    repo: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 when it was copied, 1 when it is not in the archive."""
+        return 0 if self.found else 1
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Stored(t.NamedTuple):
+    """A copy of the file in a repository."""
+
+    path: str
+    sha1: str | None
+    encoding: Encoding
+
+
+def run(options: Options) -> GetResult:
+    """Fetch the file named by the first parameter to the path of the second.
+
+    Raises when any repository could not answer and none had the file.
+    """
+    stanza = options.require_stanza()
+    if len(options.parameters) != 2:
+        raise ParamRequiredError("WAL segment to get and path to copy it to required")
+    name, destination = options.parameters
+    if not os.path.isabs(destination):
+        destination = os.path.join(options.pg.path, destination)
+    found_control = control.load(options.pg.path)
+    failures: list[tuple[RepoOptions, EngineError]] = []
+    for repo in options.repos:
+        try:
+            with open_storage(repo) as storage:
+                archive = archive_info.load(storage, stanza, cipher_pass(repo))
+                stored = find(storage, stanza, archive, found_control, name)
+                if stored is not None:
+                    fetch(storage, stored, destination)
+                    log.info("found %s in the repo%d archive", name, repo.key)
+                    return GetResult(name, True, repo.key)
+        except EngineError as cause:
+            failures.append((repo, cause))
+    if len(failures) == 1 and len(options.repos) == 1:
+        raise failures[0][1]
+    if failures:
+        lines = "\n".join(f"repo{repo.key}: {cause.message}" for repo, cause in failures)
+        raise RepoInvalidError(f"unable to find a valid repository:\n{lines}")
+    log.info("unable to find %s in the archive", name)
+    return GetResult(name, False)
+
+
+def find(
+    storage: Storage,
+    stanza: str,
+    archive: ArchiveInfo,
+    cluster: control.ControlData,
+    name: str,
+) -> Stored | None:
+    """Look for the file under every id that the cluster ever had, newest first.
+
+    Raises ArchiveDuplicateError when copies with different content are there.
+    """
+    ids = [
+        row.archive_id
+        for row in reversed(archive.history)
+        if (row.version, row.system_id) == (cluster.version, cluster.system_id)
+    ]
+    if not ids:
+        raise RepoInvalidError(
+            f"the archive has no history of PostgreSQL version {cluster.version}, system-id "
+            f"{cluster.system_id}",
+            hint="is this the right stanza for the data directory?",
+        )
+    directories = [layout.wal_directory(stanza, archive_id, name) for archive_id in ids]
+    for archive_id, directory, listing in zip(ids, directories, storage.list_many(directories)):
+        if isinstance(listing, FileMissingError):
+            continue
+        if isinstance(listing, EngineError):
+            raise listing
+        names = [entry.name for entry in listing]
+        if not (wal.is_segment(name) or wal.is_partial(name)):
+            if name in names:
+                path = layout.wal_file_path(stanza, archive_id, name)
+                return Stored(path, None, Encoding(cipher_pass=archive.cipher_pass))
+            continue
+        copies = sorted(
+            found
+            for found in names
+            if found.startswith(f"{name}-") and not found.endswith(TEMPORARY_SUFFIX)
+        )
+        if len({_sha1(name, copy) for copy in copies}) > 1:
+            raise ArchiveDuplicateError(
+                f"duplicates found for WAL segment {name}: {', '.join(copies)}",
+                hint="are multiple primaries archiving to this stanza?",
+            )
+        if copies:
+            encoding = Encoding(type_of_name(copies[0]).name, cipher_pass=archive.cipher_pass)
+            return Stored(f"{directory}/{copies[0]}", _sha1(name, copies[0]), encoding)
+    return None
+
+
+def _sha1(name: str, stored: str) -> str:
+    return stored[len(name) + 1 : len(name) + 41]
+
+
+def fetch(storage: Storage, stored: Stored, destination: str) -> None:
+    """Copy to ``destination``, which appears only when the content is whole and checked."""
+    temporary = destination + TEMPORARY_SUFFIX
+    decoder = Decoder(stored.encoding)
+    try:
+        with open(temporary, "wb") as file, storage.reader(stored.path) as reader:
+            for data in decoder.stream(reader):
+                file.write(data)
+        if stored.sha1 is not None and decoder.source_sha1 != stored.sha1:
+            raise ChecksumError(
+                f"'{stored.path}' in the archive is damaged: its content has checksum "
+                f"{decoder.source_sha1}"
+            )
+        os.replace(temporary, destination)
+    except OSError as cause:
+        raise FileWriteError(f"unable to write '{destination}': {cause.strerror}") from cause
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)

@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""archive-push: put one WAL file into every repository (repository reference, section 6.2).
+
+Success means that the file is durable under its final name in all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import asdict, dataclass
+
+from .. import log
+from ..config.options import Options, RepoOptions
+from ..errors import (
+    ArchiveDuplicateError,
+    ArchiveMismatchError,
+    CommandError,
+    EngineError,
+    FileMissingError,
+    FileOpenError,
+    FileReadError,
+    OptionRequiredError,
+    ParamRequiredError,
+)
+from ..postgres import control, wal
+from ..repository import archive_info, layout, lock
+from ..repository.archive_info import ArchiveInfo
+from ..storage.base import Publish, Storage
+from ..storage.open import open_storage
+from ..transform.compression import compress_type
+from ..transform.pipeline import Encoder, Encoding
+from .cipher import cipher_pass
+
+CHUNK = 1024 * 1024
+HEADER_SIZE = 512
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """What became of the file; ``stored`` is false where it was there already, or dropped."""
+
+    name: str
+    stored: bool
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A WAL file on its way: where it is, and what the archive calls it."""
+
+    path: str
+    name: str
+    sha1: str | None
+    """Of segments only; other files carry no checksum in their name."""
+
+    @property
+    def is_segment(self) -> bool:
+        """Whether it holds WAL, complete or partial."""
+        return self.sha1 is not None
+
+
+def run(options: Options) -> PushResult:
+    """Push the file named by the parameter; raises what kept any repository from having it."""
+    stanza = options.require_stanza()
+    path = _source(options)
+    lock.check_stop(options.lock_path, stanza)
+    segment = examine(path, options)
+    stored = False
+    failures: list[tuple[RepoOptions, EngineError]] = []
+    for repo in options.repos:
+        try:
+            with open_storage(repo) as storage:
+                archive = archive_info.load(storage, stanza, cipher_pass(repo))
+                if options.pgs:
+                    check_cluster(control.load(options.pg.path), archive)
+                if segment.is_segment and options.archive_header_check:
+                    check_header(segment, archive)
+                stored |= push(storage, stanza, archive, segment, options, repo)
+        except EngineError as cause:
+            failures.append((repo, cause))
+    if failures:
+        raise _combined(failures, options)
+    if stored:
+        log.info("pushed WAL file '%s' to the archive", segment.name)
+    return PushResult(segment.name, stored)
+
+
+def _source(options: Options) -> str:
+    if len(options.parameters) != 1:
+        raise ParamRequiredError("WAL segment to push required")
+    path = options.parameters[0]
+    if os.path.isabs(path):
+        return path
+    if not options.pgs:
+        raise OptionRequiredError(
+            f"option 'pg1-path' must be specified when relative wal paths are used ('{path}')",
+            hint="is %f passed to archive-push instead of %p?",
+        )
+    here = os.path.realpath(os.getcwd())
+    if here != os.path.realpath(options.pg.path):
+        raise FileOpenError(
+            f"PostgreSQL working directory '{here}' is not the same as option pg1-path "
+            f"'{options.pg.path}'",
+            hint="is the PostgreSQL data_directory configured the same as the pg1-path option?",
+        )
+    return os.path.join(options.pg.path, path)
+
+
+def examine(path: str, options: Options) -> Segment:
+    """Name and digest of the file; FileMissingError when it is not there."""
+    name = os.path.basename(path)
+    try:
+        with open(path, "rb") as file:
+            if not (wal.is_segment(name) or wal.is_partial(name)):
+                return Segment(path, name, None)
+            encoder = Encoder(Encoding())
+            for data in iter(lambda: file.read(CHUNK), b""):
+                encoder.update(data)
+            return Segment(path, name, encoder.source_sha1)
+    except FileNotFoundError as cause:
+        raise FileMissingError(f"unable to open missing file '{path}' for read") from cause
+    except OSError as cause:
+        raise FileReadError(f"unable to read '{path}': {cause.strerror}") from cause
+
+
+def check_cluster(found: control.ControlData, archive: ArchiveInfo) -> None:
+    """The cluster of pg1-path must be the one of the stanza; else ArchiveMismatchError."""
+    current = archive.current
+    if (found.version, found.system_id) != (current.version, current.system_id):
+        raise ArchiveMismatchError(
+            f"PostgreSQL version {found.version}, system-id {found.system_id} do not match stanza "
+            f"version {current.version}, system-id {current.system_id}",
+            hint="are you archiving to the correct stanza?",
+        )
+
+
+def check_header(segment: Segment, archive: ArchiveInfo) -> None:
+    """The segment must be of the stanza's cluster; else ArchiveMismatchError."""
+    with open(segment.path, "rb") as file:
+        header = wal.header(file.read(HEADER_SIZE))
+    current = archive.current
+    if (header.version, header.system_id) != (current.version, current.system_id):
+        raise ArchiveMismatchError(
+            f"WAL file '{segment.path}' version {header.version}, system-id {header.system_id} do "
+            f"not match stanza version {current.version}, system-id {current.system_id}",
+            hint="are you archiving to the correct stanza?",
+        )
+
+
+def push(
+    storage: Storage,
+    stanza: str,
+    archive: ArchiveInfo,
+    segment: Segment,
+    options: Options,
+    repo: RepoOptions,
+) -> bool:
+    """Store the file unless the archive has it; true when it was stored.
+
+    Raises ArchiveDuplicateError, and leaves the stored one untouched, when a segment of that name
+    with other content is there.
+    """
+    archive_id = archive.current.archive_id
+    if not segment.is_segment:
+        path = layout.wal_file_path(stanza, archive_id, segment.name)
+        _store(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
+        return True
+    existing = _existing(storage, stanza, archive_id, segment.name)
+    if existing:
+        _compare(existing, segment, repo, options)
+        return False
+    encoding = Encoding(options.compress_type, options.compress_level, archive.cipher_pass)
+    extension = compress_type(options.compress_type).extension
+    path = layout.segment_path(
+        stanza, archive_id, segment.name, t.cast(str, segment.sha1), extension
+    )
+    _store(storage, path, segment, encoding)
+    return True
+
+
+def _existing(storage: Storage, stanza: str, archive_id: str, name: str) -> list[str]:
+    """Checksums of the copies of a segment that are in the archive."""
+    directory = layout.wal_directory(stanza, archive_id, name)
+    listing = storage.list_many([directory])[0]
+    if isinstance(listing, FileMissingError):
+        return []
+    if isinstance(listing, EngineError):
+        raise listing
+    prefix = f"{name}-"
+    return [
+        entry.name[len(prefix) : len(prefix) + 40]
+        for entry in listing
+        if entry.name.startswith(prefix) and not entry.name.endswith(layout.TEMPORARY_SUFFIX)
+    ]
+
+
+def _compare(existing: list[str], segment: Segment, repo: RepoOptions, options: Options) -> None:
+    if len(existing) > 1:
+        raise ArchiveDuplicateError(
+            f"duplicates found in the repo{repo.key} archive for WAL segment {segment.name}: "
+            f"{', '.join(sorted(existing))}",
+            hint="are multiple primaries archiving to this stanza?",
+        )
+    if existing[0] != segment.sha1:
+        raise ArchiveDuplicateError(
+            f"WAL file '{segment.name}' already exists in the repo{repo.key} archive with a "
+            f"different checksum: stored {existing[0]}, pushed {segment.sha1}",
+            hint="are multiple primaries archiving to this stanza?",
+        )
+    if options.archive_mode_check:
+        log.warn(
+            "WAL file '%s' already exists in the repo%d archive with the same checksum\n"
+            "HINT: this is valid in some recovery scenarios but may also indicate a problem.",
+            segment.name,
+            repo.key,
+        )
+
+
+def _store(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> None:
+    writer = storage.writer(path, publish=Publish.RENAME)
+    try:
+        encoder = Encoder(encoding)
+        with open(segment.path, "rb") as file:
+            for data in iter(lambda: file.read(CHUNK), b""):
+                writer.write(encoder.update(data))
+        writer.write(encoder.finish())
+        if segment.sha1 is not None and encoder.source_sha1 != segment.sha1:
+            # Otherwise the name would promise another content than the file has.
+            raise FileReadError(f"'{segment.path}' changed while it was pushed")
+    except OSError as cause:
+        writer.abort()
+        raise FileReadError(f"unable to read '{segment.path}': {cause.strerror}") from cause
+    except BaseException:
+        writer.abort()
+        raise
+    writer.finish().wait()
+
+
+def _combined(
+    failures: t.Sequence[tuple[RepoOptions, EngineError]], options: Options
+) -> EngineError:
+    if len(failures) == 1 and len(options.repos) == 1:
+        return failures[0][1]
+    lines = "\n".join(f"repo{repo.key}: {cause.message}" for repo, cause in failures)
+    return CommandError(
+        f"archive-push failed on {len(failures)} of {len(options.repos)} repositories:\n{lines}"
+    )

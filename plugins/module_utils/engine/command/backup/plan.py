@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backup has to copy, and what the prior backup already holds (pure)."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ...config.options import RepoOptions
+from ...postgres.datadir import DataDirectory, FileEntry, primary_only
+from ...repository import bundle
+from ...repository.bundle import BundleRule, Kind
+from ...repository.contents import (
+    PG_CONTROL,
+    Manifest,
+    ManifestFile,
+    ManifestLink,
+    ManifestPath,
+    Target,
+)
+from ...transform.compression import Framing, compress_type
+from ...transform.page_checksum import first_block
+from ...transform.pipeline import Encoding
+from .copy import CHUNK, CopyJob, PageRule, SourceFile
+
+
+class Item(t.NamedTuple):
+    """A file for the bundle planner."""
+
+    name: str
+    size: int
+    timestamp: int
+    source: SourceFile
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How this backup stores its files."""
+
+    stanza: str
+    label: str
+    encoding: Encoding
+    bundle: BundleRule | None
+    bundle_framing: Framing
+
+
+@dataclass(frozen=True)
+class CopyPlan:
+    """The jobs, by the key of the cluster that they read from; what needs none is referenced."""
+
+    jobs: t.Mapping[int, tuple[CopyJob, ...]]
+    referenced: t.Mapping[str, ManifestFile]
+    candidates: t.Mapping[str, ManifestFile]
+    """What files become that prove unchanged while they are read."""
+    size: int
+    """Bytes that the jobs read."""
+
+
+def bundle_rule(repo: RepoOptions) -> BundleRule | None:
+    """The rule of the repository's options."""
+    return BundleRule(repo.bundle_size, repo.bundle_limit) if repo.bundle else None
+
+
+def compare(
+    data: DataDirectory, prior: Manifest | None, *, delta: bool
+) -> tuple[dict[str, ManifestFile], dict[str, ManifestFile]]:
+    """Which files the prior backup already holds (repository reference, section 11).
+
+    Gives the entries that are references, and those that become one if the file, which has to be
+    read to know it, still has their checksum. With ``delta`` time stamps are not trusted.
+    """
+    referenced: dict[str, ManifestFile] = {}
+    candidates: dict[str, ManifestFile] = {}
+    if prior is None:
+        return referenced, candidates
+    before = {file.name: file for file in prior.files}
+    for entry in data.files:
+        old = before.get(entry.name)
+        if old is None or entry.name == PG_CONTROL or old.size != entry.size:
+            continue
+        if entry.size == 0:
+            # A bundled backup does not store empty files, so there is nothing to refer to.
+            if not prior.backup.bundle:
+                referenced[entry.name] = reference(entry, old, prior)
+        elif not delta and old.timestamp == entry.mtime:
+            referenced[entry.name] = reference(entry, old, prior)
+        elif old.checksum is not None and (delta or entry.size <= CHUNK):
+            candidates[entry.name] = reference(entry, old, prior)
+    return referenced, candidates
+
+
+def reference(entry: FileEntry, old: ManifestFile, prior: Manifest) -> ManifestFile:
+    """The prior backup's entry with today's time and owner; it names the holder of the bytes."""
+    return old._replace(
+        timestamp=entry.mtime,
+        mode=entry.mode,
+        user=entry.user,
+        group=entry.group,
+        reference=old.reference or prior.backup.label,
+    )
+
+
+def plan(
+    data: DataDirectory,
+    store: Layout,
+    *,
+    primary: int,
+    standby: int | None,
+    page_size: int | None,
+    prior: Manifest | None,
+    delta: bool,
+) -> CopyPlan:
+    """Divide what has to be read into jobs.
+
+    ``primary`` and ``standby`` are the keys of the clusters; ``page_size`` None leaves pages
+    unchecked. pg_control is not among the jobs: it is copied when all else is.
+    """
+    referenced, candidates = compare(data, prior, delta=delta)
+    items: dict[int, list[Item]] = {}
+    for entry in data.files:
+        if entry.name in referenced or entry.name == PG_CONTROL:
+            continue
+        pages = None
+        if entry.page_check and page_size is not None:
+            pages = PageRule(page_size, first_block(entry.name, page_size))
+        source = SourceFile(
+            entry.name,
+            entry.path,
+            entry.size,
+            entry.size if entry.fixed_size else None,
+            pages,
+            candidates[entry.name].checksum if entry.name in candidates else None,
+        )
+        from_primary = standby is None or primary_only(entry.name)
+        node = primary if from_primary or standby is None else standby
+        items.setdefault(node, []).append(Item(entry.name, entry.size, entry.mtime, source))
+    jobs: dict[int, tuple[CopyJob, ...]] = {}
+    next_bundle = 1
+    for node, files in sorted(items.items()):
+        planned = bundle.plan(files, store.bundle, first_bundle_id=next_bundle)
+        next_bundle += sum(1 for job in planned if job.kind is Kind.BUNDLE)
+        jobs[node] = tuple(_copy_job(job, node, store) for job in planned)
+    size = sum(job.size for group in jobs.values() for job in group)
+    return CopyPlan(jobs, referenced, candidates, size)
+
+
+def _copy_job(job: bundle.Job[Item], node: int, store: Layout) -> CopyJob:
+    bundled = job.kind is Kind.BUNDLE
+    return CopyJob(
+        node,
+        store.stanza,
+        store.label,
+        compress_type(store.encoding.compress_type).extension,
+        store.encoding,
+        store.bundle_framing if bundled else Framing.WHOLE,
+        job.bundle_id,
+        store.bundle is None,
+        tuple(item.source for item in job.files),
+    )
+
+
+def manifest_paths(data: DataDirectory) -> list[ManifestPath]:
+    """The directories for the manifest."""
+    return [ManifestPath(path.name, path.mode, path.user, path.group) for path in data.paths]
+
+
+def manifest_links(data: DataDirectory) -> list[ManifestLink]:
+    """The symlinks for the manifest."""
+    return [
+        ManifestLink(link.name, link.destination, link.user, link.group) for link in data.links
+    ]
+
+
+def manifest_targets(data: DataDirectory) -> list[Target]:
+    """The targets for the manifest."""
+    return [
+        Target(
+            target.name,
+            target.kind,
+            target.path,
+            target.file,
+            target.tablespace_id,
+            target.tablespace_name,
+        )
+        for target in data.targets
+    ]

@@ -1,0 +1,258 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""expire: remove the backups and the WAL that retention no longer keeps (repository reference, 16).
+
+The order makes a crash harmless at every step: a manifest goes first, which makes its directory dead;
+then the line in backup.info; then the files; WAL goes last, when no listed backup needs it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import typing as t
+from dataclasses import dataclass
+
+from .. import log
+from ..config.options import Options, RepoOptions
+from ..errors import BackupSetInvalidError, EngineError, FormatError, StorageMissingError
+from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
+from ..repository.archive_info import ArchiveInfo
+from ..repository.backup_info import BackupInfo
+from ..repository.reconstruct import Reconstruction
+from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
+from ..storage.base import Storage
+from ..storage.open import open_storage
+from .cipher import cipher_pass
+
+_STARTS_AS_SEGMENT = re.compile("[0-9A-F]{24}")
+
+
+@dataclass(frozen=True)
+class ExpireResult:
+    """What was removed, or with a dry run would be, and the reason for every backup."""
+
+    verdicts: tuple[Verdict, ...]
+    archives: t.Mapping[str, ArchiveVerdict]
+    """By archive id."""
+    removed_wal: tuple[str, ...]
+    """Directories and files of WAL, as paths in the repository."""
+    dry_run: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is removed."""
+        return bool(self.removed_wal) or any(row.remove for row in self.verdicts)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        archives = {
+            name: {
+                "reason": row.reason,
+                "kept": None if row.ranges is None else [part._asdict() for part in row.ranges],
+            }
+            for name, row in self.archives.items()
+        }
+        return {
+            "backups": [row._asdict() for row in self.verdicts],
+            "archives": archives,
+            "removed_wal": list(self.removed_wal),
+            "dry_run": self.dry_run,
+            "changed": self.changed,
+        }
+
+
+def run(options: Options) -> ExpireResult:
+    """Expire the repository that is selected."""
+    stanza = options.require_stanza()
+    repo = options.repo()
+    lock.check_stop(options.lock_path, stanza)
+    with lock.Locks(options.exec_id) as locks:
+        locks.acquire(options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key])
+        with open_storage(repo) as storage:
+            return expire(storage, options, repo)
+
+
+def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResult:
+    """Expire one repository; the caller holds the backup lock."""
+    stanza = options.require_stanza()
+    secret = cipher_pass(repo)
+    archive = archive_info.load(storage, stanza, secret)
+    found = reconstruct.load_reconstructed(storage, stanza, secret)
+    rule = _rule(repo)
+    if rule.full is None:
+        log.warn(
+            "option 'repo%d-retention-full' is not set for 'repo%d-retention-full-type=%s', the "
+            "repository may run out of space",
+            repo.key,
+            repo.key,
+            rule.full_type,
+        )
+    verdicts = _verdicts(found.info, rule, options.set)
+    doomed = [row.label for row in verdicts if row.remove]
+    info = found.info.without_backups(doomed)
+    for row in verdicts:
+        (log.info if row.remove else log.detail)(
+            "repo%d: %s backup %s: %s",
+            repo.key,
+            "expire" if row.remove else "keep",
+            row.label,
+            row.reason,
+        )
+    if not options.dry_run:
+        _remove_backups(storage, stanza, found, info, doomed, secret)
+    archives, wal = _expire_archives(storage, stanza, archive, info, rule, repo, options.dry_run)
+    return ExpireResult(tuple(verdicts), archives, tuple(wal), options.dry_run)
+
+
+def _rule(repo: RepoOptions) -> RetentionRule:
+    return RetentionRule(
+        repo.retention_full,
+        repo.retention_full_type,
+        repo.retention_diff,
+        repo.retention_archive,
+        repo.retention_archive_type,
+    )
+
+
+def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None) -> list[Verdict]:
+    if wanted is None:
+        return retention.backups(info.backups, rule, now=int(time.time()))
+    if wanted not in info.backups:
+        raise BackupSetInvalidError(
+            f"backup set {wanted} is not valid", hint="the info command lists the backups."
+        )
+    gone = set(backup_info.dependents(info.backups, wanted))
+    fulls = {
+        name
+        for name, entry in info.backups.items()
+        if entry.backup_type == "full" and entry.db_id == info.current_id
+    }
+    if fulls and fulls <= gone:
+        raise BackupSetInvalidError(
+            f"full backup {wanted} cannot be expired until another full backup has been created"
+        )
+    return [
+        Verdict(name, name in gone, f"named by --set={wanted}" if name in gone else "not named")
+        for name in info.backups
+    ]
+
+
+def _remove_backups(
+    storage: Storage,
+    stanza: str,
+    found: Reconstruction,
+    info: BackupInfo,
+    doomed: t.Sequence[str],
+    secret: str | None,
+) -> None:
+    # Dependents before what they depend on; of each the manifest before its copy.
+    for label in sorted(doomed, reverse=True):
+        path = layout.manifest_path(stanza, label)
+        storage.remove(path)
+        storage.remove(layout.copy_of(path))
+    if doomed or found.changed:
+        backup_info.save(storage, stanza, info, secret)
+    for label in sorted(_dead(storage, stanza, found, info), reverse=True):
+        log.info("remove expired backup %s", label)
+        storage.remove_tree(layout.label_path(stanza, label))
+
+
+def _dead(
+    storage: Storage, stanza: str, found: Reconstruction, info: BackupInfo
+) -> t.Iterator[str]:
+    """Directories that no listed backup is in.
+
+    The newest one may be a backup that another host is making, or one to be resumed: it stays while
+    it has a copy of a manifest and nothing says that it is done.
+    """
+    unlisted = [name for name in found.on_disk if name not in info.backups]
+    newest = max(found.on_disk, default="")
+    for name in unlisted:
+        if name == newest and not found.on_disk[name]:
+            copy = layout.copy_of(layout.manifest_path(stanza, name))
+            if storage.info(copy) is not None:
+                continue
+        if name not in found.invalid:
+            yield name
+
+
+def _expire_archives(
+    storage: Storage,
+    stanza: str,
+    archive: ArchiveInfo,
+    info: BackupInfo,
+    rule: RetentionRule,
+    repo: RepoOptions,
+    dry_run: bool,
+) -> tuple[dict[str, ArchiveVerdict], list[str]]:
+    _check_histories(archive, info)
+    verdicts: dict[str, ArchiveVerdict] = {}
+    removed: list[str] = []
+    for row in archive.history:
+        verdict = retention.archive(
+            info.backups, rule, row.id, current_id=archive.current_id
+        )
+        verdicts[row.archive_id] = verdict
+        paths = _removable(storage, stanza, row.archive_id, verdict)
+        if paths:
+            log.info(
+                "repo%d: %s remove archive, %d of it: %s",
+                repo.key,
+                row.archive_id,
+                len(paths),
+                verdict.reason,
+            )
+        else:
+            log.info("repo%d: %s no archive to remove", repo.key, row.archive_id)
+        if not dry_run:
+            trees = [path for path in paths if layout.is_segment_directory(path.rsplit("/", 1)[1])]
+            for path in trees:
+                storage.remove_tree(path)
+            storage.remove_many(path for path in paths if path not in trees)
+        removed += paths
+    return verdicts, removed
+
+
+def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
+    ours = [(row.id, row.system_id, row.version) for row in archive.history]
+    theirs = [(row.id, row.system_id, row.version) for row in info.history]
+    if ours != theirs[len(theirs) - len(ours) :]:
+        raise FormatError(
+            "archive expiration cannot continue - archive and backup history lists do not match"
+        )
+
+
+def _removable(
+    storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerdict
+) -> list[str]:
+    """Directories and files of this archive id that the verdict does not keep."""
+    if verdict.ranges is None:
+        return []
+    base = layout.archive_id_path(stanza, archive_id)
+    try:
+        entries = storage.list(base)
+    except StorageMissingError:
+        return []
+    paths = []
+    inspect = []
+    for entry in entries:
+        path = f"{base}/{entry.name}"
+        if layout.is_segment_directory(entry.name):
+            if retention.keeps_directory(verdict, entry.name):
+                inspect.append(path)
+            else:
+                paths.append(path)
+        elif entry.name.endswith(".history") and verdict.ranges:
+            if entry.name[:8] < verdict.ranges[-1].start[:8]:
+                paths.append(path)
+    for path, listing in zip(inspect, storage.list_many(inspect)):
+        if isinstance(listing, EngineError):
+            raise listing
+        paths += [
+            f"{path}/{entry.name}"
+            for entry in listing
+            if _STARTS_AS_SEGMENT.match(entry.name) and not retention.keeps(verdict, entry.name)
+        ]
+    return paths

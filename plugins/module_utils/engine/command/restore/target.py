@@ -1,0 +1,286 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The place that a restore writes to: refuse, clean, make directories and links, finish.
+
+The order makes an aborted restore harmless: pg_control goes first and comes back last, and without
+it no server starts (repository reference, section 15).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from ... import log
+from ...errors import (
+    FileOwnerError,
+    FileRemoveError,
+    PathCreateError,
+    PathNotEmptyError,
+    PathOpenError,
+    PostgresRunningError,
+)
+from ...postgres import control
+from ...repository.contents import PG_DATA, Manifest, ManifestPath
+from .owner import Owners
+from .plan import TEMPORARY_SUFFIX, Places, RestoreFile
+
+PG_CONTROL = "global/pg_control"
+
+# Written first and removed last, as pgBackRest does: with it, --delta recognises a data directory
+# whose restore was aborted.
+MARKER = "backup.manifest"
+
+
+def refuse_running(pg_data: str) -> None:
+    """PostgresRunningError when a server runs in the directory, or did not end cleanly there."""
+    if os.path.lexists(f"{pg_data}/postmaster.pid"):
+        raise PostgresRunningError(
+            f"unable to restore while PostgreSQL is running in '{pg_data}'",
+            hint="stop it first; if it is not running, remove postmaster.pid and try again.",
+        )
+
+
+def is_data_directory(pg_data: str) -> bool:
+    """Whether --delta and --force may take the directory for one of PostgreSQL's."""
+    return any(os.path.exists(f"{pg_data}/{name}") for name in ("PG_VERSION", MARKER))
+
+
+class Target:
+    """The directories of one restore."""
+
+    def __init__(self, manifest: Manifest, where: Places, owners: Owners) -> None:
+        self._manifest = manifest
+        self._where = where
+        self._owners = owners
+        self.pg_data = where.pg_data
+
+    def refuse_unless_empty(self) -> None:
+        """PathNotEmptyError when any directory of the restore holds something already."""
+        for root in self._roots():
+            self._check_owner(root)
+            self.refuse_not_empty(root)
+
+    @staticmethod
+    def refuse_not_empty(root: str) -> None:
+        """PathNotEmptyError when this directory holds something."""
+        try:
+            names = os.listdir(root)
+        except FileNotFoundError:
+            return
+        except PermissionError as cause:
+            raise PathOpenError(f"unable to list '{root}': permission denied") from cause
+        if names:
+            raise PathNotEmptyError(
+                f"unable to restore to path '{root}' because it contains files",
+                hint="try using --delta if this is what you intended.",
+            )
+
+    def _roots(self) -> list[str]:
+        """The data directory, the version's directory of each tablespace, linked directories."""
+        roots = [self._where.pg_data]
+        for path in self._manifest.paths:
+            if path.name.count("/") == 2 and path.name.startswith("pg_tblspc/"):
+                roots.append(self._where.of(path.name) or "")
+        for name in self._where.links:
+            if not name.startswith(f"{PG_DATA}/pg_tblspc/") and name not in self._where.file_links:
+                roots.append(self._destination(name))
+        return roots
+
+    def _destination(self, name: str) -> str:
+        link = self._where.of(name) or ""
+        return os.path.normpath(os.path.join(os.path.dirname(link), self._where.links[name]))
+
+    def _check_owner(self, root: str) -> None:
+        try:
+            status = os.stat(root)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            raise PathCreateError(f"'{root}' exists but is not a directory")
+        if os.geteuid() not in (0, status.st_uid):
+            raise FileOwnerError(
+                f"unable to restore to path '{root}' not owned by current user",
+                hint="run the restore as the owner of the data directory.",
+            )
+
+    def remove_control(self) -> None:
+        """From here on the directory cannot be started until the restore is complete."""
+        directory = f"{self.pg_data}/global"
+        for name in ("pg_control", "pg_control" + TEMPORARY_SUFFIX):
+            try:
+                os.unlink(f"{directory}/{name}")
+            except FileNotFoundError:
+                continue
+            sync_directory(directory)
+
+    def clean(self, *, preserve: t.Collection[str]) -> int:
+        """Remove what the backup does not have; the number of files, links and directories removed.
+
+        ``preserve`` are names below the data directory that stay.
+        """
+        keep = {f"{self.pg_data}/{name}" for name in preserve}
+        for files in (self._manifest.files, self._manifest.paths):
+            keep.update(self._where.of(file.name) or "" for file in files)
+        links = {self._where.of(name): text for name, text in self._where.links.items()}
+        removed = 0
+        for root in self._roots():
+            self._check_owner(root)
+            if os.path.isdir(root):
+                removed += _clean(root, keep, links)
+        if removed:
+            log.info("remove invalid files/links/paths from '%s': %d removed", self.pg_data, removed)
+        return removed
+
+    def make_directories(self) -> None:
+        """Directories and links of the backup, parents first."""
+        for path in sorted(self._manifest.paths, key=lambda path: path.name):
+            place = self._where.of(path.name)
+            if place is None:
+                continue
+            if path.name in self._where.links:
+                place = self._destination(path.name)
+            self._make(path, place)
+            # Links of this directory, so that what lies below one finds it.
+            self._make_links(path.name)
+        for place in self._where.file_links.values():
+            os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+
+    def _make(self, path: ManifestPath, place: str) -> None:
+        try:
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            if os.geteuid() == 0:
+                os.chown(place, *self._owners.of(path.user, path.group))
+            os.chmod(place, path.mode)
+        except OSError as cause:
+            raise PathCreateError(
+                f"unable to create path '{place}': {cause.strerror}",
+                hint="the parent directory must be writable by the user of the restore.",
+            ) from cause
+
+    def _make_links(self, parent: str) -> None:
+        for name, text in self._where.links.items():
+            if name.rsplit("/", 1)[0] != parent:
+                continue
+            # The link itself stands in its parent directory, whatever it leads to.
+            relative = name[len(PG_DATA) + 1 :]
+            link = f"{self.pg_data}/{relative}"
+            if os.path.islink(link) and os.readlink(link) == text:
+                continue
+            try:
+                os.symlink(text, link)
+            except OSError as cause:
+                raise PathCreateError(
+                    f"unable to create symlink '{link}' to '{text}': {cause.strerror}"
+                ) from cause
+
+    def mark(self, text: str) -> None:
+        """Leave the manifest in the directory while the restore is under way."""
+        with open(f"{self.pg_data}/{MARKER}", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+
+    def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
+        """Files of the backup that have no bytes."""
+        for file in files:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            descriptor = os.open(file.target, flags, 0o600)
+            try:
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, file.uid, file.gid)
+                os.fchmod(descriptor, file.mode)
+                os.utime(descriptor, (file.mtime, file.mtime))
+            finally:
+                os.close(descriptor)
+
+    def write_file(self, name: str, text: str) -> None:
+        """A configuration file below the data directory, replaced as a whole and durable."""
+        path = f"{self.pg_data}/{name}"
+        temporary = path + TEMPORARY_SUFFIX
+        root = os.stat(self.pg_data)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            file.flush()
+            if os.geteuid() == 0:
+                os.fchown(descriptor, root.st_uid, root.st_gid)
+            os.fchmod(descriptor, root.st_mode & 0o644)
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+
+    def finish(self, *, online: bool) -> None:
+        """Make all names durable, then let pg_control have its own: the directory can be started."""
+        try:
+            os.unlink(f"{self.pg_data}/{MARKER}")
+        except FileNotFoundError:
+            pass
+        places = {self._where.of(path.name) for path in self._manifest.paths}
+        for place in sorted(filter(None, places)):
+            if place != f"{self.pg_data}/global":
+                sync_directory(place)
+        log.info("restore %s (performed last to ensure aborted restores cannot be started)", PG_CONTROL)
+        path = f"{self.pg_data}/{PG_CONTROL}"
+        if online:
+            _invalidate_checkpoint(path + TEMPORARY_SUFFIX)
+        os.replace(path + TEMPORARY_SUFFIX, path)
+        sync_directory(f"{self.pg_data}/global")
+
+
+def _invalidate_checkpoint(path: str) -> None:
+    """Without backup_label the server must not recover from a checkpoint that is not the backup's."""
+    status = os.stat(path)
+    with open(path, "r+b") as file:
+        data = control.invalidate_checkpoint(file.read())
+        file.seek(0)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        os.utime(file.fileno(), (status.st_mtime, status.st_mtime))
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _clean(
+    root: str, keep: t.Collection[str], links: t.Mapping[str | None, str]
+) -> int:
+    removed = 0
+    with os.scandir(root) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path = f"{root}/{entry.name}"
+            try:
+                if entry.is_symlink():
+                    if links.get(path) != os.readlink(path):
+                        os.unlink(path)
+                        removed += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    if path in keep and path not in links:
+                        removed += _clean(path, keep, links)
+                    else:
+                        removed += _remove_tree(path)
+                elif path not in keep or path in links:
+                    os.unlink(path)
+                    removed += 1
+            except OSError as cause:
+                raise FileRemoveError(f"unable to remove '{path}': {cause.strerror}") from cause
+    return removed
+
+
+def _remove_tree(path: str) -> int:
+    removed = 1
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                removed += _remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
+                removed += 1
+    os.rmdir(path)
+    return removed

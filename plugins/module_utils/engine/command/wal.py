@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for WAL to arrive in the archive, as a backup and `check` do."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ..errors import ArchiveTimeoutError, EngineError, StorageMissingError
+from ..postgres.connection import BackupStart, BackupStop
+from ..postgres.wal import lsn_parse, segments_between, timeline_of
+from ..repository import layout
+from ..storage.base import Storage
+
+# Seconds between two looks; the first ones come sooner.
+_PAUSES = (0.1, 0.1, 0.2, 0.2, 0.5)
+_PAUSE = 1.0
+
+
+def segments(start: BackupStart, stop: BackupStop, segment_size: int) -> list[str]:
+    """All segments from the start to the stop LSN: what a restore of the backup needs."""
+    timeline = timeline_of(start.wal_segment)
+    return segments_between(timeline, lsn_parse(start.lsn), lsn_parse(stop.lsn), segment_size)
+
+
+def wait_for(
+    storage: Storage,
+    stanza: str,
+    archive_id: str,
+    names: t.Sequence[str],
+    timeout: float,
+) -> None:
+    """Return when every segment is in the archive; ``timeout`` (seconds) counts for each anew.
+
+    Raises ArchiveTimeoutError that names the first one that is missing.
+    """
+    missing = list(names)
+    deadline = time.monotonic() + timeout
+    pauses = iter(_PAUSES)
+    while True:
+        before = len(missing)
+        missing = _missing(storage, stanza, archive_id, missing)
+        if not missing:
+            return
+        if len(missing) < before:
+            deadline = time.monotonic() + timeout
+        elif time.monotonic() >= deadline:
+            raise ArchiveTimeoutError(
+                f"WAL segment {missing[0]} was not archived before the {timeout:g}s timeout",
+                hint="look for errors of archive_command in the PostgreSQL server log.",
+            )
+        time.sleep(min(next(pauses, _PAUSE), max(0.0, deadline - time.monotonic())))
+
+
+def _missing(
+    storage: Storage, stanza: str, archive_id: str, names: t.Sequence[str]
+) -> list[str]:
+    """Those of the segments that are not stored; one listing for each directory."""
+    directories = sorted({layout.wal_directory(stanza, archive_id, name) for name in names})
+    stored: set[str] = set()
+    for listing in storage.list_many(directories):
+        if isinstance(listing, StorageMissingError):
+            continue
+        if isinstance(listing, EngineError):
+            raise listing
+        stored.update(
+            entry.name[:24]
+            for entry in listing
+            if entry.name[24:25] == "-" and not entry.name.endswith(layout.TEMPORARY_SUFFIX)
+        )
+    return [name for name in names if name not in stored]

@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What retention keeps and what it removes, with a reason for each (repository reference, 16). Pure.
+
+Nothing here touches a repository: the rules take what backup.info says and give a verdict, which
+``expire`` carries out and a dry run shows.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .backup_info import BackupEntry, dependents
+from .label import DIFF, FULL, full_of
+
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class RetentionRule:
+    """The retention options of a repository; None means not set."""
+
+    full: int | None = None
+    full_type: str = "count"  # count, time (days)
+    diff: int | None = None
+    archive: int | None = None
+    archive_type: str = FULL  # full, diff, incr
+
+
+class Verdict(t.NamedTuple):
+    """What happens to one backup, and why."""
+
+    label: str
+    remove: bool
+    reason: str
+
+
+class WalRange(t.NamedTuple):
+    """Segments from ``start`` to ``stop``; None is open to that side."""
+
+    start: str
+    stop: str | None
+    reason: str
+
+
+class ArchiveVerdict(t.NamedTuple):
+    """What stays of the WAL of one cluster; everything outside of the ranges goes.
+
+    ``ranges`` None means that nothing is removed, for the reason given.
+    """
+
+    ranges: tuple[WalRange, ...] | None
+    reason: str
+
+
+Backups = t.Mapping[str, BackupEntry]
+
+
+def backups(current: Backups, rule: RetentionRule, *, now: int) -> list[Verdict]:
+    """A verdict for each backup, by label; ``now`` in epoch seconds counts for ``time`` only.
+
+    A backup goes with everything that depends on it. The newest full backup always stays.
+    """
+    doomed: dict[str, str] = {}
+    fulls = [name for name in sorted(current) if current[name].backup_type == FULL]
+    for name, reason in _expired_fulls(current, fulls, rule, now):
+        for dependent in dependents(current, name):
+            doomed[dependent] = reason if dependent == name else f"depends on {name}"
+    if rule.diff is not None:
+        counted = [
+            name
+            for name in sorted(current)
+            if current[name].backup_type in (FULL, DIFF) and name not in doomed
+        ]
+        for name in counted[: max(0, len(counted) - rule.diff)]:
+            if current[name].backup_type == DIFF:
+                for dependent in dependents(current, name):
+                    doomed.setdefault(
+                        dependent,
+                        f"older than the newest {rule.diff} full and diff backups"
+                        if dependent == name
+                        else f"depends on {name}",
+                    )
+    return [
+        Verdict(name, name in doomed, doomed.get(name) or _kept(current[name], rule))
+        for name in sorted(current)
+    ]
+
+
+def _expired_fulls(
+    current: Backups, fulls: list[str], rule: RetentionRule, now: int
+) -> t.Iterator[tuple[str, str]]:
+    if rule.full is None:
+        return
+    if rule.full_type == "count":
+        for name in fulls[: max(0, len(fulls) - rule.full)]:
+            yield name, f"older than the newest {rule.full} full backups"
+        return
+    # The newest full that is old enough is still needed to reach back as far as promised.
+    limit = now - rule.full * DAY
+    old = [name for name in fulls if current[name].timestamp_stop < limit]
+    for name in old[:-1]:
+        yield name, f"older than {rule.full} days, as is {old[-1]}"
+
+
+def _kept(entry: BackupEntry, rule: RetentionRule) -> str:
+    if rule.full is None:
+        return "no retention of full backups is set"
+    if entry.backup_type == FULL:
+        unit = "days" if rule.full_type == "time" else "newest full backups"
+        return f"within {rule.full} {unit}"
+    return f"its full backup {full_of(entry.label)} stays"
+
+
+def archive(
+    remaining: Backups, rule: RetentionRule, db_id: int, *, current_id: int
+) -> ArchiveVerdict:
+    """Which WAL of the cluster ``db_id`` stays, given the backups that remain."""
+    keep = _archive_retention(remaining, rule)
+    if keep is None:
+        return ArchiveVerdict(None, "retention of WAL is not set")
+    types = {FULL: (FULL,), DIFF: (FULL, DIFF)}.get(rule.archive_type)
+    candidates = [
+        entry
+        for name, entry in sorted(remaining.items())
+        if (types is None or entry.backup_type in types) and entry.archive_start is not None
+    ]
+    own = [entry for entry in candidates if entry.db_id == db_id]
+    if not own:
+        if db_id == current_id:
+            return ArchiveVerdict(None, "no backup of the current cluster remains")
+        return ArchiveVerdict((), "no backup of this former cluster remains")
+    if keep > len(candidates):
+        return ArchiveVerdict(None, f"there are fewer than {keep} backups")
+    newest = [entry for entry in candidates[-keep:] if entry.db_id == db_id]
+    first = newest[0] if newest else own[-1]
+    ranges = [
+        WalRange(
+            entry.archive_start or "",
+            entry.archive_stop,
+            f"needed to restore {name}",
+        )
+        for name, entry in sorted(remaining.items())
+        if entry.db_id == db_id
+        and entry.archive_start is not None
+        and entry.archive_start < (first.archive_start or "")
+    ]
+    ranges.append(WalRange(first.archive_start or "", None, f"from {first.label} on"))
+    return ArchiveVerdict(tuple(ranges), f"WAL from {first.label} on is kept")
+
+
+def _archive_retention(remaining: Backups, rule: RetentionRule) -> int | None:
+    if rule.archive is not None:
+        return rule.archive
+    if rule.archive_type == FULL:
+        if rule.full is None:
+            return None
+        if rule.full_type == "count":
+            return rule.full
+        return sum(1 for entry in remaining.values() if entry.backup_type == FULL) or None
+    return rule.diff if rule.archive_type == DIFF else None
+
+
+def keeps(verdict: ArchiveVerdict, name: str) -> bool:
+    """Whether a WAL file (its name, of at least 24 digits) stays."""
+    if verdict.ranges is None:
+        return True
+    segment = name[:24]
+    return any(
+        row.start <= segment and (row.stop is None or segment <= row.stop)
+        for row in verdict.ranges
+    )
+
+
+def keeps_directory(verdict: ArchiveVerdict, name: str) -> bool:
+    """Whether anything in a directory of segments (16 digits) may stay."""
+    if verdict.ranges is None:
+        return True
+    return any(
+        row.start[:16] <= name and (row.stop is None or name <= row.stop[:16])
+        for row in verdict.ranges
+    )

@@ -1,0 +1,144 @@
+"""Retention as pure rules: what goes, what stays, and why."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import retention
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
+    BackupEntry,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.retention import (
+    RetentionRule,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+FULL = [f"2026010{day}-000000F" for day in range(1, 6)]
+
+
+def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None):
+    kind = {"F": "full", "D": "diff", "I": "incr"}[label[-1]]
+    return BackupEntry(
+        label=label,
+        backup_type=kind,
+        db_id=db_id,
+        timestamp_start=stop - 1,
+        timestamp_stop=stop,
+        size=1,
+        size_delta=1,
+        repo_size=1,
+        repo_size_delta=1,
+        archive_start=f"{number:024X}",
+        archive_stop=f"{number if last is None else last:024X}",
+        prior=prior,
+    )
+
+
+def catalogue(*entries):
+    return {row.label: row for row in entries}
+
+
+def removed(current, rule, now=0):
+    return [row.label for row in retention.backups(current, rule, now=now) if row.remove]
+
+
+def test_nothing_goes_without_a_rule():
+    current = catalogue(*(entry(label) for label in FULL))
+    verdicts = retention.backups(current, RetentionRule(), now=0)
+    assert not any(row.remove for row in verdicts)
+    assert {row.reason for row in verdicts} == {"no retention of full backups is set"}
+
+
+def test_count_keeps_the_newest_and_takes_dependents_along():
+    diff, incr = f"{FULL[0]}_20260101-010000D", f"{FULL[0]}_20260101-020000I"
+    current = catalogue(
+        entry(FULL[0]), entry(diff, prior=FULL[0]), entry(incr, prior=diff), entry(FULL[1])
+    )
+    assert removed(current, RetentionRule(full=1)) == [FULL[0], diff, incr]
+    reasons = {row.label: row.reason for row in retention.backups(current, RetentionRule(full=1), now=0)}
+    assert reasons[FULL[0]] == "older than the newest 1 full backups"
+    assert reasons[incr] == f"depends on {FULL[0]}"
+    assert reasons[FULL[1]] == "within 1 newest full backups"
+
+
+def test_time_keeps_the_newest_that_is_old_enough():
+    day = retention.DAY
+    current = catalogue(*(entry(label, stop=i * day) for i, label in enumerate(FULL)))
+    # Now is day 6: days 0 to 3 are over two days old; the one of day 3 is needed to reach back.
+    assert removed(current, RetentionRule(full=2, full_type="time"), now=6 * day) == FULL[:3]
+
+
+def test_diff_counts_fulls_but_removes_only_diffs():
+    diffs = [f"{FULL[0]}_2026010{day}-010000D" for day in (1, 2, 3)]
+    current = catalogue(entry(FULL[0]), *(entry(label, prior=FULL[0]) for label in diffs))
+    assert removed(current, RetentionRule(diff=1)) == diffs[:2]
+
+
+def test_wal_before_the_oldest_kept_backup_goes():
+    current = catalogue(entry(FULL[0], number=16), entry(FULL[1], number=32))
+    verdict = retention.archive(current, RetentionRule(full=2), 1, current_id=1)
+    assert not retention.keeps(verdict, f"{15:024X}")
+    assert retention.keeps(verdict, f"{16:024X}")
+    assert retention.keeps(verdict, f"{999:024X}")
+    assert not retention.keeps(verdict, f"{15:024X}.00000028.backup")
+
+
+def test_an_older_backup_keeps_what_makes_it_consistent():
+    current = catalogue(
+        entry(FULL[0], number=16, last=18), entry(FULL[1], number=32), entry(FULL[2], number=48)
+    )
+    verdict = retention.archive(current, RetentionRule(archive=1), 1, current_id=1)
+    kept = [number for number in range(60) if retention.keeps(verdict, f"{number:024X}")]
+    assert kept == [16, 17, 18, 32, *range(48, 60)]
+
+
+def test_fewer_backups_than_the_rule_keeps_all_wal():
+    verdict = retention.archive(
+        catalogue(entry(FULL[0], number=16)), RetentionRule(full=2), 1, current_id=1
+    )
+    assert verdict.ranges is None
+    assert retention.keeps(verdict, f"{1:024X}")
+
+
+@pytest.mark.parametrize(("current_id", "kept"), [(1, True), (2, False)])
+def test_wal_without_any_backup_goes_only_with_a_former_cluster(current_id, kept):
+    current = catalogue(entry(FULL[0], db_id=2, number=1))
+    verdict = retention.archive(current, RetentionRule(full=1), 1, current_id=current_id)
+    assert retention.keeps(verdict, f"{1:024X}") is kept
+
+
+labels = st.lists(st.integers(0, 27), min_size=1, max_size=12, unique=True).map(sorted)
+
+
+@given(labels, st.integers(1, 5), st.sampled_from(["count", "time"]), st.integers(0, 40))
+def test_the_newest_full_backup_always_stays(days, keep, kind, now):
+    current = catalogue(
+        *(
+            entry(f"202601{day + 1:02d}-000000F", stop=day * retention.DAY, number=day)
+            for day in days
+        )
+    )
+    rule = RetentionRule(full=keep, full_type=kind)
+    verdicts = retention.backups(current, rule, now=now * retention.DAY)
+    assert not verdicts[-1].remove
+    # What goes is always older than what stays.
+    flags = [row.remove for row in verdicts]
+    assert flags == sorted(flags, reverse=True)
+
+
+@given(labels, st.integers(1, 5), st.integers(1, 5))
+def test_all_wal_that_a_remaining_backup_needs_stays(days, keep, archive):
+    current = catalogue(
+        *(
+            entry(f"202601{day + 1:02d}-000000F", number=day * 16, last=day * 16 + 3)
+            for day in days
+        )
+    )
+    rule = RetentionRule(full=keep, archive=archive)
+    gone = {row.label for row in retention.backups(current, rule, now=0) if row.remove}
+    remaining = {label: row for label, row in current.items() if label not in gone}
+    verdict = retention.archive(remaining, rule, 1, current_id=1)
+    for row in remaining.values():
+        for number in range(int(row.archive_start, 16), int(row.archive_stop, 16) + 1):
+            assert retention.keeps(verdict, f"{number:024X}")
+            assert retention.keeps_directory(verdict, f"{number:024X}"[:16])
