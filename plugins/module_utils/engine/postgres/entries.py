@@ -9,7 +9,6 @@ tablespace (repository reference, section 8).
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ class PathEntry(t.NamedTuple):
 
 
 class FileEntry(t.NamedTuple):
-    """A regular file; ``source`` says where it is."""
+    """A regular file."""
 
     name: str
     size: int
@@ -41,6 +40,11 @@ class FileEntry(t.NamedTuple):
     group: str | None
     page_check: bool  # has page checksums where the cluster has them
     fixed_size: bool  # what is beyond the size seen here will be replayed from the WAL
+
+    @property
+    def path(self) -> str:
+        """Where it is, relative to the data directory; through the links that lie there."""
+        return relative_path(self.name)
 
 
 class LinkEntry(t.NamedTuple):
@@ -81,10 +85,6 @@ class DataDirectory:
     targets: list[Target] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
-    def source(self, name: str) -> str:
-        """Where the entry of that name is on the host of the cluster."""
-        return source(self.root, name)
-
     def to_json(self) -> dict[str, t.Any]:
         """Plain lists, for the way between two nodes."""
         return {
@@ -109,11 +109,9 @@ class DataDirectory:
         )
 
 
-def source(root: str, name: str) -> str:
-    """Where the entry of a manifest's name is below the data directory ``root``."""
-    if name == DATA:
-        return root
-    return os.path.join(root, name[len(DATA) + 1 :] if name.startswith(DATA + "/") else name)
+def relative_path(name: str) -> str:
+    """The path of a manifest's name, relative to the data directory."""
+    return name[len(DATA) + 1 :] if name.startswith(DATA + "/") else name
 
 
 def primary_only(name: str) -> bool:
