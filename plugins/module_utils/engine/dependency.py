@@ -67,3 +67,12 @@ def ciphers() -> ModuleType:
     except ImportError as cause:
         raise _missing("cryptography", "cryptography", cause) from cause
     return library
+
+
+def serialization() -> ModuleType:
+    """Forms of keys of the cryptography library."""
+    try:
+        from cryptography.hazmat.primitives import serialization as library
+    except ImportError as cause:
+        raise _missing("cryptography", "cryptography", cause) from cause
+    return library

@@ -5,8 +5,8 @@
 
 Paths are relative to the repository (``archive/demo/archive.info``), with ``/``; the empty path is
 the repository itself. Every verb may raise the five storage causes of ``errors.py``:
-StorageMissingError, StorageAccessError, StorageFullError, StorageLimitError, TransportLostError; and
-StorageError for whatever else the storage refused, with the reason that it gave.
+StorageMissingError, StorageAccessError, StorageFullError, StorageLimitError, TransportLostError;
+and StorageError for whatever else the storage refused, with the reason that it gave.
 """
 
 from __future__ import annotations
@@ -26,6 +26,16 @@ FILE_MODE = 0o640
 PATH_MODE = 0o750
 
 Bytes = t.Union[bytes, bytearray, memoryview]
+
+
+def parent(path: str) -> str:
+    """The directory of a path; empty for what lies in the repository itself."""
+    return path.rpartition("/")[0]
+
+
+def join(path: str, name: str) -> str:
+    """A name in a directory."""
+    return f"{path}/{name}" if path else name
 
 
 class FileKind(enum.Enum):
@@ -48,6 +58,10 @@ class FileInfo(t.NamedTuple):
     user: str | None = None
     group: str | None = None
     destination: str | None = None  # of a link
+
+
+Entries = list[FileInfo]
+Listing = t.Union[Entries, EngineError]
 
 
 class Features(t.NamedTuple):
@@ -179,7 +193,7 @@ class Storage(abc.ABC):
         writer.write(data)
         writer.finish().wait()
 
-    def list(self, path: str) -> list[FileInfo]:
+    def list(self, path: str) -> Entries:
         """The entries of a directory, sorted by name; StorageMissingError when there is none."""
         entries = self.list_many([path])[0]
         if isinstance(entries, EngineError):
@@ -187,15 +201,15 @@ class Storage(abc.ABC):
         return entries
 
     @abc.abstractmethod
-    def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
-        """``list`` of each path; one that fails gives its error instead. A lost transport raises."""
+    def list_many(self, paths: t.Iterable[str]) -> t.Sequence[Listing]:
+        """``list`` of each path; what fails gives its error instead. A lost transport raises."""
 
     def info(self, path: str) -> FileInfo | None:
-        """What a name stands for (links are not followed); None only when it surely is not there."""
+        """What a name stands for (a link is not followed); None only when it surely is missing."""
         return self.info_many([path])[0]
 
     @abc.abstractmethod
-    def info_many(self, paths: t.Iterable[str]) -> list[FileInfo | None]:
+    def info_many(self, paths: t.Iterable[str]) -> t.Sequence[FileInfo | None]:
         """``info`` of each path."""
 
     def remove(self, path: str, *, missing: Missing = Missing.IGNORE) -> None:
@@ -213,9 +227,13 @@ class Storage(abc.ABC):
     def remove_tree(self, path: str) -> None:
         """Remove a directory and everything below it; one that is not there is no error."""
 
-    @abc.abstractmethod
     def make_path(self, path: str) -> None:
         """Make a directory and its parents, mode 0750; no error when it is there."""
+        self.make_paths([path])
+
+    @abc.abstractmethod
+    def make_paths(self, paths: t.Iterable[str]) -> None:
+        """``make_path`` of each path."""
 
     @abc.abstractmethod
     def rename(self, source: str, target: str) -> None:

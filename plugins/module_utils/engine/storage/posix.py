@@ -161,9 +161,10 @@ class PosixStorage(Storage):
         except OSError as cause:
             raise failure("remove", cause.filename or target, cause) from cause
 
-    def make_path(self, path: str) -> None:
+    def make_paths(self, paths: t.Iterable[str]) -> None:
         """See Storage."""
-        _make_path(self._path(path))
+        for path in paths:
+            _make_path(self._path(path))
 
     def rename(self, source: str, target: str) -> None:
         """See Storage."""

@@ -4,8 +4,9 @@
 """A repository over SFTP: an own protocol codec on a paramiko channel, pipelined throughout.
 
 From the bottom up: ``protocol`` (packets, pure), ``channel`` (questions and answers), ``handles``
-(open files within the server's limit), ``reader``, ``writer``, ``tree`` (state machines that answers
-drive), ``storage`` (the verbs); beside them ``key``, ``hostkey`` and ``session`` (how to get there).
+(open files within the server's limit), ``server`` (what it can do), ``reader``, ``writer``,
+``rename``, ``paths``, ``tree`` (what answers drive), ``storage`` (the verbs). Beside them: ``key``,
+``hostkey`` and ``session`` (how to get there).
 """
 
 from __future__ import annotations

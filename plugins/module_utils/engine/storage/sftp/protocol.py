@@ -4,8 +4,8 @@
 """SFTP version 3 on the wire: packets in both directions, and nothing that waits.
 
 Sources: draft-ietf-secsh-filexfer-02, which every server speaks, and OpenSSH's file PROTOCOL,
-sections 4.3 to 4.9, for the ``...@openssh.com`` extensions. Integers are big-endian; a string is its
-length in four bytes and its bytes. A packet is length, type, request id, and what the type says.
+sections 4.3 to 4.9, for the ``...@openssh.com`` extensions. Integers are big-endian; a string is
+its length in four bytes and its bytes. A packet is length, type, request id, and what the type says.
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ class Splitter:
             (size,) = _U32.unpack_from(data, position)
             kind = data[position + 4]
             if not 1 <= size <= LONGEST_PACKET or (not self._greeted and kind != VERSION_REPLY):
-                raise ProtocolError(_noise(data[position:]))
+                raise ProtocolError(noise(data[position:]))
             self._greeted = True
             if end - position < size + 4:
                 self._need = size + 4
@@ -282,8 +282,13 @@ class Splitter:
         self._parts = [data[position:]] if position < end else []
         self._have = end - position
 
+    def rest(self) -> bytes:
+        """What arrived and is no whole packet."""
+        return b"".join(self._parts)
 
-def _noise(data: bytes) -> str:
+
+def noise(data: bytes) -> str:
+    """Says what came instead of the protocol; a login script that prints is the usual cause."""
     shown = data[:60].decode("ascii", "replace")
     line = shown.splitlines()[0] if shown.splitlines() else shown
     return f"the server says {line!r} where the SFTP protocol was expected"

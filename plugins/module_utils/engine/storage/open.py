@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a repository's options to a storage, in two steps.
+
+``prepare`` reads what costs time or may be wrong on this side (key, passphrase, libraries) once,
+before worker processes are forked; ``Opener.open`` connects, in each process for itself.
+"""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from .. import dependency
+from ..config.options import RepoOptions, SftpOptions
+from ..errors import OptionInvalidValueError, OptionRequiredError
+from .base import Storage
+from .posix import PosixStorage
+from .sftp import hostkey, key, session
+from .sftp.storage import SftpStorage
+
+if t.TYPE_CHECKING:
+    import paramiko
+
+# The default of io-timeout, in seconds.
+IO_TIMEOUT = 60.0
+
+
+class Opener(abc.ABC):
+    """Opens one repository's storage, as often as asked."""
+
+    @abc.abstractmethod
+    def open(self) -> Storage:
+        """A storage of one's own; raises HostConnectError, ServiceError or ProtocolError."""
+
+
+class _PosixOpener(Opener):
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def open(self) -> Storage:
+        """See Opener; nothing can go wrong yet."""
+        return PosixStorage(self._path)
+
+
+class _SftpOpener(Opener):
+    def __init__(
+        self, options: SftpOptions, path: str, private_key: paramiko.PKey, io_timeout: float
+    ) -> None:
+        self._options = options
+        self._path = path
+        self._key = private_key
+        self._io_timeout = io_timeout
+        self._check = hostkey.HostKeyCheck(options)
+
+    def open(self) -> Storage:
+        """See Opener."""
+        found = session.connect(self._options, self._key, self._check, self._io_timeout)
+        try:
+            return SftpStorage(found.channel, self._options.host, self._path, found.close)
+        except BaseException:
+            found.close()
+            raise
+
+
+def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
+    """Get ready to open a repository; does not connect.
+
+    Raises ServiceError for a key that cannot be used or a library that is missing.
+    """
+    if repo.type == "posix":
+        return _PosixOpener(repo.path)
+    if repo.type != "sftp":
+        raise OptionInvalidValueError(
+            f"'{repo.type}' is not valid for 'repo{repo.key}-type' option"
+        )
+    if repo.sftp is None:
+        raise OptionRequiredError(
+            f"repository {repo.key} requires option: repo{repo.key}-sftp-host"
+        )
+    dependency.paramiko()
+    options = repo.sftp
+    private_key = key.load(options.private_key_file, options.private_key_passphrase)
+    return _SftpOpener(options, repo.path, private_key, io_timeout)
+
+
+def open_storage(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Storage:
+    """``prepare`` and ``open`` in one, for commands without workers."""
+    return prepare(repo, io_timeout=io_timeout).open()

@@ -1,0 +1,300 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the server is the one it should be (repository reference, section 21).
+
+The known_hosts format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": an optional marker, names
+(comma-separated patterns, or one hashed name), the type, the key. Names are looked up as
+``[host]:port`` first where the port is not 22, then as ``host``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import fnmatch
+import hashlib
+import hmac
+import os
+import typing as t
+
+from ... import log
+from ...config.options import SftpOptions
+from ...errors import ServiceError
+
+# What libssh2 prefers, and with it pgBackRest: a fingerprint that it shows is of the first of these
+# that the server has.
+PREFERENCE = (
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-ed25519",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ssh-rsa",
+)
+
+_RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
+
+_PERSONAL_FILE = "~/.ssh/known_hosts"
+
+
+class HostKey(t.NamedTuple):
+    """A key that a server presents: its type and its blob, as in known_hosts."""
+
+    type: str
+    blob: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """As OpenSSH shows it."""
+        digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode("ascii")
+        return "SHA256:" + digest.rstrip("=")
+
+    def line(self, name: str) -> str:
+        """As a line of known_hosts."""
+        return f"{name} {self.type} {base64.b64encode(self.blob).decode('ascii')}\n"
+
+
+class Entry(t.NamedTuple):
+    """A line of a known_hosts file that concerns a host."""
+
+    key: HostKey
+    revoked: bool
+    source: str  # file:line
+
+
+class Verdict(enum.Enum):
+    """What becomes of the connection."""
+
+    TRUSTED = "trusted"
+    # The pinned key may be one of another type: connect again and ask for that.
+    TRY_OTHER = "try another key type"
+
+
+def parse_known_hosts(text: str, file: str, names: t.Sequence[str]) -> list[Entry]:
+    """The entries of a known_hosts text for a host of any of these names (pure)."""
+    entries = []
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        marker = ""
+        if fields and fields[0].startswith("@"):
+            marker = fields.pop(0)
+        if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", "@revoked"):
+            continue
+        if not any(_matches(fields[0], name) for name in names):
+            continue
+        try:
+            blob = base64.b64decode(fields[2], validate=True)
+        except binascii.Error:
+            continue
+        if blob[4 : 4 + len(fields[1])] != fields[1].encode():
+            continue  # version 1 of SSH, or damaged
+        entries.append(Entry(HostKey(fields[1], blob), bool(marker), f"{file}:{number}"))
+    return entries
+
+
+def _matches(patterns: str, name: str) -> bool:
+    if patterns.startswith("|1|"):
+        return _matches_hash(patterns, name)
+    found = False
+    for pattern in patterns.split(","):
+        negated = pattern.startswith("!")
+        # Brackets are literal in known_hosts, and a class in fnmatch.
+        shell = pattern.lstrip("!").lower().replace("[", "[[]")
+        if fnmatch.fnmatchcase(name.lower(), shell):
+            if negated:
+                return False
+            found = True
+    return found
+
+
+def _matches_hash(hashed: str, name: str) -> bool:
+    try:
+        _, _, salt, digest = hashed.split("|")
+        wanted = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
+        return hmac.compare_digest(wanted, base64.b64decode(digest))
+    except ValueError:
+        return False
+
+
+class HostKeyCheck:
+    """The check of one server's key by the configured rule; kept across reconnects."""
+
+    def __init__(self, options: SftpOptions) -> None:
+        self._options = options
+        self._rule = options.key_check_type
+        if self._rule == "strict" and options.fingerprint is not None:
+            # As pgBackRest does: a fingerprint without a check type means that check.
+            self._rule = "fingerprint"
+        self._refused: list[HostKey] = []
+        self._trusted: str | None = None
+        self._entries: list[Entry] = []
+        if self._rule in ("strict", "accept-new"):
+            self._entries = self._load()
+
+    @property
+    def _names(self) -> list[str]:
+        host, port = self._options.host, self._options.port
+        return [host] if port == 22 else [f"[{host}]:{port}", host]
+
+    @property
+    def _files(self) -> list[str]:
+        files = [os.path.expanduser(file) for file in self._options.known_hosts]
+        personal = os.path.expanduser(_PERSONAL_FILE)
+        if self._rule == "accept-new" and personal not in files:
+            # What is accepted is written there, and must be found again.
+            files.append(personal)
+        return files
+
+    def _load(self) -> list[Entry]:
+        entries: list[Entry] = []
+        for file in self._files:
+            try:
+                with open(file, encoding="utf-8", errors="replace") as stream:
+                    entries += parse_known_hosts(stream.read(), file, self._names)
+            except FileNotFoundError:
+                continue
+            except OSError as cause:
+                log.warn("unable to read '%s': %s", file, (cause.strerror or str(cause)).lower())
+        return entries
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server presented a key that is not the pinned one."""
+        return bool(self._refused)
+
+    def algorithms(self, supported: t.Sequence[str]) -> list[str]:
+        """Which of the supported key algorithms to offer, best first.
+
+        With keys on record, only their types: the server then presents one that can be compared.
+        """
+        ordered = [name for name in PREFERENCE if name in supported]
+        if self._trusted is not None:
+            return _of_types(ordered, [self._trusted])
+        known = [entry.key.type for entry in self._entries if not entry.revoked]
+        if known:
+            return _of_types(ordered, known) or ordered
+        refused = _of_types(ordered, [key.type for key in self._refused])
+        return [name for name in ordered if name not in refused]
+
+    def verify(self, key: HostKey) -> Verdict:
+        """Judge the key that the server presented; raises ServiceError when it is refused."""
+        if self._rule == "fingerprint":
+            return self._verify_fingerprint(key)
+        if self._rule != "none":
+            self._verify_known(key)
+        self._trusted = key.type
+        return Verdict.TRUSTED
+
+    def exhausted(self) -> ServiceError:
+        """The error for a server that has no key of a type that was not refused yet."""
+        options = self._options
+        shown = ", ".join(
+            f"{key.type} {_hash(options.key_hash_type, key.blob)}" for key in self._refused
+        )
+        return ServiceError(
+            f"host key of '{_display(options)}' does not match the configured fingerprint: "
+            f"configured {options.key_hash_type} {options.fingerprint}, server has {shown}",
+            hint="unless the key was replaced on purpose, someone may be listening; see "
+            "repo-sftp-host-fingerprint.",
+        )
+
+    def _verify_fingerprint(self, key: HostKey) -> Verdict:
+        wanted = (self._options.fingerprint or "").replace(":", "").lower()
+        if not wanted:
+            raise ServiceError(
+                "the host key check by fingerprint needs repo-sftp-host-fingerprint",
+                hint=f"the server presents {key.type} "
+                f"{_hash(self._options.key_hash_type, key.blob)}.",
+            )
+        if hmac.compare_digest(_hash(self._options.key_hash_type, key.blob), wanted):
+            self._trusted = key.type
+            return Verdict.TRUSTED
+        self._refused.append(key)
+        return Verdict.TRY_OTHER
+
+    def _verify_known(self, key: HostKey) -> None:
+        same = [entry for entry in self._entries if entry.key.blob == key.blob]
+        for entry in same:
+            if entry.revoked:
+                raise ServiceError(
+                    f"host key of '{_display(self._options)}' is revoked ({entry.source})",
+                    hint="the server must get a new key before it can be trusted again.",
+                )
+        if same:
+            return
+        others = [entry for entry in self._entries if not entry.revoked]
+        if others:
+            raise self._changed(key, others)
+        if self._rule == "strict":
+            raise self._unknown(key)
+        self._accept(key)
+
+    def _changed(self, key: HostKey, others: list[Entry]) -> ServiceError:
+        comparable = [entry for entry in others if entry.key.type == key.type] or others
+        known = ", ".join(
+            f"{entry.key.type} {entry.key.fingerprint} ({entry.source})" for entry in comparable
+        )
+        return ServiceError(
+            f"host key of '{_display(self._options)}' has changed: known is {known}, the server "
+            f"presents {key.type} {key.fingerprint}",
+            hint="unless the key was replaced on purpose, someone may be listening. If it was, "
+            "correct the known_hosts file.",
+        )
+
+    def _unknown(self, key: HostKey) -> ServiceError:
+        files = ", ".join(self._files)
+        return ServiceError(
+            f"host key of '{_display(self._options)}' is unknown: {key.type} {key.fingerprint} is "
+            f"not in {files}",
+            hint="compare the fingerprint with the server's own, then add the key to known_hosts.",
+        )
+
+    def _accept(self, key: HostKey) -> None:
+        file = os.path.expanduser(_PERSONAL_FILE)
+        try:
+            append_known_host(file, key.line(self._names[0]))
+        except OSError as cause:
+            raise ServiceError(
+                f"unable to add the host key of '{_display(self._options)}' to '{file}': "
+                f"{(cause.strerror or str(cause)).lower()}"
+            ) from cause
+        self._entries.append(Entry(key, False, file))
+        log.warn(
+            "host key of '%s' was unknown and is trusted from now on: %s %s added to '%s'",
+            _display(self._options),
+            key.type,
+            key.fingerprint,
+            file,
+        )
+
+
+def append_known_host(file: str, line: str) -> None:
+    """Add a line to a known_hosts file; makes it (0600) and its directory (0700). Raises OSError.
+
+    A line that is there already is not added twice: several workers may meet the same new host.
+    """
+    os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as stream:
+        text = stream.read()
+        if line in text:
+            return
+        stream.write(line if not text or text.endswith("\n") else "\n" + line)
+
+
+def _of_types(algorithms: t.Sequence[str], types: t.Sequence[str]) -> list[str]:
+    wanted = set(types)
+    if "ssh-rsa" in wanted:
+        wanted.update(_RSA_ALGORITHMS)
+    return [name for name in algorithms if name in wanted]
+
+
+def _hash(kind: str, blob: bytes) -> str:
+    return hashlib.new(kind, blob, usedforsecurity=False).hexdigest()
+
+
+def _display(options: SftpOptions) -> str:
+    return options.host if options.port == 22 else f"[{options.host}]:{options.port}"

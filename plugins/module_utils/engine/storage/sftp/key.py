@@ -1,0 +1,162 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The private key that authenticates us, read once: with a passphrase or with RSA that takes as
+long as many round trips.
+
+What is wrong with a key is told from its file, not from how a library stumbles over it: no file,
+not readable, not a private key, a passphrase missing, a passphrase that does not fit.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import os
+import re
+import struct
+import typing as t
+
+from ... import dependency
+from ...config.options import Secret
+from ...errors import ServiceError
+
+if t.TYPE_CHECKING:
+    import paramiko
+
+_FILE_HINT = "check repo-sftp-private-key-file in the configuration."
+_PASSPHRASE_HINT = "check repo-sftp-private-key-passphrase in the configuration."
+
+_ARMOR = re.compile(r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\s(.*?)-----END", re.DOTALL)
+_OPENSSH_MAGIC = b"openssh-key-v1\0"
+
+# Key types by what the file says of itself, and the class of paramiko that reads them.
+_CLASSES: t.Mapping[str, str] = {
+    "ssh-ed25519": "Ed25519Key",
+    "ssh-rsa": "RSAKey",
+    "ecdsa-sha2-nistp256": "ECDSAKey",
+    "ecdsa-sha2-nistp384": "ECDSAKey",
+    "ecdsa-sha2-nistp521": "ECDSAKey",
+}
+
+
+class KeyForm(t.NamedTuple):
+    """What the text of a private key says without being deciphered; type '' for PKCS #8."""
+
+    type: str
+    encrypted: bool
+
+
+def inspect(text: str) -> KeyForm | None:
+    """The form of a private key in OpenSSH or PEM armor; None when it is neither."""
+    armor = _ARMOR.search(text)
+    if armor is None:
+        return None
+    label, body = armor.group(1).strip(), armor.group(2)
+    if label == "OPENSSH":
+        return _inspect_openssh(body)
+    encrypted = label == "ENCRYPTED" or "ENCRYPTED" in body
+    types = {"RSA": "ssh-rsa", "EC": "ecdsa-sha2-nistp256", "DSA": "ssh-dss"}
+    return KeyForm(types.get(label, ""), encrypted)
+
+
+def _inspect_openssh(body: str) -> KeyForm | None:
+    # OpenSSH's file PROTOCOL.key: magic, cipher, kdf, kdf options, number of keys, public key, ...
+    try:
+        data = base64.b64decode("".join(body.split()))
+        if not data.startswith(_OPENSSH_MAGIC):
+            return None
+        position = len(_OPENSSH_MAGIC)
+        cipher, position = _string(data, position)
+        _, position = _string(data, position)
+        _, position = _string(data, position)
+        public, _ = _string(data, position + 4)
+        name, _ = _string(public, 0)
+        return KeyForm(name.decode("ascii"), cipher != b"none")
+    except (binascii.Error, struct.error, UnicodeDecodeError):
+        return None
+
+
+def _string(data: bytes, position: int) -> tuple[bytes, int]:
+    (size,) = struct.unpack_from(">I", data, position)
+    end = position + 4 + size
+    if end > len(data):
+        raise struct.error("string is cut short")
+    return data[position + 4 : end], end
+
+
+def load(path: str, passphrase: Secret | None) -> paramiko.PKey:
+    """The private key in file ``path`` (``~/`` is the home of who runs this).
+
+    Raises ServiceError that says what is wrong with the file or with the passphrase.
+    """
+    file = os.path.expanduser(path)
+    text = _read(file)
+    form = inspect(text)
+    if form is None:
+        what = "is a public key" if _is_public(text) else "is not a private key"
+        raise ServiceError(f"'{file}' {what} in OpenSSH or PEM form", hint=_FILE_HINT)
+    if form.encrypted and passphrase is None:
+        raise ServiceError(
+            f"private key '{file}' is protected by a passphrase, and none is configured",
+            hint="set repo-sftp-private-key-passphrase in the configuration.",
+        )
+    secret = passphrase.reveal() if passphrase is not None and form.encrypted else None
+    if form.type not in _CLASSES and form.type:
+        raise ServiceError(
+            f"private key '{file}' is of type {form.type}, which is not supported",
+            hint="use an ed25519, ecdsa or rsa key.",
+        )
+    try:
+        return _parse(text, form, secret)
+    except Exception as cause:  # paramiko's, cryptography's and plain ValueErrors
+        if form.encrypted:
+            raise ServiceError(
+                f"private key '{file}' cannot be decrypted with the configured passphrase",
+                hint=_PASSPHRASE_HINT,
+            ) from None
+        raise ServiceError(f"private key '{file}' is damaged: {cause}", hint=_FILE_HINT) from cause
+
+
+def _read(file: str) -> str:
+    try:
+        with open(file, encoding="ascii", errors="replace") as stream:
+            return stream.read(1024 * 1024)
+    except OSError as cause:
+        reason = (cause.strerror or str(cause)).lower()
+        raise ServiceError(
+            f"unable to read private key '{file}': {reason}",
+            hint="the key must be readable by the user who runs this, and by no one else.",
+        ) from cause
+
+
+def _is_public(text: str) -> bool:
+    return (
+        text.startswith(("ssh-", "ecdsa-", "sk-", "---- BEGIN SSH2 PUBLIC")) or "PUBLIC KEY" in text
+    )
+
+
+def _parse(text: str, form: KeyForm, secret: str | None) -> paramiko.PKey:
+    name = _CLASSES.get(form.type)
+    if name is None:
+        # paramiko reads no PKCS #8; in OpenSSH's form it takes the same key.
+        text, name = _from_pkcs8(text, secret)
+        secret = None
+    kind = getattr(dependency.paramiko(), name)
+    return t.cast("paramiko.PKey", kind.from_private_key(io.StringIO(text), password=secret))
+
+
+def _from_pkcs8(text: str, secret: str | None) -> tuple[str, str]:
+    serialization = dependency.serialization()
+    password = secret.encode() if secret is not None else None
+    key = serialization.load_pem_private_key(text.encode("ascii"), password)
+    plain = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    ).decode("ascii")
+    form = inspect(plain)
+    if form is None or form.type not in _CLASSES:
+        raise ValueError(f"its type {form.type if form else ''} is not supported")
+    return plain, _CLASSES[form.type]

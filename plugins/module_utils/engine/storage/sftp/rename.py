@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Giving a file its final name, over an existing one, with what the server has for it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...errors import EngineError
+from . import protocol
+from .channel import Reply
+from .server import Server
+
+# How servers refuse a plain RENAME onto a name that is taken.
+_TAKEN = (protocol.FAILURE, protocol.FILE_ALREADY_EXISTS)
+
+Then = t.Callable[[t.Optional[EngineError]], None]
+
+
+def rename(server: Server, source: str, target: str, then: Then) -> None:
+    """Rename, and call ``then`` with the error or None.
+
+    ``posix-rename@openssh.com`` replaces the target in one step. Without it a target that is in the
+    way is removed and the rename repeated, as pgBackRest does (repository reference, section 21):
+    for a moment there is none, and files that must always exist have a twin.
+    """
+    fields = protocol.string(server.path(source)) + protocol.string(server.path(target))
+
+    def on_posix(reply: Reply) -> None:
+        if reply.is_ok():
+            then(None)
+            return
+        status = reply.status()
+        if status.code in (protocol.UNSUPPORTED, protocol.BAD_MESSAGE):
+            server.posix_rename = False
+            plain()
+        elif status.code == protocol.PERMISSION_DENIED:
+            # Either the extension is switched off, or the rename is not allowed.
+            plain()
+        else:
+            fail(reply)
+
+    def plain() -> None:
+        server.channel.request(protocol.RENAME, fields, on_plain)
+
+    def on_plain(reply: Reply) -> None:
+        if reply.is_ok():
+            then(None)
+        elif reply.status().code in _TAKEN:
+            name = protocol.string(server.path(target))
+            server.channel.request(
+                protocol.REMOVE, name, lambda removed: on_removed(removed, reply.status())
+            )
+        else:
+            fail(reply)
+
+    def on_removed(reply: Reply, refusal: protocol.Status) -> None:
+        if reply.is_ok():
+            server.channel.request(protocol.RENAME, fields, on_again)
+        else:
+            server.explain("rename", source, refusal, then)
+
+    def on_again(reply: Reply) -> None:
+        if reply.is_ok():
+            then(None)
+        else:
+            fail(reply)
+
+    def fail(reply: Reply) -> None:
+        server.explain("rename", source, reply.status(), then)
+
+    if server.posix_rename:
+        server.channel.extended(protocol.POSIX_RENAME, fields, on_posix)
+    else:
+        plain()

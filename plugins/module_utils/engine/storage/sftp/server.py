@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the server of this session can do, and what all files of the session share.
+
+Each extension is asked for once. Where the server lacks one, or refuses it, the way without it is
+taken from then on.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...errors import EngineError, ProtocolError
+from . import failure, protocol
+from .channel import Channel, Reply
+from .handles import Handles
+from .protocol import Status
+
+# What every server must take, draft-ietf-secsh-filexfer-02 section 3.
+SMALLEST_DATA = 32768
+
+# OpenSSH's own largest; larger requests gain nothing.
+LARGEST_DATA = 255 * 1024
+
+# Bytes of files sent and not acknowledged, of all files of the session.
+WRITE_AHEAD = 16 * 1024 * 1024
+
+# Bytes asked for and not taken by the reader, of all files of the session.
+READ_AHEAD = 32 * 1024 * 1024
+
+
+class Server:
+    """One session: its channel, handles, extensions and sizes."""
+
+    def __init__(self, channel: Channel, name: str, root: str) -> None:
+        self.channel = channel
+        self.name = name
+        self.location = f"{name}:{root}"
+        self.handles = Handles(channel)
+        self.read_size = SMALLEST_DATA
+        self.write_size = SMALLEST_DATA
+        self.posix_rename = False
+        self.fsync = False
+        self.statvfs = False
+        self.extensions: dict[bytes, bytes] = {}
+        self.read_ahead = Budget(READ_AHEAD)
+        self.unacknowledged = 0
+        self._removing = 0
+        self._root = protocol.encode(root.rstrip("/") or "/")
+
+    def begin(self) -> None:
+        """Exchange versions, and ask for the limits without waiting for them."""
+        version, self.extensions = self.channel.greet()
+        if version != protocol.VERSION:
+            raise self.channel.give_up(
+                ProtocolError(f"{self.name} speaks version {version} of SFTP, 3 is needed")
+            )
+        self.posix_rename = protocol.POSIX_RENAME in self.extensions
+        self.fsync = protocol.FSYNC in self.extensions
+        self.statvfs = protocol.STATVFS in self.extensions
+        if protocol.LIMITS in self.extensions:
+            self.channel.extended(protocol.LIMITS, b"", self._take_limits)
+
+    def _take_limits(self, reply: Reply) -> None:
+        if reply.kind != protocol.EXTENDED_REPLY:
+            return
+        limits = protocol.parse_limits(reply.body)
+        # Fields of a WRITE around its data take less than 1 KiB.
+        packet = limits.packet - 1024 if limits.packet else LARGEST_DATA
+        self.read_size = _within(limits.read, packet)
+        self.write_size = _within(limits.write, packet)
+        self.handles.set_limit(limits.handles)
+
+    def path(self, path: str) -> bytes:
+        """The name of a path on the server."""
+        if not path:
+            return self._root
+        return self._root.rstrip(b"/") + b"/" + protocol.encode(path)
+
+    def error(self, action: str, path: str, status: Status, free: int | None = None) -> EngineError:
+        """The error for a refusal of ``action`` (``open``) on ``path``."""
+        return failure.error(self.action(action, path), status, free)
+
+    def action(self, action: str, path: str) -> str:
+        """How a message about ``path`` begins."""
+        return f"unable to {action} '{path}' on {self.location}"
+
+    def explain(
+        self,
+        action: str,
+        path: str,
+        status: Status,
+        then: t.Callable[[EngineError], None],
+    ) -> None:
+        """Give the error of a refused change to ``then``, after asking for the free space if a full
+        disk may be the reason that the server does not give.
+        """
+
+        def found(reply: Reply) -> None:
+            free = None
+            if reply.kind == protocol.EXTENDED_REPLY:
+                free = protocol.parse_free(reply.body)
+            then(self.error(action, path, status, free))
+
+        if self.statvfs and failure.may_be_full(status):
+            self.ask_free(found)
+        else:
+            then(self.error(action, path, status))
+
+    def discard(self, path: str) -> None:
+        """Remove what is of no use, without a word about whether that works."""
+        self._removing += 1
+        self.channel.request(protocol.REMOVE, protocol.string(self.path(path)), self._on_discarded)
+
+    def _on_discarded(self, _reply: Reply) -> None:
+        self._removing -= 1
+
+    def is_clean(self) -> bool:
+        """Whether everything that was to be discarded is."""
+        return not self._removing
+
+    def ask_free(self, on_reply: t.Callable[[Reply], None]) -> None:
+        """Send statvfs for the repository."""
+        self.channel.extended(protocol.STATVFS, protocol.string(self._root), on_reply)
+
+
+def _within(limit: int, packet: int) -> int:
+    wanted = min(limit or LARGEST_DATA, packet, LARGEST_DATA)
+    return max(wanted, 4096)
+
+
+class Budget:
+    """Bytes that several may use; who finds none is called again when some are free."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._used = 0
+        self._waiting: dict[object, t.Callable[[], None]] = {}
+
+    @property
+    def used(self) -> int:
+        """Bytes in use."""
+        return self._used
+
+    def take(self, size: int, owner: object, again: t.Callable[[], None], *, force: bool) -> bool:
+        """Take ``size`` bytes if there are any, or in any case when ``force`` is set."""
+        if not force and self._used + size > self._size:
+            self._waiting.setdefault(owner, again)
+            return False
+        self._used += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Give back; whoever waited longest goes first."""
+        self._used -= size
+        while self._waiting and self._used < self._size:
+            before = self._used
+            next(iter(self._waiting.values()))()
+            if self._used == before:
+                return
+
+    def leave(self, owner: object) -> None:
+        """Wait no longer."""
+        self._waiting.pop(owner, None)

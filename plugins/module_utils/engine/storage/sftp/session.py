@@ -1,0 +1,255 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an address to an SFTP channel: connect, check the host key, authenticate, ask for SFTP.
+
+paramiko does the SSH transport. It is set up for bulk data: AES-GCM where it has that, a receive
+window that distance does not exhaust, no delayed small packets, a bound on unacknowledged data, and
+keepalives, so that no session is ever idle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+import typing as t
+
+from ... import dependency, log
+from ...config.options import SftpOptions
+from ...errors import EngineError, HostConnectError, ProtocolError, ServiceError
+from .channel import Channel, Stream
+from .hostkey import HostKey, HostKeyCheck, Verdict
+
+if t.TYPE_CHECKING:
+    import paramiko
+
+# OpenSSH's sftp has 2 MiB, which at 95 ms is 22 MB/s.
+WINDOW = 64 * 1024 * 1024
+
+# SSH packets that the server may send; larger than paramiko's default for fewer turns per byte.
+PACKET = 32768
+
+# Seconds between two keepalives.
+KEEPALIVE = 20
+
+# Connecting and logging in take no longer, whatever io-timeout says.
+CONNECT_TIMEOUT = 30.0
+
+# Fastest first: one pass over the data encrypts and authenticates.
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+
+_LOGGER = "pgsftp-ssh"
+
+
+class Session:
+    """An SFTP channel and what carries it."""
+
+    def __init__(self, transport: paramiko.Transport, channel: Channel) -> None:
+        self._transport = transport
+        self.channel = channel
+
+    def close(self) -> None:
+        """End the connection; never raises."""
+        end(self._transport)
+
+
+def connect(
+    options: SftpOptions, key: paramiko.PKey, check: HostKeyCheck, io_timeout: float
+) -> Session:
+    """Log in and ask for SFTP.
+
+    ``io_timeout`` (seconds) bounds every later wait for the server. Raises HostConnectError when
+    the server is not reached, ServiceError when it is not the right one or does not let us in,
+    ProtocolError when it has no SFTP.
+    """
+    timeout = min(io_timeout, CONNECT_TIMEOUT)
+    while True:
+        transport = _start(options, check, io_timeout, timeout)
+        try:
+            found = transport.get_remote_server_key()
+            if check.verify(HostKey(found.get_name(), found.asbytes())) is Verdict.TRY_OTHER:
+                end(transport)
+                continue
+            _authenticate(transport, options, key, timeout)
+            return Session(transport, _sftp(transport, options, io_timeout, timeout))
+        except BaseException:
+            end(transport)
+            raise
+
+
+def address(options: SftpOptions) -> str:
+    """How messages call the server."""
+    return f"{options.host}:{options.port}"
+
+
+def end(transport: paramiko.Transport) -> None:
+    """Close a transport. Its thread sleeps in ``recv``, from which a shut socket wakes it."""
+    with contextlib.suppress(OSError):
+        transport.sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(Exception):
+        transport.close()
+
+
+def _start(
+    options: SftpOptions, check: HostKeyCheck, io_timeout: float, timeout: float
+) -> paramiko.Transport:
+    """Connect and exchange keys."""
+    library = dependency.paramiko()
+    sock = _connect(options, io_timeout, timeout)
+    try:
+        transport: paramiko.Transport = library.Transport(
+            sock, default_window_size=WINDOW, default_max_packet_size=PACKET
+        )
+    except BaseException:
+        sock.close()
+        raise
+    _quiet(transport)
+    transport.daemon = True
+    transport.banner_timeout = timeout
+    transport.handshake_timeout = timeout
+    transport.auth_timeout = timeout
+    security = transport.get_security_options()
+    security.ciphers = _gcm_first(security.ciphers)
+    algorithms = check.algorithms(security.key_types)
+    if not algorithms:
+        end(transport)
+        raise check.exhausted()
+    security.key_types = algorithms
+    started = time.monotonic()
+    try:
+        transport.start_client(timeout=timeout)
+    except Exception as cause:  # paramiko's, EOFError, OSError
+        end(transport)
+        raise _not_started(options, check, cause, time.monotonic() - started, timeout) from cause
+    if not transport.is_active() or not transport.initial_kex_done:
+        end(transport)
+        raise HostConnectError(
+            f"unable to connect to '{address(options)}': no key exchange within {timeout:.0f} s"
+        )
+    transport.set_keepalive(KEEPALIVE)
+    return transport
+
+
+def _connect(options: SftpOptions, io_timeout: float, timeout: float) -> socket.socket:
+    try:
+        sock = socket.create_connection((options.host, options.port), timeout=timeout)
+    except OSError as cause:
+        reason = "timed out" if isinstance(cause, socket.timeout) else cause.strerror or str(cause)
+        raise HostConnectError(
+            f"unable to connect to '{address(options)}': {reason.lower()}",
+            hint="is the name right, the server up, and its port open for this host?",
+        ) from cause
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # paramiko goes on sending for ever while nothing is acknowledged; the kernel may end that.
+    with contextlib.suppress(AttributeError, OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(io_timeout * 1000))
+    return sock
+
+
+def _quiet(transport: paramiko.Transport) -> None:
+    """paramiko logs tracebacks of what becomes our own message."""
+    logger = logging.getLogger(_LOGGER)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+    transport.set_log_channel(_LOGGER)
+
+
+def _gcm_first(supported: t.Sequence[str]) -> list[str]:
+    first = [name for name in CIPHERS if name in supported]
+    return first + [name for name in supported if name not in first]
+
+
+def _not_started(
+    options: SftpOptions,
+    check: HostKeyCheck,
+    cause: BaseException,
+    seconds: float,
+    timeout: float,
+) -> EngineError:
+    text = str(cause)
+    where = f"unable to connect to '{address(options)}'"
+    if type(cause).__name__ == "IncompatiblePeer" or "no acceptable" in text.lower():
+        if "host key" in text.lower() and check.refused:
+            return check.exhausted()
+        return HostConnectError(f"{where}: {text.rstrip('.')}")
+    if "banner" in text.lower():
+        hint = "a server that has too many sessions (MaxStartups, penalties) hangs up like this."
+        if seconds >= timeout:
+            return HostConnectError(f"{where}: no SSH server answers within {timeout:.0f} s")
+        return HostConnectError(f"{where}: the connection was closed before SSH began", hint=hint)
+    reason = text or "connection closed by the server during key exchange"
+    return HostConnectError(f"{where}: {reason.lower().rstrip('.')}")
+
+
+def _authenticate(
+    transport: paramiko.Transport, options: SftpOptions, key: paramiko.PKey, timeout: float
+) -> None:
+    library = dependency.paramiko()
+    text = (
+        f"unable to authenticate as '{options.user}' on {address(options)} "
+        f"with key '{options.private_key_file}'"
+    )
+    try:
+        further = transport.auth_publickey(options.user, key)
+    except library.BadAuthenticationType as cause:
+        allowed = ", ".join(cause.allowed_types)
+        raise ServiceError(
+            f"{text}: the server does not allow public keys, only {allowed}"
+        ) from cause
+    except library.AuthenticationException as cause:
+        reason = str(cause).lower().rstrip(".")
+        if "timeout" in reason:
+            raise HostConnectError(f"{text}: no answer within {timeout:.0f} s") from cause
+        raise ServiceError(
+            f"{text}: public key refused",
+            hint=f"is the public key in authorized_keys of '{options.user}', and may this user "
+            "log in from here?",
+        ) from cause
+    except Exception as cause:  # SSHException, EOFError, OSError: the connection ended
+        raise HostConnectError(
+            f"{text}: connection lost ({str(cause).lower().rstrip('.') or 'closed by the server'})"
+        ) from cause
+    if further:
+        raise ServiceError(f"{text}: the server asks for more: {', '.join(further)}")
+
+
+def _sftp(
+    transport: paramiko.Transport, options: SftpOptions, io_timeout: float, timeout: float
+) -> Channel:
+    library = dependency.paramiko()
+    name = address(options)
+    try:
+        stream = transport.open_session(timeout=timeout)
+    except library.ChannelException as cause:
+        raise ServiceError(
+            f"{name} refuses a session: {cause.text.lower()}",
+            hint="is MaxSessions of the server too low?",
+        ) from cause
+    except Exception as cause:  # SSHException, EOFError, OSError
+        raise HostConnectError(f"connection to {name} lost: {str(cause).lower()}") from cause
+    stream.settimeout(io_timeout)
+    try:
+        stream.invoke_subsystem("sftp")
+    except library.SSHException as cause:
+        raise ProtocolError(
+            f"{name} has no SFTP subsystem for user '{options.user}'",
+            hint="does sshd_config of the server have a line 'Subsystem sftp internal-sftp'?",
+        ) from cause
+    except (EOFError, OSError) as cause:
+        raise HostConnectError(f"connection to {name} lost: {str(cause).lower()}") from cause
+    log.debug("connected to %s with %s", name, getattr(transport, "remote_cipher", "?"))
+    return Channel(t.cast(Stream, stream), options.host, lambda: _why(transport))
+
+
+def _why(transport: paramiko.Transport) -> str:
+    cause = transport.saved_exception
+    if cause is None:
+        return ""
+    if isinstance(cause, EOFError):
+        return "closed by the server"
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return reason.lower().rstrip(".")

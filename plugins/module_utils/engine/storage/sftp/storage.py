@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of a storage over SFTP."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ...errors import EngineError, TransportLostError
+from ..base import Features, FileInfo, FileKind, Publish, Storage
+from ..base import Reader as BaseReader
+from ..base import Writer as BaseWriter
+from . import protocol
+from .channel import Batch, Channel, Reply
+from .paths import Paths
+from .reader import Reader
+from .rename import rename
+from .server import Server
+from .tree import Listing, Removal
+from .writer import Writer
+
+_MISSING = (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
+
+
+class SftpStorage(Storage):
+    """The verbs on directory ``root`` of a server, through one session.
+
+    ``end`` is called once when the storage is closed. Symbolic links are left alone, as pgBackRest
+    does over SFTP (repository reference, section 1).
+    """
+
+    features = Features(symlink=False, hardlink=False, path_sync=False)
+
+    def __init__(
+        self,
+        channel: Channel,
+        name: str,
+        root: str,
+        end: t.Callable[[], None] = lambda: None,
+    ) -> None:
+        self._end = end
+        self._channel = channel
+        self.server = Server(channel, name, root)
+        self.location = self.server.location
+        self._paths = Paths(self.server)
+        self.server.begin()
+
+    @property
+    def round_trips(self) -> int:
+        """How often distance was paid for; see Channel."""
+        return self._channel.round_trips
+
+    def reader(self, path: str, *, offset: int = 0, size: int | None = None) -> BaseReader:
+        """See Storage."""
+        return Reader(self.server, path, offset, size)
+
+    def writer(self, path: str, *, publish: Publish) -> BaseWriter:
+        """See Storage."""
+        return Writer(self.server, self._paths, path, publish)
+
+    def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
+        """See Storage."""
+        wanted = list(paths)
+        listings: dict[int, list[FileInfo] | EngineError] = {}
+        batch = Batch(self._channel)
+        for number, path in enumerate(wanted):
+
+            def listed(entries: list[FileInfo] | EngineError, number: int = number) -> None:
+                listings[number] = entries
+
+            Listing(self.server, batch, path, listed)
+        self._channel.wait_until(lambda: len(listings) == len(wanted))
+        return [listings[number] for number in range(len(wanted))]
+
+    def info_many(self, paths: t.Iterable[str]) -> list[FileInfo | None]:
+        """See Storage."""
+        wanted = list(paths)
+        found: list[FileInfo | None] = [None] * len(wanted)
+        errors: list[EngineError] = []
+        batch = Batch(self._channel)
+        for number, path in enumerate(wanted):
+
+            def answered(reply: Reply, number: int = number, path: str = path) -> None:
+                if reply.kind == protocol.ATTRS:
+                    name = path.rpartition("/")[2]
+                    attributes = reply.fields(protocol.ATTRS).attributes()
+                    entry = protocol.parse_info(name, attributes)
+                    found[number] = entry or FileInfo(name, FileKind.SPECIAL, 0, 0)
+                    return
+                status = reply.status()
+                if status.code not in _MISSING:
+                    errors.append(self.server.error("get information on", path, status))
+
+            batch.request(protocol.LSTAT, protocol.string(self.server.path(path)), answered)
+        self._channel.wait_until(batch.ended)
+        if errors:
+            raise errors[0]
+        return found
+
+    def remove_many(self, paths: t.Iterable[str]) -> int:
+        """See Storage."""
+        removed = 0
+        errors: list[EngineError] = []
+        batch = Batch(self._channel)
+        for path in paths:
+
+            def answered(reply: Reply, path: str = path) -> None:
+                nonlocal removed
+                if reply.is_ok():
+                    removed += 1
+                    return
+                status = reply.status()
+                if status.code not in _MISSING:
+                    errors.append(self.server.error("remove", path, status))
+
+            batch.request(protocol.REMOVE, protocol.string(self.server.path(path)), answered)
+        self._channel.wait_until(batch.ended)
+        if errors:
+            raise errors[0]
+        return removed
+
+    def remove_tree(self, path: str) -> None:
+        """See Storage."""
+        self._paths.forget(path)
+        removal = Removal(self.server, path)
+        self._channel.wait_until(removal.ended)
+        if removal.error is not None:
+            raise removal.error
+
+    def make_paths(self, paths: t.Iterable[str]) -> None:
+        """See Storage."""
+        remaining = [path for path in paths if not self._paths.is_made(path)]
+        errors: list[EngineError | None] = []
+        for path in remaining:
+            self._paths.make(path, errors.append)
+        self._channel.wait_until(lambda: len(errors) == len(remaining))
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def rename(self, source: str, target: str) -> None:
+        """See Storage."""
+        ended: list[EngineError | None] = []
+        rename(self.server, source, target, ended.append)
+        self._channel.wait_until(lambda: bool(ended))
+        if ended[0] is not None:
+            raise ended[0]
+
+    def sync_path(self, path: str) -> None:
+        """Nothing: SFTP has no such request; see ``features``."""
+
+    def link(self, target: str, path: str) -> None:
+        """See Storage. Arguments go in OpenSSH's order, which is the reverse of the draft's."""
+        fields = protocol.string(protocol.encode(target)) + protocol.string(self.server.path(path))
+        reply = self._ask(protocol.SYMLINK, fields)
+        if not reply.is_ok():
+            raise self.server.error("link", path, reply.status())
+
+    def free_size(self) -> int | None:
+        """See Storage."""
+        if not self.server.statvfs:
+            return None
+        replies: list[Reply] = []
+        self.server.ask_free(replies.append)
+        self._channel.wait_until(lambda: bool(replies))
+        if replies[0].kind != protocol.EXTENDED_REPLY:
+            return None
+        return protocol.parse_free(replies[0].body)
+
+    def _ask(self, kind: int, fields: bytes) -> Reply:
+        replies: list[Reply] = []
+        self._channel.request(kind, fields, replies.append)
+        self._channel.wait_until(lambda: bool(replies))
+        return replies[0]
+
+    def close(self) -> None:
+        """See Storage."""
+        with contextlib.suppress(EngineError):
+            self._channel.wait_until(self.server.is_clean)
+        self._channel.give_up(TransportLostError(f"connection to {self.server.name} is closed"))
+        end, self._end = self._end, lambda: None
+        end()

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listing directories and removing trees, with as much as possible on its way at once."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...errors import EngineError, StorageMissingError
+from ..base import FileInfo, FileKind, join
+from . import protocol
+from .channel import Batch, Reply
+from .server import Server
+
+# READDIRs on their way for one directory: the second brings the end of a small one, and a large one
+# gets twice as many with every answer.
+FIRST_READDIRS = 2
+MOST_READDIRS = 16
+
+
+class Listing:
+    """One directory being listed; ``then`` gets its entries, sorted, or the error."""
+
+    def __init__(
+        self,
+        server: Server,
+        batch: Batch,
+        path: str,
+        then: t.Callable[[list[FileInfo] | EngineError], None],
+    ) -> None:
+        self._server = server
+        self._batch = batch
+        self._path = path
+        self._then = then
+        self._handle = b""
+        self._pending = 0
+        self._most = FIRST_READDIRS
+        self._end = False
+        self._error: EngineError | None = None
+        self._entries: list[FileInfo] = []
+        self._unknown: list[str] = []
+        fields = protocol.string(server.path(path))
+        server.handles.open(protocol.OPENDIR, fields, self._on_handle, self._on_refused)
+
+    def _on_refused(self, reply: Reply) -> None:
+        self._then(self._server.error("list path", self._path, reply.status()))
+
+    def _on_handle(self, handle: bytes) -> None:
+        self._handle = handle
+        self._ask()
+
+    def _ask(self) -> None:
+        while self._pending < self._most:
+            self._pending += 1
+            self._server.channel.request(
+                protocol.READDIR, protocol.string(self._handle), self._on_names
+            )
+
+    def _on_names(self, reply: Reply) -> None:
+        self._pending -= 1
+        if reply.kind == protocol.NAME:
+            self._add(protocol.parse_names(reply.body))
+        else:
+            status = reply.status()
+            self._end = True
+            if status.code != protocol.EOF:
+                self._error = self._server.error("list path", self._path, status)
+        if not self._end:
+            self._most = min(2 * self._most, MOST_READDIRS)
+            self._ask()
+        elif not self._pending:
+            self._server.handles.close(self._handle)
+            self._complete()
+
+    def _add(self, names: list[tuple[str, protocol.Attributes]]) -> None:
+        # No server has a reason to answer without a name, but one that did would be asked forever.
+        self._end = self._end or not names
+        for name, attributes in names:
+            if name in (".", ".."):
+                continue
+            entry = protocol.parse_info(name, attributes)
+            if entry is None:
+                self._unknown.append(name)
+            else:
+                self._entries.append(entry)
+
+    def _complete(self) -> None:
+        """Ask about each entry that came without attributes, then hand over."""
+        unknown, self._unknown = self._unknown, []
+        self._pending = len(unknown)
+        for name in unknown:
+            self._look_at(name)
+        if not unknown:
+            self._hand_over()
+
+    def _look_at(self, name: str) -> None:
+        path = join(self._path, name)
+
+        def found(reply: Reply) -> None:
+            self._pending -= 1
+            if reply.kind == protocol.ATTRS:
+                attributes = reply.fields(protocol.ATTRS).attributes()
+                entry = protocol.parse_info(name, attributes)
+                self._entries.append(entry or FileInfo(name, FileKind.SPECIAL, 0, 0))
+            else:
+                status = reply.status()
+                if status.code not in (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH):
+                    self._error = self._server.error("get information on", path, status)
+            if not self._pending:
+                self._hand_over()
+
+        self._batch.request(protocol.LSTAT, protocol.string(self._server.path(path)), found)
+
+    def _hand_over(self) -> None:
+        if self._error is not None:
+            self._then(self._error)
+        else:
+            self._then(sorted(self._entries, key=lambda entry: entry.name))
+
+
+class Removal:
+    """A directory being removed, each branch as fast as its answers come."""
+
+    def __init__(self, server: Server, path: str) -> None:
+        self._server = server
+        self._batch = Batch(server.channel)
+        self._ended = False
+        self.error: EngineError | None = None
+        _Branch(self, path, self._on_ended)
+
+    def ended(self) -> bool:
+        """Whether all that could be removed is."""
+        return self._ended
+
+    def _on_ended(self) -> None:
+        self._ended = True
+
+    def list(self, path: str, then: t.Callable[[list[FileInfo] | EngineError], None]) -> None:
+        """List a branch."""
+        Listing(self._server, self._batch, path, then)
+
+    def remove(self, kind: int, path: str, then: t.Callable[[], None]) -> None:
+        """REMOVE or RMDIR a path. Whatever is gone already is fine."""
+
+        def removed(reply: Reply) -> None:
+            status = None if reply.is_ok() else reply.status()
+            if status is not None:
+                self.note(self._server.error("remove", path, status))
+            then()
+
+        self._batch.request(kind, protocol.string(self._server.path(path)), removed)
+
+    def note(self, error: EngineError) -> None:
+        """Keep the first error."""
+        if not isinstance(error, StorageMissingError):
+            self.error = self.error or error
+
+
+class _Branch:
+    """One directory: its files and branches go first, then itself."""
+
+    def __init__(self, removal: Removal, path: str, then: t.Callable[[], None]) -> None:
+        self._removal = removal
+        self._path = path
+        self._then = then
+        self._remaining = 0
+        removal.list(path, self._on_listed)
+
+    def _on_listed(self, entries: list[FileInfo] | EngineError) -> None:
+        if isinstance(entries, EngineError):
+            self._removal.note(entries)
+            self._then()
+            return
+        # One for this method itself, so that nothing is over before everything is asked.
+        self._remaining = len(entries) + 1
+        for entry in entries:
+            path = join(self._path, entry.name)
+            if entry.kind is FileKind.PATH:
+                _Branch(self._removal, path, self._one_less)
+            else:
+                self._removal.remove(protocol.REMOVE, path, self._one_less)
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._remaining -= 1
+        if not self._remaining:
+            self._removal.remove(protocol.RMDIR, self._path, self._then)

@@ -1,0 +1,271 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file being written: OPEN, WRITEs, fsync, CLOSE, rename, each sent as early as is safe.
+
+Writes, fsync and CLOSE follow one another without waiting, since a server works through the
+requests on one handle in order. The rename cannot be called back once it is sent: it goes out when every
+earlier answer of the file was OK. A refusal anywhere ends the file: nothing gets its name, and what
+was written is removed, as far as that is possible.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from ... import log
+from ...errors import EngineError, StorageError
+from .. import base
+from ..base import TEMPORARY_SUFFIX, Completion, Publish
+from . import failure, protocol
+from .channel import Reply
+from .paths import Paths
+from .protocol import View
+from .rename import rename
+from .server import WRITE_AHEAD, Server
+
+
+class _Phase(enum.Enum):
+    OPENING = enum.auto()
+    WRITING = enum.auto()
+    CLOSING = enum.auto()  # everything up to CLOSE is sent
+    RENAMING = enum.auto()
+    DONE = enum.auto()
+    FAILED = enum.auto()  # and the error may still be looked into
+
+
+class Writer(base.Writer):
+    """One file; see base.Writer. It is its own completion."""
+
+    def __init__(self, server: Server, paths: Paths, path: str, publish: Publish) -> None:
+        self._server = server
+        self._paths = paths
+        self._path = path
+        self._publish = publish
+        self._name = path + TEMPORARY_SUFFIX if publish is Publish.RENAME else path
+        self._phase = _Phase.OPENING
+        self._handle: bytes | None = None
+        self._opened = False
+        self._queue: list[View] = []  # requests' worth of bytes, until the handle is there
+        self._tail: list[bytes] = []  # less than a request
+        self._tail_size = 0
+        self._offset = 0
+        self._unanswered = 0
+        self._finished = False
+        self._path_made = False
+        self._error: EngineError | None = None
+        self._open()
+
+    # What the caller does.
+
+    def write(self, data: base.Bytes) -> None:
+        """See base.Writer."""
+        if self._phase is _Phase.FAILED:
+            self.wait()
+        if self._finished:
+            raise StorageError(f"unable to write '{self._path}': it is finished")
+        # The caller may use its buffer again, unless it cannot change.
+        keep = _as_it_is if isinstance(data, bytes) else bytes
+        view = memoryview(data)
+        room = self._server.write_size - self._tail_size
+        if len(view) < room:
+            self._tail.append(bytes(view))
+            self._tail_size += len(view)
+            return
+        if self._tail_size:
+            self._send_tail(view[:room])
+            view = view[room:]
+        size = self._server.write_size
+        while len(view) >= size:
+            self._send(keep(view[:size]))
+            view = view[size:]
+        if len(view):
+            self._tail.append(bytes(view))
+            self._tail_size = len(view)
+        channel = self._server.channel
+        channel.step()
+        if self._server.unacknowledged > WRITE_AHEAD:
+            channel.wait_until(self._may_go_on)
+
+    def finish(self) -> Completion:
+        """See base.Writer."""
+        if not self._finished:
+            self._finished = True
+            if self._tail_size and self._phase is not _Phase.FAILED:
+                self._send_tail(memoryview(b""))
+            self._advance()
+            self._server.channel.step()
+        return self
+
+    def abort(self) -> None:
+        """See base.Writer."""
+        if self._phase in (_Phase.OPENING, _Phase.WRITING):
+            try:
+                self._fail(StorageError(f"unable to write '{self._path}': it was given up"))
+            except EngineError:
+                # The transport is gone; what is left behind is a temporary file.
+                return
+
+    def ready(self) -> bool:
+        """See base.Completion."""
+        try:
+            self._server.channel.step()
+        except EngineError:
+            return True
+        return self._ended()
+
+    def wait(self) -> None:
+        """See base.Completion."""
+        self._server.channel.wait_until(self._ended)
+        if self._error is not None:
+            raise self._error
+
+    def _ended(self) -> bool:
+        return self._phase is _Phase.DONE or self._error is not None
+
+    def _may_go_on(self) -> bool:
+        return self._phase is _Phase.FAILED or self._server.unacknowledged <= WRITE_AHEAD
+
+    # What is sent.
+
+    def _open(self) -> None:
+        flags = protocol.WRITE_FLAG | protocol.CREATE | protocol.TRUNCATE
+        fields = protocol.open_file(self._server.path(self._name), flags, base.FILE_MODE)
+        self._server.handles.open(protocol.OPEN, fields, self._on_handle, self._on_refused)
+
+    def _send_tail(self, more: memoryview) -> None:
+        parts: list[base.Bytes] = [*self._tail, more]
+        self._tail, self._tail_size = [], 0
+        self._send(b"".join(parts))
+
+    def _send(self, data: View) -> None:
+        self._server.unacknowledged += len(data)
+        if self._handle is None:
+            self._queue.append(data)
+        else:
+            self._send_write(data)
+
+    def _send_write(self, data: View) -> None:
+        size = len(data)
+        head = protocol.write_head(self._handle or b"", self._offset, size)
+        self._offset += size
+        self._unanswered += 1
+
+        def answered(reply: Reply) -> None:
+            self._server.unacknowledged -= size
+            self._on_answer("write", reply)
+
+        # The length of the data is the last field of the head.
+        self._server.channel.request(protocol.WRITE, head, answered, data)
+
+    def _advance(self) -> None:
+        """Send whatever may be sent now."""
+        if self._phase is _Phase.WRITING:
+            queue, self._queue = self._queue, []
+            for data in queue:
+                self._send_write(data)
+            if self._finished and not self._tail_size:
+                self._close()
+        if self._phase is _Phase.CLOSING and not self._unanswered:
+            if self._publish is Publish.DIRECT:
+                self._phase = _Phase.DONE
+            else:
+                self._phase = _Phase.RENAMING
+                rename(self._server, self._name, self._path, self._on_renamed)
+
+    def _close(self) -> None:
+        handle = self._handle or b""
+        self._handle = None
+        self._phase = _Phase.CLOSING
+        if self._server.fsync:
+            self._unanswered += 1
+            self._server.channel.extended(protocol.FSYNC, protocol.string(handle), self._on_synced)
+        self._unanswered += 1
+        self._server.handles.close(handle, lambda reply: self._on_answer("close", reply))
+
+    # What answers do.
+
+    def _on_handle(self, handle: bytes) -> None:
+        self._handle = handle
+        self._opened = True
+        if self._phase is _Phase.FAILED:
+            self._clean_up()
+            return
+        self._phase = _Phase.WRITING
+        self._advance()
+
+    def _on_refused(self, reply: Reply) -> None:
+        status = reply.status()
+        if self._phase is _Phase.FAILED:
+            return
+        missing = status.code in (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
+        if missing and not self._path_made:
+            self._path_made = True
+            self._paths.make(base.parent(self._name), self._on_path)
+            return
+        self._refuse("open", reply)
+
+    def _on_path(self, error: EngineError | None) -> None:
+        if self._phase is _Phase.FAILED:
+            return
+        if error is not None:
+            self._fail(error)
+        else:
+            self._open()
+
+    def _on_answer(self, action: str, reply: Reply) -> None:
+        self._unanswered -= 1
+        if not reply.is_ok():
+            self._refuse(action, reply)
+        else:
+            self._advance()
+
+    def _on_synced(self, reply: Reply) -> None:
+        self._unanswered -= 1
+        if not reply.is_ok():
+            if not failure.unsupported(reply.status()):
+                self._refuse("sync", reply)
+                return
+            if self._server.fsync:
+                log.detail("%s refuses fsync: it decides when files are durable", self._server.name)
+            self._server.fsync = False
+        self._advance()
+
+    def _on_renamed(self, error: EngineError | None) -> None:
+        if error is not None:
+            # Without an atomic rename the target may be gone already: then this is all there is.
+            self._opened = self._server.posix_rename
+            self._fail(error)
+        else:
+            self._phase = _Phase.DONE
+
+    # When it goes wrong.
+
+    def _refuse(self, action: str, reply: Reply) -> None:
+        """Fail for an answer that was not OK."""
+        if self._phase is _Phase.FAILED:
+            return
+        self._phase = _Phase.FAILED
+        self._server.explain(action, self._path, reply.status(), self._fail)
+        self._clean_up()
+
+    def _fail(self, error: EngineError) -> None:
+        first = self._phase is not _Phase.FAILED
+        self._phase = _Phase.FAILED
+        self._error = self._error or error
+        if first:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        self._server.unacknowledged -= sum(map(len, self._queue))
+        self._queue, self._tail, self._tail_size = [], [], 0
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            self._server.handles.close(handle)
+        if self._opened:
+            self._opened = False
+            self._server.discard(self._name)
+
+
+def _as_it_is(view: memoryview) -> memoryview:
+    return view
