@@ -129,6 +129,7 @@ def test_a_standby_that_replays(connect, postgres):
     assert wal.lsn_parse(reached) > wal.lsn_parse(start.lsn)
     assert wal.lsn_parse(second.replay_status().checkpoint_lsn) >= wal.lsn_parse(start.lsn)
     assert control.load(str(standby.data)).checkpoint >= wal.lsn_parse(start.lsn)
+    second.wait_replay(start.lsn, 30.0)  # also when its checkpoint is there already
     with pytest.raises(errors.DbMismatchError, match="is ahead of target"):
         second.wait_replay("0/1", 1.0)
     with pytest.raises(errors.DbMismatchError, match="on timeline 1 but expected 7"):

@@ -8,8 +8,8 @@ A conftest imports the pytest fixtures that it wants::
     from ansible_collections.pgsftp.backup.tests.support.postgres import new_cluster, postgres
 
 ``postgres`` is a running cluster with data checksums, shared by the tests of a module;
-``new_cluster(**settings)`` makes further ones. Servers refuse to run as root, so under root all of it
-runs as the user ``postgres``, in a directory of that user, on a private socket and no TCP port.
+``new_cluster(**settings)`` makes further ones. Servers refuse to run as root, so under root all of
+it runs as the user ``postgres``, in a directory of that user, on a private socket and no TCP port.
 """
 
 from __future__ import annotations

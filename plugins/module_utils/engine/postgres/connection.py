@@ -36,6 +36,7 @@ select current_setting('server_version_num')::int,
        pg_size_bytes(current_setting('wal_segment_size')),
        current_setting('data_checksums') = 'on',
        (select timeline_id from pg_control_checkpoint()),
+       (select checkpoint_lsn::text from pg_control_checkpoint()),
        (select setting from pg_settings where name = 'checkpoint_timeout')::int"""
 
 _DATABASES = """\
@@ -184,7 +185,8 @@ class Connection(Server):
             wal_segment_size=row[6],
             data_checksums=row[7],
             timeline=row[8],
-            checkpoint_timeout=row[9],
+            checkpoint_lsn=row[9],
+            checkpoint_timeout=row[10],
         )
 
     def _value(self, statement: str, parameters: t.Sequence[object] = ()) -> t.Any:

@@ -36,6 +36,7 @@ class ServerFacts(t.NamedTuple):
     wal_segment_size: int  # bytes
     data_checksums: bool
     timeline: int
+    checkpoint_lsn: str  # of the last checkpoint, or restart point, before the connection
     checkpoint_timeout: int  # seconds
 
 
@@ -143,10 +144,19 @@ class Server(abc.ABC):
     ) -> str:
         """Wait until a standby has replayed beyond ``lsn`` and made that durable; gives how far it is.
 
+        The session must be older than that position: a standby that was already beyond it when the
+        session began follows another primary.
+
         ``timeout`` (seconds) is how long there may be no progress. Raises ArchiveTimeoutError, and
         DbMismatchError when the server is no standby, or not one of that timeline.
         """
         target = lsn_parse(lsn)
+        before = self.facts().checkpoint_lsn
+        if lsn_parse(before) > target:
+            raise DbMismatchError(
+                f"standby checkpoint '{before}' is ahead of target '{lsn}'",
+                hint="does the standby follow this primary?",
+            )
         status = self._replayed(target, lsn, timeout, sleep, clock)
         self._checkpointed(target, lsn, timeout, sleep, clock)
         actual = self.replay_status().timeline
@@ -172,11 +182,6 @@ class Server(abc.ABC):
             if status.replay_lsn is None:
                 raise DbMismatchError(
                     "the standby does not recover any more", hint="was it promoted?"
-                )
-            if last is None and lsn_parse(status.checkpoint_lsn) > target:
-                raise DbMismatchError(
-                    f"standby checkpoint '{status.checkpoint_lsn}' is ahead of target '{lsn}'",
-                    hint="does the standby follow this primary?",
                 )
             if lsn_parse(status.replay_lsn) > target:
                 return status
