@@ -55,7 +55,9 @@ def test_count_keeps_the_newest_and_takes_dependents_along():
         entry(FULL[0]), entry(diff, prior=FULL[0]), entry(incr, prior=diff), entry(FULL[1])
     )
     assert removed(current, RetentionRule(full=1)) == [FULL[0], diff, incr]
-    reasons = {row.label: row.reason for row in retention.backups(current, RetentionRule(full=1), now=0)}
+    reasons = {
+        row.label: row.reason for row in retention.backups(current, RetentionRule(full=1), now=0)
+    }
     assert reasons[FULL[0]] == "older than the newest 1 full backups"
     assert reasons[incr] == f"depends on {FULL[0]}"
     assert reasons[FULL[1]] == "within 1 newest full backups"
@@ -129,10 +131,7 @@ def test_the_newest_full_backup_always_stays(days, keep, kind, now):
 @given(labels, st.integers(1, 5), st.integers(1, 5))
 def test_all_wal_that_a_remaining_backup_needs_stays(days, keep, archive):
     current = catalogue(
-        *(
-            entry(f"202601{day + 1:02d}-000000F", number=day * 16, last=day * 16 + 3)
-            for day in days
-        )
+        *(entry(f"202601{day + 1:02d}-000000F", number=day * 16, last=day * 16 + 3) for day in days)
     )
     rule = RetentionRule(full=keep, archive=archive)
     gone = {row.label for row in retention.backups(current, rule, now=0) if row.remove}

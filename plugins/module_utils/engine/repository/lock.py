@@ -244,11 +244,11 @@ def check_stop(directory: str, stanza: str) -> None:
 def create_stop(directory: str, stanza: str | None) -> bool:
     """Stop commands; False when they were stopped already."""
     path = stop_file(directory, stanza)
+    if os.path.exists(path):
+        return False
     try:
         os.makedirs(directory, _DIRECTORY_MODE, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE))
-    except FileExistsError:
-        return False
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, _FILE_MODE))
     except OSError as cause:
         raise FileOpenError(f"unable to create '{path}': {cause.strerror}") from cause
     return True

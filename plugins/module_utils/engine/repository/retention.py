@@ -169,8 +169,7 @@ def keeps(verdict: ArchiveVerdict, name: str) -> bool:
         return True
     segment = name[:24]
     return any(
-        row.start <= segment and (row.stop is None or segment <= row.stop)
-        for row in verdict.ranges
+        row.start <= segment and (row.stop is None or segment <= row.stop) for row in verdict.ranges
     )
 
 

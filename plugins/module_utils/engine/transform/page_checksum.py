@@ -99,9 +99,7 @@ class PageCheck:
             self._check(whole)
         if rest:
             return PageReport(False, (), misaligned=True)
-        errors = tuple(
-            first if first == last else (first, last) for first, last in self._runs
-        )
+        errors = tuple(first if first == last else (first, last) for first, last in self._runs)
         return PageReport(not errors, errors, misaligned=False)
 
     def _check(self, pages: Buffer) -> None:

@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies in the WAL archive of a stanza (repository reference, section 6).
+
+Segments have their checksum in their name, so that finding one means listing its directory. A listing
+is asked for once and kept; several are asked for together.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..errors import EngineError, StorageMissingError
+from . import layout
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..storage.base import FileInfo, Storage
+
+_SEGMENT = re.compile(
+    r"(?P<name>[0-9A-F]{24}(?:\.partial)?)-(?P<sha1>[0-9a-f]{40})"
+    r"(?P<extension>\.gz|\.bz2|\.lz4|\.zst|\.xz)?"
+)
+_HISTORY = re.compile(r"(?P<timeline>[0-9A-F]{8})\.history")
+
+
+class SegmentName(t.NamedTuple):
+    """What a stored segment's file name says."""
+
+    name: str
+    """24 digits, and ``.partial`` for the last segment of a timeline that ended."""
+    sha1: str
+    extension: str
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it never was filled."""
+        return self.name.endswith(".partial")
+
+
+class StoredSegment(t.NamedTuple):
+    """A segment in the archive."""
+
+    name: str
+    sha1: str
+    path: str
+    size: int
+    """Stored bytes."""
+
+
+class WalRange(t.NamedTuple):
+    """The first and the last segment of a cluster, by name."""
+
+    first: str
+    last: str
+
+
+def parse_segment(file_name: str) -> SegmentName | None:
+    """Take a stored segment's file name apart; None for any other file."""
+    match = _SEGMENT.fullmatch(file_name)
+    if match is None:
+        return None
+    return SegmentName(match["name"], match["sha1"], match["extension"] or "")
+
+
+class Archive:
+    """The segments of a stanza, as far as they were looked up."""
+
+    def __init__(self, storage: Storage, stanza: str) -> None:
+        self._storage = storage
+        self._stanza = stanza
+        self._listed: dict[str, dict[str, list[StoredSegment]]] = {}
+
+    def forget(self) -> None:
+        """List anew from now on."""
+        self._listed.clear()
+
+    def find(self, archive_id: str, name: str) -> list[StoredSegment]:
+        """Every stored copy of a segment (or of a ``.partial`` one). More than one is trouble."""
+        return self.find_many(archive_id, [name])[name]
+
+    def find_many(self, archive_id: str, names: Iterable[str]) -> dict[str, list[StoredSegment]]:
+        """``find`` for many segments; takes no longer than for one."""
+        wanted = {name: layout.wal_directory(self._stanza, archive_id, name) for name in names}
+        unknown = sorted(set(wanted.values()) - self._listed.keys())
+        if unknown:
+            for path, entries in zip(unknown, _list_all(self._storage, unknown)):
+                self._listed[path] = _by_name(path, entries)
+        return {name: self._listed[path].get(name, []) for name, path in wanted.items()}
+
+    def missing(self, archive_id: str, names: Sequence[str]) -> list[str]:
+        """Those of ``names`` that the archive does not have, in their order."""
+        found = self.find_many(archive_id, names)
+        return [name for name in names if not found[name]]
+
+
+def _by_name(path: str, entries: Iterable[FileInfo]) -> dict[str, list[StoredSegment]]:
+    segments: dict[str, list[StoredSegment]] = {}
+    for entry in entries:
+        parsed = parse_segment(entry.name)
+        if parsed is not None:
+            segments.setdefault(parsed.name, []).append(
+                StoredSegment(parsed.name, parsed.sha1, f"{path}/{entry.name}", entry.size)
+            )
+    return segments
+
+
+def _list_all(storage: Storage, paths: Sequence[str]) -> list[list[FileInfo]]:
+    """The entries of each directory; none for one that is not there."""
+    listings: list[list[FileInfo]] = []
+    for found in storage.list_many(paths):
+        if isinstance(found, StorageMissingError):
+            listings.append([])
+        elif isinstance(found, EngineError):
+            raise found
+        else:
+            listings.append(found)
+    return listings
+
+
+def archive_ids(storage: Storage, stanza: str) -> list[str]:
+    """The clusters with a directory in the archive, oldest first."""
+    (entries,) = _list_all(storage, [layout.archive_path(stanza)])
+    found = [(layout.parse_archive_id(entry.name), entry.name) for entry in entries]
+    known = [(parts.history_id, name) for parts, name in found if parts is not None]
+    return [name for _id, name in sorted(known)]
+
+
+def timelines(storage: Storage, stanza: str, archive_id: str) -> list[int]:
+    """The timelines with a history file in the archive, ascending. The first one never has one."""
+    (entries,) = _list_all(storage, [layout.archive_id_path(stanza, archive_id)])
+    matches = (_HISTORY.fullmatch(entry.name) for entry in entries)
+    return sorted(int(match["timeline"], 16) for match in matches if match is not None)
+
+
+def wal_ranges(storage: Storage, stanza: str, ids: Sequence[str]) -> dict[str, WalRange | None]:
+    """First and last segment of each archive id; None where there is none. Partial ones are none."""
+    tops = _list_all(storage, [layout.archive_id_path(stanza, name) for name in ids])
+    directories = {
+        name: sorted(entry.name for entry in top if layout.is_segment_directory(entry.name))
+        for name, top in zip(ids, tops)
+    }
+    first = _edge(storage, stanza, directories, 0)
+    last = _edge(storage, stanza, directories, -1)
+    return {
+        name: WalRange(min(first[name]), max(last[name])) if first[name] else None for name in ids
+    }
+
+
+def _edge(
+    storage: Storage, stanza: str, directories: t.Mapping[str, Sequence[str]], end: int
+) -> dict[str, list[str]]:
+    """The segments of the first (0) or last (-1) directory that has any, for each archive id."""
+    found: dict[str, list[str]] = {name: [] for name in directories}
+    left = {name: list(names) for name, names in directories.items() if names}
+    while left:
+        paths = [
+            f"{layout.archive_id_path(stanza, name)}/{names.pop(end)}"
+            for name, names in left.items()
+        ]
+        for name, entries in zip(list(left), _list_all(storage, paths)):
+            parsed = (parse_segment(entry.name) for entry in entries)
+            found[name] = [row.name for row in parsed if row is not None and not row.is_partial]
+            if found[name] or not left[name]:
+                del left[name]
+    return found

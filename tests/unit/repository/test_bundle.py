@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which files share a job or a bundle, and in which order."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.bundle import (
+    BATCH_FILES,
+    BATCH_SIZE,
+    BundleRule,
+    Kind,
+    plan,
+    queue_of,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+RULE = BundleRule(size=100, limit=50)
+
+
+class File(t.NamedTuple):
+    name: str
+    size: int
+    timestamp: int = 0
+
+
+def names(jobs: t.Iterable[t.Any]) -> list[list[str]]:
+    return [[file.name for file in job.files] for job in jobs]
+
+
+def test_queues() -> None:
+    assert queue_of("pg_data/base/5/1") == "pg_data"
+    assert queue_of("pg_data/PG_VERSION") == "pg_data"
+    assert queue_of("pg_tblspc/16384/PG_15_202209061/5/1") == "pg_tblspc/16384"
+
+
+def test_large_files_first_then_bundles() -> None:
+    files = [
+        File("pg_data/small-b", 40, 2),
+        File("pg_data/large", 51),
+        File("pg_data/small-a", 40, 2),
+        File("pg_data/larger", 5000),
+        File("pg_data/old", 50, 1),
+        File("pg_data/empty", 0),
+        File("pg_data/last", 1, 9),
+    ]
+    jobs = plan(files, RULE)
+    assert [(job.kind, job.bundle_id, job.size) for job in jobs] == [
+        (Kind.SINGLE, 0, 5051),
+        (Kind.BUNDLE, 1, 130),
+        (Kind.BUNDLE, 2, 1),
+    ]
+    assert names(jobs) == [
+        ["pg_data/larger", "pg_data/large"],
+        ["pg_data/old", "pg_data/small-a", "pg_data/small-b"],
+        ["pg_data/last"],
+    ]
+
+
+def test_files_of_the_backup_before_keep_its_order() -> None:
+    where = {
+        "pg_data/a": ("20261122-110720F", 2, 0),
+        "pg_data/b": ("20261122-110720F", 1, 70),
+        "pg_data/c": ("20261122-110720F", 1, 9),
+    }
+    files = [File(f"pg_data/{name}", 10, 5) for name in "dabc"]
+    jobs = plan(files, RULE, prior=lambda file: where.get(file.name), first_bundle_id=7)
+    assert names(jobs) == [["pg_data/c", "pg_data/b", "pg_data/a", "pg_data/d"]]
+    assert jobs[0].bundle_id == 7
+
+
+def test_queues_take_turns() -> None:
+    large = BATCH_SIZE
+    files = [File(f"pg_data/{n}", large) for n in range(3)]
+    files += [File(f"pg_tblspc/1/{n}", large) for n in range(2)]
+    assert names(plan(files, None)) == [
+        ["pg_data/0"],
+        ["pg_tblspc/1/0"],
+        ["pg_data/1"],
+        ["pg_tblspc/1/1"],
+        ["pg_data/2"],
+    ]
+
+
+def test_without_bundles_every_file_is_stored() -> None:
+    files = [File("pg_data/empty", 0), File("pg_data/small", 1)]
+    (job,) = plan(files, None)
+    assert job.kind is Kind.SINGLE
+    assert names([job]) == [["pg_data/small", "pg_data/empty"]]
+
+
+def test_small_files_share_jobs_up_to_a_bound() -> None:
+    jobs = plan([File(f"pg_data/{n}", 1) for n in range(BATCH_FILES + 1)], None)
+    assert [len(job.files) for job in jobs] == [BATCH_FILES, 1]
+
+
+FILES = st.lists(
+    st.builds(
+        File,
+        st.integers(0, 10_000).map(lambda n: f"pg_{'data' if n % 3 else 'tblspc/1'}/{n}"),
+        st.integers(0, 300),
+        st.integers(0, 5),
+    ),
+    max_size=60,
+    unique_by=lambda file: file.name,
+)
+
+
+@given(FILES, st.integers(1, 300), st.integers(1, 300))
+def test_every_file_has_one_job(files: list[File], size: int, limit: int) -> None:
+    rule = BundleRule(size, limit)
+    jobs = plan(files, rule)
+    planned = [file for job in jobs for file in job.files]
+    assert sorted(planned) == sorted(file for file in files if file.size)
+    bundles = [job for job in jobs if job.kind is Kind.BUNDLE]
+    assert [job.bundle_id for job in bundles] == list(range(1, len(bundles) + 1))
+    for job in jobs:
+        assert len({queue_of(file.name) for file in job.files}) == 1
+        assert all(rule.takes(file.size) == (job.kind is Kind.BUNDLE) for file in job.files)
+    for job in bundles:
+        assert sum(file.size for file in job.files[:-1]) < size

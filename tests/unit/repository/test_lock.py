@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks: pgBackRest's files, held by flock; and stop files."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import time
+import types
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    FileOpenError,
+    LockAcquireError,
+    StopError,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import lock
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.lock import (
+    Locks,
+    LockState,
+    LockType,
+)
+
+FREE = LockState(held=False)
+
+
+def take(directory: Path, *types_: LockType, keys: t.Sequence[int] = (1,)) -> Locks:
+    return Locks().acquire(str(directory), "demo", types_ or (LockType.BACKUP,), keys)
+
+
+def state(directory: Path, lock_type: LockType = LockType.BACKUP) -> LockState:
+    return lock.read_state(str(directory), "demo", lock_type, 1)
+
+
+def test_names_and_content(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    with take(directory, LockType.BACKUP, LockType.ARCHIVE, keys=[1, 2]) as held:
+        assert sorted(path.name for path in directory.iterdir()) == [
+            "demo-archive-1.lock",
+            "demo-archive-2.lock",
+            "demo-backup-1.lock",
+            "demo-backup-2.lock",
+        ]
+        path = directory / "demo-backup-1.lock"
+        assert path.read_text() == f'{{"execId":"{held.exec_id}","pid":{os.getpid()}}}'
+        assert path.stat().st_mode & 0o777 == 0o640
+        held.progress(25975317, 17948511)
+        assert json.loads(path.read_text()) == {
+            "execId": held.exec_id,
+            "pctCplt": 6909,
+            "pid": os.getpid(),
+            "sz": 25975317,
+            "szCplt": 17948511,
+        }
+        held.progress(0, 0)
+        assert json.loads(path.read_text())["pctCplt"] == 10000
+    assert not list(directory.iterdir())
+
+
+def test_a_lock_excludes(tmp_path: Path) -> None:
+    with take(tmp_path):
+        with pytest.raises(LockAcquireError, match="unable to acquire lock on file") as caught:
+            take(tmp_path)
+        assert "demo-backup-1.lock" in caught.value.message
+        assert "is another pgsftp or pgBackRest process running?" == caught.value.hint
+        # Another type is another lock.
+        take(tmp_path, LockType.RESTORE).release()
+    take(tmp_path).release()
+
+
+def test_all_or_none(tmp_path: Path) -> None:
+    with take(tmp_path, keys=[2]):
+        with pytest.raises(LockAcquireError):
+            take(tmp_path, LockType.ARCHIVE, LockType.BACKUP, keys=[1, 2])
+        assert [path.name for path in tmp_path.iterdir()] == ["demo-backup-2.lock"]
+
+
+def test_the_same_run_may_have_it_already(tmp_path: Path) -> None:
+    with take(tmp_path) as held:
+        helper = Locks(held.exec_id).acquire(str(tmp_path), "demo", [LockType.BACKUP], [1])
+        helper.release()
+        assert state(tmp_path).held
+
+
+def test_a_file_that_was_left_behind_locks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "demo-backup-1.lock").write_text('{"execId":"1-aaaaaaaa","pid":1}')
+    assert state(tmp_path) == FREE
+    with take(tmp_path):
+        assert state(tmp_path).pid == os.getpid()
+
+
+def test_states(tmp_path: Path) -> None:
+    assert state(tmp_path) == FREE
+    with take(tmp_path) as held:
+        assert state(tmp_path) == LockState(True, os.getpid())
+        held.progress(200, 50)
+        assert state(tmp_path) == LockState(True, os.getpid(), 200, 50)
+        (tmp_path / "demo-backup-1.lock").write_text("garbage")
+        assert state(tmp_path) == LockState(True)
+    assert state(tmp_path) == FREE
+
+
+def test_looking_for_a_moment_disturbs_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "demo-backup-1.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    child = multiprocessing.get_context("fork").Process(target=_hold_briefly, args=(descriptor,))
+    child.start()
+    os.close(descriptor)
+    take(tmp_path).release()
+    child.join()
+
+
+def _hold_briefly(descriptor: int) -> None:
+    time.sleep(0.03)
+    os.close(descriptor)
+
+
+def test_a_worker_inherits_the_lock(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    held = take(tmp_path)
+    path = tmp_path / "demo-backup-1.lock"
+    copy = tmp_path / "same"
+    os.link(path, copy)
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    held.release()
+    # The file is gone, its lock lives as long as the worker.
+    descriptor = os.open(copy, os.O_RDWR)
+    with pytest.raises(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(writer)
+    os.waitpid(child, 0)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
+    os.close(reader)
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere"
+    target.write_text("precious")
+    (tmp_path / "demo-backup-1.lock").symlink_to(target)
+    with pytest.raises(LockAcquireError, match="demo-backup-1.lock"):
+        take(tmp_path)
+    assert target.read_text() == "precious"
+    assert state(tmp_path) == FREE
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LockAcquireError, match="unable to acquire lock on file"):
+        take(tmp_path / "file")
+
+
+def test_the_locks_of_a_command(tmp_path: Path) -> None:
+    options = types.SimpleNamespace(
+        lock_path=str(tmp_path),
+        require_stanza=lambda: "demo",
+        repos=[types.SimpleNamespace(key=1), types.SimpleNamespace(key=3)],
+    )
+    with lock.acquire(t.cast(t.Any, options), *lock.ALL):
+        assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_stop_files(tmp_path: Path) -> None:
+    directory = str(tmp_path / "new")
+    lock.check_stop(directory, "demo")
+    assert lock.create_stop(directory, "demo")
+    assert not lock.create_stop(directory, "demo")
+    path = tmp_path / "new" / "demo.stop"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.read_bytes() == b""
+    with pytest.raises(StopError, match="^stop file exists for stanza demo$"):
+        lock.check_stop(directory, "demo")
+    lock.check_stop(directory, "other")
+    assert lock.remove_stop(directory, "demo")
+    assert not lock.remove_stop(directory, "demo")
+    lock.create_stop(directory, None)
+    with pytest.raises(StopError, match="^stop file exists for all stanzas$"):
+        lock.check_stop(directory, "demo")
+    assert lock.remove_stop(directory, None)
+    lock.check_stop(directory, "demo")
+
+
+def test_stop_files_that_cannot_be_changed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileOpenError, match="unable to create"):
+        lock.create_stop(str(tmp_path / "file"), "demo")
+    (tmp_path / "demo.stop").mkdir()
+    with pytest.raises(FileOpenError, match="unable to remove"):
+        lock.remove_stop(str(tmp_path), "demo")
