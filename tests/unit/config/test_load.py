@@ -159,7 +159,8 @@ def test_hashes(conf):
     [
         ("repo1-sftp-hots=x", errors.OptionInvalidError, "invalid option 'repo1-sftp-hots'",
          "did you mean 'repo1-sftp-host'?"),
-        ("proces-max=2", errors.OptionInvalidError, "invalid option", "did you mean 'process-max'?"),
+        ("proces-max=2", errors.OptionInvalidError, "invalid option 'proces-max'",
+         "did you mean 'process-max'?"),
         ("repo-sftp-host=x", errors.OptionInvalidError, "invalid option",
          "did you mean 'repo1-sftp-host'?"),
         ("xyzzy=1", errors.OptionInvalidError, "invalid option 'xyzzy'", None),

@@ -32,7 +32,8 @@ class Arguments(t.NamedTuple):
 def parse(arguments: t.Sequence[str]) -> Arguments:
     """Take a command line apart; no value is read yet.
 
-    Raises OptionInvalidError for an unknown or repeated option or a missing value, and for a secret.
+    Raises OptionInvalidError for an unknown or repeated option or a missing value, and for a
+    secret.
     """
     words: list[str] = []
     found: dict[tuple[str, int | None], list[Setting]] = {}
@@ -53,7 +54,10 @@ def parse(arguments: t.Sequence[str]) -> Arguments:
 
 
 def command_of(words: t.Sequence[str]) -> str | None:
-    """The command among the words; None when there is none, CommandInvalidError when it is unknown."""
+    """The command among the words; None when there is none.
+
+    Raises CommandInvalidError when it is unknown.
+    """
     if not words:
         return None
     if words[0] not in COMMANDS:

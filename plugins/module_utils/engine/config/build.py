@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From settings as text to typed options: defaults, conditions, ranges, and rules between options."""
+"""From settings as text to typed options: defaults, conditions and rules between options."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class _Resolver:
         return setting is not None and self._condition_met(name, setting)
 
     def keys(self, group: str) -> list[int]:
-        """The indexes in use, lowest first; 1 when there is none and the command has such options."""
+        """The indexes in use, lowest first; 1 when there is none and the command needs one."""
         rows = [row for row in OPTIONS.values() if row.group == group and row.takes(self.command)]
         if not rows:
             return []

@@ -9,8 +9,8 @@ from . import names
 from .options import Given, Options
 from .schema import Kind, words
 
-# What a restore is told about its own run is none of the business of the archive-get that PostgreSQL
-# runs afterwards.
+# What a restore is told about its own run is none of the business of the archive-get that
+# PostgreSQL runs afterwards.
 _OF_THE_RUN = words(
     "cmd exec-id log-level-console log-level-file log-level-stderr log-subprocess log-timestamp"
     " process-max"
@@ -26,7 +26,8 @@ def shown(options: Options) -> str:
 
 
 def words_for(options: Options, command: str) -> list[str]:
-    """The options of this run's command line that another command on this host should be given, too.
+    """The options of this run's command line that another command on this host should be given,
+    too.
 
     What the configuration file says that command will read there itself; secrets never appear on a
     command line.

@@ -16,7 +16,8 @@ from ..errors import FileMissingError, FileOpenError, FormatError, PathMissingEr
 from .settings import Setting, Settings
 from .table import OPTIONS
 
-# Where pgBackRest looked before it had a directory of its own; still read when the other is missing.
+# Where pgBackRest looked before it had a directory of its own; still read when the other is
+# missing.
 OLD_FILE = "/etc/pgbackrest.conf"
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Options of pgBackRest that the engine does not honour (yet).
 
-They are known by name, so that each can be refused with the right words instead of being taken for a
-typing error. One that says what the engine does anyway is let through.
+They are known by name, so that each can be refused with the right words instead of being taken for
+a typing error. One that says what the engine does anyway is let through.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GCS = Condition("repo-type", ("gcs",))
 _S3 = Condition("repo-type", ("s3",))
 
 B, S, C, P = Kind.BOOLEAN, Kind.STRING, Kind.CHOICE, Kind.PATH
-I, Z, T, L, H = Kind.INTEGER, Kind.SIZE, Kind.TIME, Kind.LIST, Kind.HASH
+N, Z, T, L, H = Kind.INTEGER, Kind.SIZE, Kind.TIME, Kind.LIST, Kind.HASH
 
 
 # fmt: off
@@ -41,7 +41,7 @@ def _of_command_line() -> list[Option]:
         Option("filter", S, "", commands=frozenset({"manifest", "repo-ls"})),
         Option("ignore-missing", B, "", default="n", commands=frozenset({"repo-get"})),
         Option("oldest", B, "", default="n", commands=frozenset({"expire"})),
-        Option("pg", I, "", commands=frozenset({"backup", "manifest"})),
+        Option("pg", N, "", commands=frozenset({"backup", "manifest"})),
         Option("raw", B, "", default="n", commands=frozenset({"repo-get"})),
         Option("recurse", B, "", default="n", commands=frozenset({"repo-ls", "repo-rm"})),
         Option("reference", S, "", commands=frozenset({"manifest"})),
@@ -75,14 +75,14 @@ def _of_backup_and_restore() -> list[Option]:
 def _general() -> list[Option]:
     return [
         Option("beta", B, "", default="n", support=Support.NO_EFFECT),
-        Option("job-retry", I, "", commands=_REPO),
+        Option("job-retry", N, "", commands=_REPO),
         Option("job-retry-interval", T, "", commands=_REPO),
-        Option("priority", I, ""),
+        Option("priority", N, ""),
         Option("sck-block", B, "", default="n", commands=_REPO, support=Support.NO_EFFECT),
         Option("sck-keep-alive", B, "", default="y", commands=_REPO),
-        Option("tcp-keep-alive-count", I, "", commands=_REPO),
-        Option("tcp-keep-alive-idle", I, "", commands=_REPO),
-        Option("tcp-keep-alive-interval", I, "", commands=_REPO),
+        Option("tcp-keep-alive-count", N, "", commands=_REPO),
+        Option("tcp-keep-alive-idle", N, "", commands=_REPO),
+        Option("tcp-keep-alive-interval", N, "", commands=_REPO),
         Option("tls-cipher-12", S, "", commands=_REPO, support=Support.NO_EFFECT),
         Option("tls-cipher-13", S, "", commands=_REPO, support=Support.NO_EFFECT),
         Option("tls-server-address", S, "", commands=_SERVER),
@@ -90,7 +90,7 @@ def _general() -> list[Option]:
         Option("tls-server-ca-file", P, "", commands=_SERVER),
         Option("tls-server-cert-file", P, "", commands=_SERVER),
         Option("tls-server-key-file", P, "", commands=_SERVER),
-        Option("tls-server-port", I, "", commands=_SERVER),
+        Option("tls-server-port", N, "", commands=_SERVER),
     ]
 
 
@@ -119,12 +119,12 @@ def _of_repository() -> list[Option]:
         Option("repo-block-size-super-full", Z, "", commands=_BACKUP, condition=_BLOCK),
         Option("repo-hardlink", B, "", default="n", commands=_BACKUP, aliases=("hardlink",)),
         Option("repo-local", B, "", default="n", commands=_REPO),
-        Option("repo-retention-archive", I, "", commands=_RETAIN, aliases=("retention-archive",)),
+        Option("repo-retention-archive", N, "", commands=_RETAIN, aliases=("retention-archive",)),
         Option("repo-retention-archive-type", S, "", default="full", commands=_RETAIN,
                aliases=("retention-archive-type",)),
-        Option("repo-retention-diff", I, "", commands=_RETAIN, aliases=("retention-diff",)),
+        Option("repo-retention-diff", N, "", commands=_RETAIN, aliases=("retention-diff",)),
         Option("repo-retention-full-type", S, "", default="count", commands=_RETAIN),
-        Option("repo-retention-history", I, "", commands=_RETAIN),
+        Option("repo-retention-history", N, "", commands=_RETAIN),
         Option("repo-host", S, "", commands=_REPO, aliases=("backup-host",)),
         *(
             Option(f"repo-host-{name}", S, "", commands=_REPO, condition=Condition("repo-host"))

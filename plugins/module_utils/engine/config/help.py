@@ -20,7 +20,8 @@ NAME = "pgsftp"
 def text(words: t.Sequence[str] = (), *, commands: t.Container[str] = COMMANDS) -> str:
     """Help in general, for a command, or for an option of a command.
 
-    ``commands`` are those that the engine has. Raises CommandInvalidError or OptionInvalidError for one that does not exist.
+    ``commands`` are those that the engine has. Raises CommandInvalidError or OptionInvalidError for
+    one that does not exist.
     """
     if not words:
         return _general(commands)

@@ -4,11 +4,11 @@
 """From command line, environment and files to the options of one command.
 
 The first that sets an option wins: command line, environment, then the sections
-``[stanza:command]``, ``[stanza]``, ``[global:command]``, ``[global]`` of the files, then the default;
-lists are never merged (repository reference, section 20).
+``[stanza:command]``, ``[stanza]``, ``[global:command]``, ``[global]`` of the files, then the
+default; lists are never merged (repository reference, section 20).
 
-Where pgBackRest warns of an unknown or misplaced option in a file and goes on without it, this is an
-error: an option that somebody wrote and that has no effect is worse than a command that says so.
+Where pgBackRest warns of an unknown or misplaced option in a file and goes on without it, this is
+an error: an option that somebody wrote and that has no effect is worse than a command that says so.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def load(
 ) -> Options:
     """The options of ``command``.
 
-    ``arguments`` are the words of the command line without the command itself, ``overrides`` are options
-    by name in the rank of a command line. Raises one of the errors for options (31, 32, 37), for
-    files (29, 41, 55) or ParamInvalidError; each names the place of what it refuses.
+    ``arguments`` are the words of the command line without the command itself, ``overrides`` are
+    options by name in the rank of a command line. Raises one of the errors for options (31, 32,
+    37), for files (29, 41, 55) or ParamInvalidError; each names the place of what it refuses.
     """
     line = command_line.parse(arguments)
     if line.words and COMMANDS[command].parameters is None:

@@ -41,7 +41,7 @@ _LEVELS = ("off", "error", "warn", "info", "detail", "debug", "trace")
 COMPRESS_LEVELS = {"bz2": (1, 9), "gz": (-1, 9), "lz4": (-5, 12), "zst": (-7, 22)}
 
 B, S, C, P = Kind.BOOLEAN, Kind.STRING, Kind.CHOICE, Kind.PATH
-I, Z, T, L, H = Kind.INTEGER, Kind.SIZE, Kind.TIME, Kind.LIST, Kind.HASH
+N, Z, T, L, H = Kind.INTEGER, Kind.SIZE, Kind.TIME, Kind.LIST, Kind.HASH
 
 # fmt: off
 _COMMAND_LINE = (
@@ -53,7 +53,7 @@ _COMMAND_LINE = (
            default="/etc/pgbackrest", field="-"),
     Option("stanza", S, "The cluster's name in the configuration and in the repository.",
            commands=_STANZA, required=_NEED_STANZA),
-    Option("repo", I, "The repository to use, by its number.", low="1", high="256",
+    Option("repo", N, "The repository to use, by its number.", low="1", high="256",
            commands=_REPO - frozenset({"archive-push", "check", "stanza-create", "stanza-upgrade"}),
            field="selected_repo"),
     Option("type", C, "Type of backup (full, diff, incr) or of recovery.",
@@ -97,10 +97,10 @@ _GENERAL = (
     Option("cmd", S, "How PostgreSQL is told to call this command.",
            commands=_PARALLEL),
     Option("cmd-ssh", S, "The SSH client's command.", default="ssh", commands=_HOST),
-    Option("compress-level", I, "Level of compression.",
+    Option("compress-level", N, "Level of compression.",
            commands=frozenset({"archive-push", "backup"}),
            condition=Condition("compress-type", tuple(COMPRESS_LEVELS))),
-    Option("compress-level-network", I, "Level of compression between hosts.", default="1",
+    Option("compress-level-network", N, "Level of compression between hosts.", default="1",
            low="-5", high="12", support=Support.NO_EFFECT,
            commands=_REPO),
     Option("compress-type", C, "How files are compressed.", default="gz",
@@ -116,7 +116,7 @@ _GENERAL = (
            commands=_LOCK),
     Option("neutral-umask", B, "Ignore the umask, so that modes in the repository are uniform.",
            default="y"),
-    Option("process-max", I, "How many processes work in parallel.", default="1", low="1",
+    Option("process-max", N, "How many processes work in parallel.", default="1", low="1",
            high="999", commands=_PARALLEL),
     Option("protocol-timeout", T, "How long the other node may be silent.", default="31m",
            low="100ms", high="7d", commands=_WORK),
@@ -191,7 +191,7 @@ _CLUSTERS = (
            required=_PG - frozenset({"archive-push", "manifest"}), aliases=("db-path", "db?-path")),
     Option("pg-database", S, "Database to connect to.", group="pg", section=Section.STANZA,
            default="postgres", commands=_DB),
-    Option("pg-port", I, "Port of the server.", group="pg", section=Section.STANZA,
+    Option("pg-port", N, "Port of the server.", group="pg", section=Section.STANZA,
            default="5432", low="0", high="65535", commands=_DB, aliases=("db-port", "db?-port")),
     Option("pg-socket-path", S, "Directory of the server's socket.", group="pg",
            section=Section.STANZA, commands=_DB, aliases=("db-socket-path", "db?-socket-path")),
@@ -205,7 +205,7 @@ _CLUSTERS = (
     Option("pg-host-config", P, "Configuration file on that host.", group="pg",
            section=Section.STANZA, commands=_PG, condition=Condition("pg-host"),
            aliases=("db-config", "db?-config")),
-    Option("pg-host-port", I, "SSH port of that host; unset, as SSH is configured.", group="pg",
+    Option("pg-host-port", N, "SSH port of that host; unset, as SSH is configured.", group="pg",
            section=Section.STANZA, low="0", high="65535", commands=_PG,
            condition=Condition("pg-host"), aliases=("db-ssh-port", "db?-ssh-port")),
     Option("pg-host-type", C, "How that host is reached.", group="pg", default="ssh",
@@ -226,8 +226,8 @@ _REPOSITORIES = (
            default="none", choices=("none", "aes-256-cbc"), commands=_REPO,
            aliases=("repo-cipher-type",)),
     Option("repo-cipher-pass", S, "Passphrase of the repository.", group="repo", secret=True,
-           commands=_REPO, required=_REPO, condition=Condition("repo-cipher-type", ("aes-256-cbc",)),
-           aliases=("repo-cipher-pass",)),
+           commands=_REPO, required=_REPO, aliases=("repo-cipher-pass",),
+           condition=Condition("repo-cipher-type", ("aes-256-cbc",))),
     Option("repo-bundle", B, "Store small files together.", group="repo", default="n",
            commands=_BACKUP),
     Option("repo-bundle-size", Z, "About how much goes into one bundle.", group="repo",
@@ -238,11 +238,11 @@ _REPOSITORIES = (
            condition=Condition("repo-bundle", ("y",)), unmet="2MiB"),
     Option("repo-symlink", B, "Make the link latest, where the repository has links.",
            group="repo", default="y", commands=_RETAIN),
-    Option("repo-retention-full", I, "How many full backups are kept, or for how many days.",
+    Option("repo-retention-full", N, "How many full backups are kept, or for how many days.",
            group="repo", low="1", high="9999999", commands=_RETAIN, aliases=("retention-full",)),
     Option("repo-sftp-host", S, "Host of the repository.", group="repo", commands=_REPO,
            required=_REPO, condition=_SFTP, field="sftp.host"),
-    Option("repo-sftp-host-port", I, "SSH port of that host.", group="repo", default="22",
+    Option("repo-sftp-host-port", N, "SSH port of that host.", group="repo", default="22",
            low="1", high="65535", commands=_REPO, condition=_SFTP, field="sftp.port"),
     Option("repo-sftp-host-user", S, "User on that host.", group="repo", commands=_REPO,
            required=_REPO, condition=_SFTP, field="sftp.user"),

@@ -34,7 +34,7 @@ _REREAD_PAUSE = 0.05
 
 @dataclass(frozen=True)
 class ControlData:
-    """What the engine needs of pg_control. Positions in the WAL are numbers (see `wal.lsn_text`)."""
+    """What the engine needs of pg_control. Positions are numbers (see `wal.lsn_text`)."""
 
     system_id: int
     control_version: int
@@ -54,8 +54,8 @@ class ControlData:
 def read(data: bytes) -> ControlData:
     """Interpret the content of pg_control.
 
-    Raises VersionNotSupportedError for a version that is not known, ChecksumError when the content is
-    torn or damaged and FormatError when a size in it cannot be.
+    Raises VersionNotSupportedError for a version that is not known, ChecksumError when the content
+    is torn or damaged and FormatError when a size in it cannot be.
     """
     if len(data) < DATA_SIZE:
         raise FormatError(f"pg_control has {len(data)} bytes instead of {FILE_SIZE}")
@@ -93,7 +93,7 @@ def read(data: bytes) -> ControlData:
 
 
 def load(path: str) -> ControlData:
-    """Read pg_control of the data directory ``path``; see ``load_bytes`` and ``read`` for errors."""
+    """pg_control of the data directory ``path``; see ``load_bytes`` and ``read`` for errors."""
     return read(load_bytes(path))
 
 

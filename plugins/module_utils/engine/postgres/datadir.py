@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What lies in a data directory, and what of it belongs in a backup.
 
-One pass over the directories, one lstat for each entry. The rules are those of pgBackRest's manifest
-(repository reference, section 9); most of them repeat the exclusions of PostgreSQL's own
+One pass over the directories, one lstat for each entry. The rules are those of pgBackRest's
+manifest (repository reference, section 9); most of them repeat the exclusions of PostgreSQL's own
 basebackup.c.
 """
 
@@ -83,9 +83,9 @@ def scan(
     ``exclude`` holds paths relative to it (with a slash at the end: the content only),
     ``tablespaces`` the names by oid as the server has them (None: it was not asked).
 
-    Raises LinkExpectedError and LinkDestinationError for links that cannot be backed up, AssertError
-    for a tablespace that the server does not know, FormatError for a name that a manifest cannot
-    hold, PathMissingError and FileOpenError.
+    Raises LinkExpectedError and LinkDestinationError for links that cannot be backed up,
+    AssertError for a tablespace that the server does not know, FormatError for a name that a
+    manifest cannot hold, PathMissingError and FileOpenError.
     """
     walk = _Walk(
         os.path.normpath(root),

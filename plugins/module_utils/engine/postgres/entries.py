@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a scan of a data directory finds: directories, files, links and where links lead.
 
-Names are those of a manifest: ``pg_data/base/5/1259``, and ``pg_tblspc/16384/...`` for what lies in a
-tablespace (repository reference, section 8).
+Names are those of a manifest: ``pg_data/base/5/1259``, and ``pg_tblspc/16384/...`` for what lies in
+a tablespace (repository reference, section 8).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The versions of PostgreSQL that the engine knows, and the numbers by which files betray them.
 
-From catalog/pg_control.h, catalog/catversion.h and access/xlog_internal.h of each release (repository
-reference, section 7).
+From catalog/pg_control.h, catalog/catversion.h and access/xlog_internal.h of each release
+(repository reference, section 7).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a backup asks of a running server, whether it is here or behind SSH.
 
-``connection.Connection`` answers over libpq, ``remote.RemoteServer`` by asking the other node. Values are
-tuples of plain types, since they travel between the two.
+``connection.Connection`` answers over libpq, ``remote.RemoteServer`` by asking the other node.
+Values are tuples of plain types, since they travel between the two.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .wal import lsn_parse
 
 # Seconds between two looks at a standby that replays.
 _PAUSE = 0.1
-# A checkpoint of a standby goes as far as the last checkpoint that it replayed, so it may have to be
-# asked for again.
+# A checkpoint of a standby goes as far as the last checkpoint that it replayed, so it may have to
+# be asked for again.
 _CHECKPOINT_EVERY = 2.0
 
 
@@ -142,7 +142,8 @@ class Server(abc.ABC):
         sleep: t.Callable[[float], None] = time.sleep,
         clock: t.Callable[[], float] = time.monotonic,
     ) -> str:
-        """Wait until a standby has replayed beyond ``lsn`` and made that durable; gives how far it is.
+        """Wait until a standby has replayed beyond ``lsn`` and made that durable; gives how far it
+        is.
 
         The session must be older than that position: a standby that was already beyond it when the
         session began follows another primary.

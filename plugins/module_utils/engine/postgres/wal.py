@@ -111,8 +111,8 @@ class WalHeader(t.NamedTuple):
 def header(data: bytes) -> WalHeader:
     """Interpret the first bytes of a segment (or of a partial one).
 
-    Raises FileReadError for fewer than 512 bytes, VersionNotSupportedError for an unknown magic number
-    and FormatError when the first page is no first page.
+    Raises FileReadError for fewer than 512 bytes, VersionNotSupportedError for an unknown magic
+    number and FormatError when the first page is no first page.
     """
     if len(data) < HEADER_SIZE:
         raise FileReadError(f"WAL segment has only {len(data)} bytes")
