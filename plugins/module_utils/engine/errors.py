@@ -63,6 +63,7 @@ class FileMissingError(EngineError):        code = 55
 class DbConnectError(EngineError):          code = 56
 class DbQueryError(EngineError):            code = 57
 class DbMismatchError(EngineError):         code = 58
+class FileRemoveError(EngineError):           code = 60
 class PathRemoveError(EngineError):         code = 61
 class StopError(EngineError):               code = 62
 class TermError(EngineError):               code = 63

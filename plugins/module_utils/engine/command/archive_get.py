@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """archive-get: fetch one WAL file for recovery (repository reference, section 6.3).
 
-PostgreSQL takes exit code 1 for "not in the archive" and goes on with what it has. That is said only
-when every repository was reached and does not have the file; anything else is another code.
+PostgreSQL takes exit code 1 for "not in the archive" and goes on with what it has. That is said
+only when every repository was reached and does not have the file; anything else is another code.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def run(options: Options) -> GetResult:
     failures: list[tuple[RepoOptions, EngineError]] = []
     for repo in options.repos:
         try:
-            with open_storage(repo) as storage:
+            with open_storage(repo, io_timeout=options.io_timeout) as storage:
                 archive = archive_info.load(storage, stanza, cipher_pass(repo))
                 stored = find(storage, stanza, archive, found_control, name)
                 if stored is not None:

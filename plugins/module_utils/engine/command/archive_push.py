@@ -75,7 +75,7 @@ def run(options: Options) -> PushResult:
     failures: list[tuple[RepoOptions, EngineError]] = []
     for repo in options.repos:
         try:
-            with open_storage(repo) as storage:
+            with open_storage(repo, io_timeout=options.io_timeout) as storage:
                 archive = archive_info.load(storage, stanza, cipher_pass(repo))
                 if options.pgs:
                     check_cluster(control.load(options.pg.path), archive)

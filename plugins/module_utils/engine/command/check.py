@@ -57,7 +57,7 @@ def run(options: Options) -> CheckResult:
         with contextlib.ExitStack() as stack:
             checked = []
             for repo in options.repos:
-                storage = stack.enter_context(open_storage(repo))
+                storage = stack.enter_context(open_storage(repo, io_timeout=options.io_timeout))
                 checked.append((repo, storage, _check_info(storage, repo, stanza, cluster)))
             repos = []
             if options.archive_check:

@@ -17,12 +17,14 @@ def cipher_pass(repo: RepoOptions) -> str | None:
     if repo.cipher_type == "none":
         return None
     if repo.cipher_pass is None:
-        raise OptionRequiredError(f"repo{repo.key}-cipher-type is set, but no repo{repo.key}-cipher-pass")
+        raise OptionRequiredError(
+            f"repo{repo.key}-cipher-type is set, but no repo{repo.key}-cipher-pass"
+        )
     return repo.cipher_pass.reveal()
 
 
 def new_sub_key(repo: RepoOptions) -> str | None:
-    """A random key for what lies below: 48 bytes as base64 text (repository reference, section 4)."""
+    """A random key for what lies below: 48 bytes as base64 text (repository reference, 4)."""
     if repo.cipher_type == "none":
         return None
     return base64.b64encode(os.urandom(48)).decode("ascii")

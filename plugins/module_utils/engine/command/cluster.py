@@ -42,9 +42,9 @@ def _node(options: Options, pg: PgOptions) -> Node:
 def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
     """Connect to every configured host and tell primary from standby.
 
-    ``standby`` is ``n`` (not needed), ``y`` (required) or ``prefer``. Raises DbConnectError when the
-    primary, or a standby that is required, is not found; DbMismatchError when a server does not
-    run in the directory that is configured for it.
+    ``standby`` is ``n`` (not needed), ``y`` (required) or ``prefer``. Raises DbConnectError when
+    the primary, or a standby that is required, is not found; DbMismatchError when a server does
+    not run in the directory that is configured for it.
     """
     with contextlib.ExitStack() as stack:
         primary: Node | None = None
@@ -84,9 +84,7 @@ def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
             )
         if secondary is None and standby == "prefer":
             log.warn("unable to find a standby to back up from, using the primary")
-        yield Cluster(
-            primary, _check(primary), secondary if standby != "n" else None
-        )
+        yield Cluster(primary, _check(primary), secondary if standby != "n" else None)
 
 
 def _check(node: Node) -> ControlData:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """expire: remove the backups and the WAL that retention no longer keeps (repository reference, 16).
 
-The order makes a crash harmless at every step: a manifest goes first, which makes its directory dead;
-then the line in backup.info; then the files; WAL goes last, when no listed backup needs it.
+The order makes a crash harmless at every step: a manifest goes first, which makes its directory
+dead; then the line in backup.info; then the files; WAL goes last, when no listed backup needs it.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def run(options: Options) -> ExpireResult:
     stanza = options.require_stanza()
     repo = options.repo()
     lock.check_stop(options.lock_path, stanza)
-    with lock.Locks(options.exec_id) as locks:
+    with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key])
-        with open_storage(repo) as storage:
+        with open_storage(repo, io_timeout=options.io_timeout) as storage:
             return expire(storage, options, repo)
 
 
@@ -191,9 +191,7 @@ def _expire_archives(
     verdicts: dict[str, ArchiveVerdict] = {}
     removed: list[str] = []
     for row in archive.history:
-        verdict = retention.archive(
-            info.backups, rule, row.id, current_id=archive.current_id
-        )
+        verdict = retention.archive(info.backups, rule, row.id, current_id=archive.current_id)
         verdicts[row.archive_id] = verdict
         paths = _removable(storage, stanza, row.archive_id, verdict)
         if paths:

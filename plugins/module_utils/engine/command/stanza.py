@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""stanza-create: give a cluster its place in the repositories (repository reference, section 17)."""
+"""stanza-create: give a cluster its place in the repositories (repository reference, 17)."""
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import asdict, dataclass
 
 from .. import log
@@ -22,8 +23,8 @@ from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupDb, BackupInfo
 from ..storage.base import Storage
 from ..storage.open import open_storage
-from .cluster import connected
 from .cipher import cipher_pass, new_sub_key
+from .cluster import connected
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,17 @@ class StanzaResult:
 def run(options: Options) -> StanzaResult:
     """Create the stanza in every repository, or check that it matches the cluster.
 
-    Raises FileInvalidError when the stanza is of another cluster, FileMissingError when half of it is
-    gone, PathNotEmptyError when something else is in its place.
+    Raises FileInvalidError when the stanza is of another cluster, FileMissingError when half of it
+    is gone, PathNotEmptyError when something else is in its place.
     """
     stanza = options.require_stanza()
-    with lock.acquire(options, *lock.ALL), connected(options) as cluster:
+    keys = [repo.key for repo in options.repos]
+    with lock.Locks(options.exec_id or None) as locks, connected(options) as cluster:
+        locks.acquire(options.lock_path, stanza, lock.ALL, keys)
         repos = []
         for repo in options.repos:
             log.info("stanza-create for stanza '%s' on repo%d", stanza, repo.key)
-            with open_storage(repo) as storage:
+            with open_storage(repo, io_timeout=options.io_timeout) as storage:
                 created = create(storage, repo, stanza, cluster.control)
             repos.append(StanzaRepo(repo.key, created))
     return StanzaResult(stanza, cluster.control.system_id, cluster.control.version, tuple(repos))
@@ -84,6 +87,13 @@ def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDat
     archive_there = found["archive.info"] or found["archive.info.copy"]
     backup_there = found["backup.info"] or found["backup.info.copy"]
     if not (archive_there and backup_there):
+        if archive_there and _only_info_files(storage, stanza):
+            # A run that ended between the two files; nothing depends on them yet.
+            archive = archive_info.load(storage, stanza, secret)
+            backup = backup_info.create(_history_row(control), new_sub_key(repo))
+            validate(archive, backup, control, repo)
+            backup_info.save(storage, stanza, backup, secret)
+            return True
         gone, there = ("archive", "backup") if backup_there else ("backup", "archive")
         raise FileMissingError(
             f"{there}.info exists but {gone}.info is missing on repo{repo.key}",
@@ -131,16 +141,27 @@ def _present(storage: Storage, stanza: str) -> dict[str, bool]:
     return {name: info is not None for name, info in zip(paths, infos)}
 
 
-def _refuse_leftovers(storage: Storage, stanza: str) -> None:
+def _contents(storage: Storage, stanza: str) -> t.Iterator[tuple[str, list[str]]]:
+    """The directories of the stanza and what lies in them, temporary files aside."""
     paths = [layout.archive_path(stanza), layout.backup_path(stanza)]
     for path, found in zip(paths, storage.list_many(paths)):
         if isinstance(found, StorageMissingError):
             continue
         if isinstance(found, EngineError):
             raise found
-        names = [
-            info.name for info in found if not info.name.endswith(layout.TEMPORARY_SUFFIX)
-        ]
+        yield path, [info.name for info in found if not info.name.endswith(layout.TEMPORARY_SUFFIX)]
+
+
+def _only_info_files(storage: Storage, stanza: str) -> bool:
+    return all(
+        name.startswith(("archive.info", "backup.info"))
+        for _, names in _contents(storage, stanza)
+        for name in names
+    )
+
+
+def _refuse_leftovers(storage: Storage, stanza: str) -> None:
+    for path, names in _contents(storage, stanza):
         if names:
             raise PathNotEmptyError(
                 f"'{path}' in the repository is not empty but has no info file: it holds "
@@ -153,4 +174,3 @@ def _history_row(control: ControlData) -> BackupDb:
     return BackupDb(
         1, control.system_id, control.version, control.catalog_version, control.control_version
     )
-

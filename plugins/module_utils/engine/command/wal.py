@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from ..errors import ArchiveTimeoutError, EngineError, StorageMissingError
-from ..postgres.connection import BackupStart, BackupStop
+from ..postgres.server import BackupStart, BackupStop
 from ..postgres.wal import lsn_parse, segments_between, timeline_of
 from ..repository import layout
 from ..storage.base import Storage
@@ -54,9 +54,7 @@ def wait_for(
         time.sleep(min(next(pauses, _PAUSE), max(0.0, deadline - time.monotonic())))
 
 
-def _missing(
-    storage: Storage, stanza: str, archive_id: str, names: t.Sequence[str]
-) -> list[str]:
+def _missing(storage: Storage, stanza: str, archive_id: str, names: t.Sequence[str]) -> list[str]:
     """Those of the segments that are not stored; one listing for each directory."""
     directories = sorted({layout.wal_directory(stanza, archive_id, name) for name in names})
     stored: set[str] = set()

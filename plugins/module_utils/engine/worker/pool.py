@@ -5,7 +5,8 @@
 
 The parent hands out jobs and collects results; every worker sets itself up once (its own connection
 to the repository) and then works through jobs. A worker holds two jobs at a time, so that the last
-answers of one are awaited while the next is already being sent: a job costs no round trip of its own.
+answers of one are awaited while the next is already being sent: a job costs no round trip of its
+own.
 
 Workers are forked before the parent opens a connection: a fork that copies a running SSH transport
 thread hangs.
@@ -89,8 +90,8 @@ class _Worker:
 class WorkerPool:
     """``size`` processes, forked at once.
 
-    ``setup(number, progress)`` runs in the child and gives its job handler; ``progress(size)`` may be
-    called by the handler to report bytes done. Numbers count from 1, as the ``P01`` of the log does.
+    ``setup(number, progress)`` runs in the child and gives its job handler; ``progress(size)`` may
+    be called by the handler to report bytes done. Numbers count from 1, as in ``P01`` of the log.
     """
 
     def __init__(self, size: int, setup: Setup) -> None:

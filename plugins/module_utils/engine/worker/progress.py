@@ -27,7 +27,9 @@ class Snapshot(t.NamedTuple):
 
     def __str__(self) -> str:
         left = "" if self.left is None else f", {duration_text(self.left)} left"
-        return f"{self.percent:.1f}% of {size_text(self.total)}, {size_text(int(self.rate))}/s{left}"
+        return (
+            f"{self.percent:.1f}% of {size_text(self.total)}, {size_text(int(self.rate))}/s{left}"
+        )
 
 
 class Progress:
@@ -64,16 +66,13 @@ class Progress:
 
 
 def size_text(size: int) -> str:
-    """Bytes as pgBackRest shows them: ``22.3MB``, one decimal, no trailing ``.0`` (reference, 18)."""
+    """Bytes as pgBackRest shows them: ``22.3MB``, one decimal, no trailing ``.0``."""
     if size < 1024:
         return f"{size}B"
-    value, unit = float(size), "B"
-    for unit in ("KB", "MB", "GB", "TB", "PB"):
-        value /= 1024
-        if value < 1024:
-            break
-    rounded = int(value * 10 + 0.5)
-    whole, tenth = divmod(rounded, 10)
+    units = ("KB", "MB", "GB", "TB", "PB")
+    power = min((size.bit_length() - 1) // 10, len(units))
+    unit = units[power - 1]
+    whole, tenth = divmod(int(size / 1024**power * 10 + 0.5), 10)
     return f"{whole}{unit}" if tenth == 0 else f"{whole}.{tenth}{unit}"
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ...config.options import Options
 from ...errors import FileMissingError
 from ...postgres import control as pg_control
-from ...postgres.connection import BackupStop
-from ...postgres.connection import Database as ServerDatabase
-from ...postgres.datadir import DataDirectory, FileEntry
+from ...postgres.entries import DataDirectory, FileEntry
+from ...postgres.server import BackupStop
+from ...postgres.server import Database as ServerDatabase
 from ...repository import layout
 from ...repository.backup_info import BackupDb
 from ...repository.contents import (
@@ -51,9 +51,7 @@ class StoredFiles(t.NamedTuple):
     completions: list[Completion]
 
 
-def store_control(
-    storage: Storage, store: Layout, cluster: Cluster, files: Copied
-) -> StoredFiles:
+def store_control(storage: Storage, store: Layout, cluster: Cluster, files: Copied) -> StoredFiles:
     """Copy pg_control, after everything else and with a valid checksum.
 
     FileMissingError when the scan did not see it: a backup without it cannot be restored.
@@ -65,9 +63,7 @@ def store_control(
     return _store(storage, store, [_like(entry, data)])
 
 
-def store_labels(
-    storage: Storage, store: Layout, stop: BackupStop, files: Copied
-) -> StoredFiles:
+def store_labels(storage: Storage, store: Layout, stop: BackupStop, files: Copied) -> StoredFiles:
     """Store backup_label and, if there is one, tablespace_map; each as a file of its own."""
     root = next(path for path in files.data.paths if path.name == PG_DATA)
     contents = {"backup_label": stop.backup_label, "tablespace_map": stop.tablespace_map}
@@ -176,9 +172,7 @@ def _row(entry: FileEntry, files: Copied, facts: BackupFacts) -> ManifestFile | 
     )
     if copied is None:
         # A bundled backup stores nothing of an empty file.
-        return row._replace(
-            checksum=EMPTY_SHA1, page_valid=True if entry.page_check else None
-        )
+        return row._replace(checksum=EMPTY_SHA1, page_valid=True if entry.page_check else None)
     if copied.outcome is Outcome.VANISHED:
         return None
     if copied.outcome is Outcome.UNCHANGED:

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ...config.options import RepoOptions
-from ...postgres.datadir import DataDirectory, FileEntry, primary_only
+from ...postgres.entries import DataDirectory, FileEntry, primary_only
 from ...repository import bundle
 from ...repository.bundle import BundleRule, Kind
 from ...repository.contents import (
@@ -168,9 +168,7 @@ def manifest_paths(data: DataDirectory) -> list[ManifestPath]:
 
 def manifest_links(data: DataDirectory) -> list[ManifestLink]:
     """The symlinks for the manifest."""
-    return [
-        ManifestLink(link.name, link.destination, link.user, link.group) for link in data.links
-    ]
+    return [ManifestLink(link.name, link.destination, link.user, link.group) for link in data.links]
 
 
 def manifest_targets(data: DataDirectory) -> list[Target]:

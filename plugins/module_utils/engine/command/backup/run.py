@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """backup: copy a running cluster into a repository (repository reference, sections 9 to 12).
 
-The steps are those of DESIGN: lock, look at what is there, start, scan, copy, stop, wait for the WAL,
-and only then the manifest that makes it a backup and the line in backup.info that lists it.
+Lock, look at what is there, start, scan, copy, stop, wait for the WAL, and only then the manifest
+that makes it a backup and the line in backup.info that lists it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ...errors import (
     FeatureNotSupportedError,
     OptionInvalidValueError,
 )
-from ...postgres.connection import BackupStart, BackupStop, ServerFacts
-from ...postgres.datadir import DataDirectory
+from ...postgres.entries import DataDirectory
+from ...postgres.server import BackupStart, BackupStop, ServerFacts
 from ...repository import (
     archive_info,
     backup_info,
@@ -64,13 +64,16 @@ def run(options: Options) -> BackupResult:
         raise FeatureNotSupportedError("option 'repo-block' is not supported yet")
     lock.check_stop(options.lock_path, stanza)
     started = time.monotonic()
-    with lock.Locks(options.exec_id) as locks:
+    with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key])
-        opener = prepare(repo)
+        opener = prepare(repo, io_timeout=options.io_timeout)
         # One more process reads from the primary while the others read from the standby.
         extra = 1 if options.backup_standby != "n" else 0
         setup = worker_setup(opener, options, open_node)
-        with WorkerPool(options.process_max + extra, setup) as pool, contextlib.ExitStack() as stack:
+        with (
+            WorkerPool(options.process_max + extra, setup) as pool,
+            contextlib.ExitStack() as stack,
+        ):
             storage = stack.enter_context(opener.open())
             cluster = stack.enter_context(connected(options, standby=options.backup_standby))
             backup = _Backup(options, repo, storage, cluster, locks)
@@ -150,7 +153,7 @@ class _Backup:
         log.info(
             "%s backup size = %s, file total = %d",
             backup_type,
-            size_text(entry.size),
+            size_text(entry.size_delta),
             len(made.files),
         )
         return BackupResult.of(entry, len(made.files), time.monotonic() - started)
@@ -183,7 +186,7 @@ class _Backup:
         return wanted, prior
 
     def _remove_leftovers(self, found: Reconstruction) -> None:
-        """Directories of backups that were not finished. None of their files is ever referred to."""
+        """Directories of backups that were not finished; nothing ever refers to their files."""
         for name, has_manifest in found.on_disk.items():
             if not has_manifest:
                 log.warn("remove aborted backup %s", name)
@@ -208,7 +211,9 @@ class _Backup:
             if before == start.wal_segment:
                 db.create_restore_point("pgBackRest Archive Check")
                 db.switch_wal()
-            log.info("check archive for %ssegment %s", "prior " * (before != start.wal_segment), before)
+            log.info(
+                "check archive for %ssegment %s", "prior " * (before != start.wal_segment), before
+            )
             wal.wait_for(
                 self.storage, self.stanza, archive_id, [before], self.options.archive_timeout
             )
@@ -216,7 +221,9 @@ class _Backup:
 
     def _scan(self) -> DataDirectory:
         return self.cluster.primary.scan(
-            online=True, exclude=self.options.exclude, tablespaces=self.cluster.primary.db.tablespaces()
+            online=True,
+            exclude=self.options.exclude,
+            tablespaces=self.cluster.primary.db.tablespaces(),
         )
 
     def _next_second(self) -> int:
@@ -229,7 +236,9 @@ class _Backup:
         time.sleep(1.0 - now % 1.0)
         return int(now) + 1
 
-    def _plan(self, name: str, prior: Manifest | None, data: DataDirectory) -> tuple[Layout, CopyPlan]:
+    def _plan(
+        self, name: str, prior: Manifest | None, data: DataDirectory
+    ) -> tuple[Layout, CopyPlan]:
         options = self.options
         if prior is None:
             level = options.compress_level
@@ -274,7 +283,7 @@ class _Backup:
         both = self.cluster.standby is not None
 
         def next_job(worker: int) -> t.Any:
-            # With a standby one process serves the primary alone, so that the load there is bounded.
+            # With a standby one process alone reads from the primary, which bounds the load there.
             if both and worker == 1:
                 queue = queues.get(primary)
             elif both:
@@ -354,8 +363,9 @@ def check_archiving(facts: ServerFacts, options: Options) -> None:
         )
     if not any(name in facts.archive_command for name in ("pgsftp", "pgbackrest")):
         raise ArchiveCommandInvalidError(
-            f"archive_command '{facts.archive_command or '[null]'}' must contain pgsftp or pgbackrest",
-            hint="set archive_command='pgsftp --stanza=NAME archive-push %p' and reload PostgreSQL.",
+            f"archive_command '{facts.archive_command or '[null]'}' must contain pgsftp or "
+            "pgbackrest",
+            hint="set archive_command='pgsftp --stanza=NAME archive-push %p' and reload.",
         )
 
 
@@ -367,9 +377,12 @@ def _log_file(worker: int, file: CopiedFile) -> None:
     verb = "match file from prior backup" if file.outcome is Outcome.UNCHANGED else "backup file"
     log.detail("%s %s (%s)", verb, file.name, size_text(file.size), extra=extra)
     if file.page_misaligned:
-        log.warn("page misalignment in file %s: its size is no multiple of the page size", file.name)
+        log.warn(
+            "page misalignment in file %s: its size is no multiple of the page size", file.name
+        )
     elif file.page_valid is False:
         pages = ", ".join(
-            str(page) if isinstance(page, int) else f"{page[0]}-{page[1]}" for page in file.page_errors
+            str(page) if isinstance(page, int) else f"{page[0]}-{page[1]}"
+            for page in file.page_errors
         )
         log.warn("invalid page checksum(s) found in file %s at page(s) %s", file.name, pages)

@@ -181,7 +181,9 @@ class Fetcher:
                 for descriptor in unflushed:
                     os.fsync(descriptor)
             except OSError as cause:
-                raise FileWriteError(f"unable to write '{part.files[0].target}': {cause.strerror}") from cause
+                raise FileWriteError(
+                    f"unable to write '{part.files[0].target}': {cause.strerror}"
+                ) from cause
             finally:
                 reader.close()
                 for descriptor in unflushed:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who owns restored files.
 
-An ordinary user owns all that it restores. Root gives files to the owners of the backup, and what has
-an owner that this host does not know to the owner of the data directory (repository reference, 15).
+An ordinary user owns all that it restores. Root gives files to the owners of the backup, and what
+has an owner that this host does not know to the owner of the data directory (repository reference,
+section 15).
 """
 
 from __future__ import annotations

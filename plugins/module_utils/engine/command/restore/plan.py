@@ -171,9 +171,7 @@ def plan(
     return RestorePlan(tuple(jobs), tuple(empty), size, len(files))
 
 
-def _restore_file(
-    file: ManifestFile, place: Stored, where: Places, owners: Owners
-) -> RestoreFile:
+def _restore_file(file: ManifestFile, place: Stored, where: Places, owners: Owners) -> RestoreFile:
     target = where.of(file.name) or ""
     if file.name == PG_CONTROL:
         target += TEMPORARY_SUFFIX

@@ -23,12 +23,17 @@ from ...storage.open import Opener, prepare
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
 from ..cipher import cipher_pass
+from .command_line import restore_command
 from .copy import Keep, worker_setup
 from .owner import Owners
 from .plan import RestorePlan, places, plan
 from .target import Target, is_data_directory, refuse_running
 
-AUTO_CONF = "postgresql.auto.conf"
+TYPES = ("default", "immediate", "lsn", "name", "none", "preserve", "standby", "time", "xid")
+
+
+# What --type=preserve leaves as it is.
+PRESERVED = ("postgresql.auto.conf", "recovery.signal", "standby.signal")
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,17 @@ def run(options: Options) -> RestoreResult:
     """Restore one backup; a failure leaves a directory that PostgreSQL refuses to start."""
     stanza = options.require_stanza()
     repo = options.repo()
-    restore_type = options.type or recovery.DEFAULT
-    if restore_type not in recovery.TYPES:
+    restore_type = options.type or "default"
+    if restore_type not in TYPES:
         raise OptionInvalidValueError(f"'{restore_type}' is not allowed for 'type' option")
     started = time.monotonic()
-    with lock.Locks(options.exec_id) as locks:
+    with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(options.lock_path, stanza, [lock.LockType.RESTORE], [repo.key])
         pg_data = options.pg.path.rstrip("/")
         refuse_running(pg_data)
         reuse = _reuse(options, pg_data)
         _refuse_early(pg_data, reuse)
-        opener = prepare(repo)
+        opener = prepare(repo, io_timeout=options.io_timeout)
         with WorkerPool(options.process_max, worker_setup(opener)) as pool:
             return _restore(options, repo, opener, pool, locks, restore_type, reuse, started)
 
@@ -94,8 +99,8 @@ def _reuse(options: Options, pg_data: str) -> Reuse:
         if os.path.isdir(pg_data) and os.listdir(pg_data):
             log.warn(
                 "--delta or --force specified but unable to find 'PG_VERSION' or 'backup.manifest' "
-                "in '%s' to confirm that this is a valid $PGDATA directory; they have been disabled "
-                "and if any files exist in the destination directories the restore will be aborted",
+                "in '%s' to confirm that this is a valid $PGDATA directory; they have been "
+                "disabled, and the restore will be aborted if any files exist there",
                 pg_data,
             )
         return Reuse(False, False)
@@ -136,12 +141,12 @@ def _restore(
     where = places(contents, options)
     owners = Owners(where.pg_data)
     target = Target(contents, where, owners)
-    preserve = restore_type == recovery.PRESERVE
+    preserve = restore_type == "preserve"
     work = plan(contents, where, owners, stanza=stanza, keep=reuse.keep, preserve=preserve)
     removed = 0
     if reuse.any:
         target.remove_control()
-        removed = target.clean(preserve=recovery.SETTINGS_FILES if preserve else ())
+        removed = target.clean(preserve=PRESERVED if preserve else ())
     else:
         target.refuse_unless_empty()
     target.make_directories()
@@ -223,18 +228,27 @@ def _copy(pool: WorkerPool, work: RestorePlan, locks: lock.Locks) -> tuple[int, 
 def _write_recovery(
     target: Target, contents: Manifest, options: Options, restore_type: str
 ) -> None:
-    if restore_type == recovery.PRESERVE:
+    if restore_type == "preserve":
         return
     version = contents.db.version
-    settings = recovery.settings(version, restore_type, options)
-    path = f"{target.pg_data}/{AUTO_CONF}"
-    before = ""
-    if os.path.exists(path):
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            before = file.read()
-    log.info("write updated %s", path)
+    settings = recovery.recovery_settings(options, version, restore_command(options))
+    name = recovery.config_file(version)
+    path = f"{target.pg_data}/{name}"
     now = datetime.now()
-    target.write_file(AUTO_CONF, recovery.edit_auto_conf(before, restore_type, settings, now))
+    if name == recovery.AUTO_CONF:
+        text = recovery.edit_auto_conf(_read_text(path), settings, now)
+    else:
+        text = recovery.settings_text(settings, now)
+    log.info("write updated %s", path)
+    target.write_file(name, text)
     signal = recovery.signal_file(version, restore_type)
     if signal is not None:
         target.write_file(signal, "")
+
+
+def _read_text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None

@@ -131,7 +131,9 @@ class Target:
             if os.path.isdir(root):
                 removed += _clean(root, keep, links)
         if removed:
-            log.info("remove invalid files/links/paths from '%s': %d removed", self.pg_data, removed)
+            log.info(
+                "remove invalid files/links/paths from '%s': %d removed", self.pg_data, removed
+            )
         return removed
 
     def make_directories(self) -> None:
@@ -178,7 +180,9 @@ class Target:
 
     def mark(self, text: str) -> None:
         """Leave the manifest in the directory while the restore is under way."""
-        with open(f"{self.pg_data}/{MARKER}", "w", encoding="utf-8", errors="surrogateescape") as file:
+        with open(
+            f"{self.pg_data}/{MARKER}", "w", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             file.write(text)
 
     def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
@@ -210,7 +214,7 @@ class Target:
         os.replace(temporary, path)
 
     def finish(self, *, online: bool) -> None:
-        """Make all names durable, then let pg_control have its own: the directory can be started."""
+        """Make all names durable, then give pg_control its own: now a server can start."""
         try:
             os.unlink(f"{self.pg_data}/{MARKER}")
         except FileNotFoundError:
@@ -219,7 +223,9 @@ class Target:
         for place in sorted(filter(None, places)):
             if place != f"{self.pg_data}/global":
                 sync_directory(place)
-        log.info("restore %s (performed last to ensure aborted restores cannot be started)", PG_CONTROL)
+        log.info(
+            "restore %s (performed last to ensure aborted restores cannot be started)", PG_CONTROL
+        )
         path = f"{self.pg_data}/{PG_CONTROL}"
         if online:
             _invalidate_checkpoint(path + TEMPORARY_SUFFIX)
@@ -228,7 +234,7 @@ class Target:
 
 
 def _invalidate_checkpoint(path: str) -> None:
-    """Without backup_label the server must not recover from a checkpoint that is not the backup's."""
+    """Without backup_label the server must not start from a checkpoint of its own choice."""
     status = os.stat(path)
     with open(path, "r+b") as file:
         data = control.invalidate_checkpoint(file.read())
@@ -248,9 +254,7 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def _clean(
-    root: str, keep: t.Collection[str], links: t.Mapping[str | None, str]
-) -> int:
+def _clean(root: str, keep: t.Collection[str], links: t.Mapping[str | None, str]) -> int:
     removed = 0
     with os.scandir(root) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
