@@ -27,6 +27,7 @@ SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
 ETH_P_ALL = 3
 
 FRAME_MAX = 70000  # a 64 KiB segment and its headers
+IDLE_SECONDS = 0.5  # between looks whether the veth is still there
 FRAMES_PER_TURN = 64  # of one side, before the other side is looked at
 
 
@@ -50,19 +51,17 @@ def open_veth(name):
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     raw.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
     raw.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-    raw.bind((name, socket.htons(ETH_P_ALL)))
+    raw.bind((name, ETH_P_ALL))  # Python swaps the bytes
     raw.setblocking(False)
     return raw
 
 
-def receive_from_veth(raw, name):
+def receive_from_veth(raw):
     try:
         return raw.recv(FRAME_MAX)
     except OSError as error:
         if error.errno != errno.ENETDOWN:
             raise
-        if not os.path.exists(f"/sys/class/net/{name}"):
-            raise Stopped from None
         raise BlockingIOError from None  # the cable is out, and may be put back
 
 
@@ -71,11 +70,13 @@ def carry(tap, raw, veth, delay, loss):
     waiting = collections.deque()  # (due, send, frame); the delay is constant, so due only grows
     sides = {
         tap: (lambda: os.read(tap, FRAME_MAX), raw.send),
-        raw: (lambda: receive_from_veth(raw, veth), lambda frame: os.write(tap, frame)),
+        raw: (lambda: receive_from_veth(raw), lambda frame: os.write(tap, frame)),
     }
     while True:
-        timeout = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
+        timeout = max(0.0, waiting[0][0] - time.monotonic()) if waiting else IDLE_SECONDS
         readable, _, _ = select.select(list(sides), [], [], timeout)
+        if not readable and not waiting and not os.path.exists(f"/sys/class/net/{veth}"):
+            raise Stopped
         now = time.monotonic()
         for side in readable:
             receive, send = sides[side]
