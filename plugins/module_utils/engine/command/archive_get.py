@@ -19,13 +19,13 @@ from ..errors import (
     ArchiveDuplicateError,
     ChecksumError,
     EngineError,
-    FileMissingError,
     FileWriteError,
     ParamRequiredError,
     RepoInvalidError,
 )
 from ..postgres import control, wal
 from ..repository import archive_info, layout
+from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..storage.base import Storage
 from ..storage.open import open_storage
@@ -117,36 +117,26 @@ def find(
             f"{cluster.system_id}",
             hint="is this the right stanza for the data directory?",
         )
-    directories = [layout.wal_directory(stanza, archive_id, name) for archive_id in ids]
-    for archive_id, directory, listing in zip(ids, directories, storage.list_many(directories)):
-        if isinstance(listing, FileMissingError):
-            continue
-        if isinstance(listing, EngineError):
-            raise listing
-        names = [entry.name for entry in listing]
-        if not (wal.is_segment(name) or wal.is_partial(name)):
-            if name in names:
-                path = layout.wal_file_path(stanza, archive_id, name)
+    if not (wal.is_segment(name) or wal.is_partial(name)):
+        paths = [layout.wal_file_path(stanza, archive_id, name) for archive_id in ids]
+        for path, found in zip(paths, storage.info_many(paths)):
+            if found is not None:
                 return Stored(path, None, Encoding(cipher_pass=archive.cipher_pass))
-            continue
-        copies = sorted(
-            found
-            for found in names
-            if found.startswith(f"{name}-") and not found.endswith(TEMPORARY_SUFFIX)
-        )
-        if len({_sha1(name, copy) for copy in copies}) > 1:
+        return None
+    segments = Archive(storage, stanza)
+    for archive_id in ids:
+        copies = segments.find(archive_id, name)
+        if len({copy.sha1 for copy in copies}) > 1:
             raise ArchiveDuplicateError(
-                f"duplicates found for WAL segment {name}: {', '.join(copies)}",
+                f"duplicates found for WAL segment {name}: "
+                f"{', '.join(sorted(copy.path for copy in copies))}",
                 hint="are multiple primaries archiving to this stanza?",
             )
         if copies:
-            encoding = Encoding(type_of_name(copies[0]).name, cipher_pass=archive.cipher_pass)
-            return Stored(f"{directory}/{copies[0]}", _sha1(name, copies[0]), encoding)
+            path, sha1 = copies[0].path, copies[0].sha1
+            encoding = Encoding(type_of_name(path).name, cipher_pass=archive.cipher_pass)
+            return Stored(path, sha1, encoding)
     return None
-
-
-def _sha1(name: str, stored: str) -> str:
-    return stored[len(name) + 1 : len(name) + 41]
 
 
 def fetch(storage: Storage, stored: Stored, destination: str) -> None:

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..postgres import control, wal
 from ..repository import archive_info, layout, lock
+from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..storage.base import Publish, Storage
 from ..storage.open import open_storage
@@ -171,9 +172,9 @@ def push(
         path = layout.wal_file_path(stanza, archive_id, segment.name)
         _store(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
         return True
-    existing = _existing(storage, stanza, archive_id, segment.name)
+    existing = Archive(storage, stanza).find(archive_id, segment.name)
     if existing:
-        _compare(existing, segment, repo, options)
+        _compare([copy.sha1 for copy in existing], segment, repo, options)
         return False
     encoding = Encoding(options.compress_type, options.compress_level, archive.cipher_pass)
     extension = compress_type(options.compress_type).extension
@@ -182,22 +183,6 @@ def push(
     )
     _store(storage, path, segment, encoding)
     return True
-
-
-def _existing(storage: Storage, stanza: str, archive_id: str, name: str) -> list[str]:
-    """Checksums of the copies of a segment that are in the archive."""
-    directory = layout.wal_directory(stanza, archive_id, name)
-    listing = storage.list_many([directory])[0]
-    if isinstance(listing, FileMissingError):
-        return []
-    if isinstance(listing, EngineError):
-        raise listing
-    prefix = f"{name}-"
-    return [
-        entry.name[len(prefix) : len(prefix) + 40]
-        for entry in listing
-        if entry.name.startswith(prefix) and not entry.name.endswith(layout.TEMPORARY_SUFFIX)
-    ]
 
 
 def _compare(existing: list[str], segment: Segment, repo: RepoOptions, options: Options) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ..errors import ArchiveTimeoutError, EngineError, StorageMissingError
+from ..errors import ArchiveTimeoutError
 from ..postgres.server import BackupStart, BackupStop
 from ..postgres.wal import lsn_parse, segments_between, timeline_of
-from ..repository import layout
+from ..repository.archive import Archive
 from ..storage.base import Storage
 
 # Seconds between two looks; the first ones come sooner.
@@ -36,12 +36,14 @@ def wait_for(
 
     Raises ArchiveTimeoutError that names the first one that is missing.
     """
+    archive = Archive(storage, stanza)
     missing = list(names)
     deadline = time.monotonic() + timeout
     pauses = iter(_PAUSES)
     while True:
         before = len(missing)
-        missing = _missing(storage, stanza, archive_id, missing)
+        archive.forget()
+        missing = archive.missing(archive_id, missing)
         if not missing:
             return
         if len(missing) < before:
@@ -52,20 +54,3 @@ def wait_for(
                 hint="look for errors of archive_command in the PostgreSQL server log.",
             )
         time.sleep(min(next(pauses, _PAUSE), max(0.0, deadline - time.monotonic())))
-
-
-def _missing(storage: Storage, stanza: str, archive_id: str, names: t.Sequence[str]) -> list[str]:
-    """Those of the segments that are not stored; one listing for each directory."""
-    directories = sorted({layout.wal_directory(stanza, archive_id, name) for name in names})
-    stored: set[str] = set()
-    for listing in storage.list_many(directories):
-        if isinstance(listing, StorageMissingError):
-            continue
-        if isinstance(listing, EngineError):
-            raise listing
-        stored.update(
-            entry.name[:24]
-            for entry in listing
-            if entry.name[24:25] == "-" and not entry.name.endswith(layout.TEMPORARY_SUFFIX)
-        )
-    return [name for name in names if name not in stored]

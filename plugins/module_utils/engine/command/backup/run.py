@@ -45,6 +45,7 @@ from ...worker.progress import Progress, size_text
 from .. import wal
 from ..cipher import cipher_pass, new_sub_key
 from ..cluster import Cluster, connected, open_node
+from ..expire import expire
 from .copy import CopiedFile, Outcome, worker_setup
 from .finish import Copied, assemble, store_control, store_labels
 from .plan import CopyPlan, Layout, bundle_rule, plan
@@ -76,8 +77,10 @@ def run(options: Options) -> BackupResult:
         ):
             storage = stack.enter_context(opener.open())
             cluster = stack.enter_context(connected(options, standby=options.backup_standby))
-            backup = _Backup(options, repo, storage, cluster, locks)
-            return backup.run(pool, wanted, started)
+            result = _Backup(options, repo, storage, cluster, locks).run(pool, wanted, started)
+            if options.expire_auto:
+                expire(storage, options, repo)
+            return result
 
 
 class _Backup:
