@@ -148,7 +148,10 @@ class Reader(base.Reader):
 
     def _fill(self) -> None:
         """Ask for as much as may be on its way, and let go of the handle when all has arrived."""
-        if self._handle is None or self._closed:
+        if self._closed:
+            self._release()
+            return
+        if self._handle is None:
             return
         while self._error is None and not self._all_asked():
             if self._end is None and self._pending >= self._most:

@@ -25,7 +25,8 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
     way is removed and the rename repeated, as pgBackRest does (repository reference, section 21):
     for a moment there is none, and files that must always exist have a twin.
     """
-    fields = protocol.string(server.path(source)) + protocol.string(server.path(target))
+    names = (server.path(source), server.path(target))
+    fields = protocol.string(names[0]) + protocol.string(names[1])
 
     def on_posix(reply: Reply) -> None:
         if reply.is_ok():
@@ -48,18 +49,29 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
         if reply.is_ok():
             then(None)
         elif reply.status().code in _TAKEN:
-            name = protocol.string(server.path(target))
-            server.channel.request(
-                protocol.REMOVE, name, lambda removed: on_removed(removed, reply.status())
-            )
+            look(reply)
         else:
             fail(reply)
 
-    def on_removed(reply: Reply, refusal: protocol.Status) -> None:
-        if reply.is_ok():
-            server.channel.request(protocol.RENAME, fields, on_again)
-        else:
-            server.explain("rename", source, refusal, then)
+    def look(refusal: Reply) -> None:
+        """FAILURE has many causes. The target goes only if it is there, and what replaces it, too."""
+        there: list[bool] = []
+
+        def found(reply: Reply) -> None:
+            there.append(reply.kind == protocol.ATTRS)
+            if there == [True, True]:
+                server.channel.request(protocol.REMOVE, protocol.string(names[1]), removed)
+            elif len(there) == 2:
+                fail(refusal)
+
+        def removed(reply: Reply) -> None:
+            if reply.is_ok():
+                server.channel.request(protocol.RENAME, fields, on_again)
+            else:
+                fail(refusal)
+
+        for name in names:
+            server.channel.request(protocol.LSTAT, protocol.string(name), found)
 
     def on_again(reply: Reply) -> None:
         if reply.is_ok():

@@ -11,6 +11,7 @@ was written is removed, as far as that is possible.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 
 from ... import log
@@ -45,6 +46,7 @@ class Writer(base.Writer):
         self._name = path + TEMPORARY_SUFFIX if publish is Publish.RENAME else path
         self._phase = _Phase.OPENING
         self._handle: bytes | None = None
+        self._opening = True  # no answer to OPEN yet, or another OPEN to come
         self._opened = False
         self._queue: list[View] = []  # requests' worth of bytes, until the handle is there
         self._tail: list[bytes] = []  # less than a request
@@ -99,12 +101,12 @@ class Writer(base.Writer):
 
     def abort(self) -> None:
         """See base.Writer."""
-        if self._phase in (_Phase.OPENING, _Phase.WRITING):
-            try:
-                self._fail(StorageError(f"unable to write '{self._path}': it was given up"))
-            except EngineError:
-                # The transport is gone; what is left behind is a temporary file.
-                return
+        if self._phase not in (_Phase.OPENING, _Phase.WRITING):
+            return
+        # Where the transport is gone, a temporary file is left behind.
+        with contextlib.suppress(EngineError):
+            self._fail(StorageError(f"unable to write '{self._path}': it was given up"))
+            self._server.channel.wait_until(self._is_gone)
 
     def ready(self) -> bool:
         """See base.Completion."""
@@ -119,6 +121,9 @@ class Writer(base.Writer):
         self._server.channel.wait_until(self._ended)
         if self._error is not None:
             raise self._error
+
+    def _is_gone(self) -> bool:
+        return not self._opening and self._server.is_clean()
 
     def _ended(self) -> bool:
         return self._phase is _Phase.DONE or self._error is not None
@@ -186,6 +191,7 @@ class Writer(base.Writer):
     # What answers do.
 
     def _on_handle(self, handle: bytes) -> None:
+        self._opening = False
         self._handle = handle
         self._opened = True
         if self._phase is _Phase.FAILED:
@@ -197,19 +203,20 @@ class Writer(base.Writer):
     def _on_refused(self, reply: Reply) -> None:
         status = reply.status()
         if self._phase is _Phase.FAILED:
+            self._opening = False
             return
         missing = status.code in (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
         if missing and not self._path_made:
             self._path_made = True
             self._paths.make(base.parent(self._name), self._on_path)
             return
+        self._opening = False
         self._refuse("open", reply)
 
     def _on_path(self, error: EngineError | None) -> None:
-        if self._phase is _Phase.FAILED:
-            return
-        if error is not None:
-            self._fail(error)
+        if error is not None or self._phase is _Phase.FAILED:
+            self._opening = False
+            self._fail(error or StorageError(f"unable to write '{self._path}': it was given up"))
         else:
             self._open()
 
