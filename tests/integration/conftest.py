@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # noqa: F401
+    fixture_repositories,
+)
 from ansible_collections.pgsftp.backup.tests.support.postgres import (  # noqa: F401
     new_cluster,
     postgres,

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The repositories of the real tool are read to the last byte.
 
-Every backup of every repository is read through its manifest, and what the newest one gives is compared
-with what the real tool restored. Repository e is compressed with lz4, which is not there yet:
-``test_lz4_is_refused_by_name` shows what it gets.
+Every backup of every repository is read through its manifest, and what the newest one gives is
+compared with what the real tool restored. Repository e is compressed with lz4, which is not there
+yet: ``test_lz4_is_refused_by_name` shows what it gets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     CryptoError,
     EngineError,
@@ -64,11 +65,12 @@ def content(storage: PosixStorage, whole: Manifest, file: ManifestFile) -> Itera
     end = place.offset + place.size
     size = file.block.map_size
     stored_map = storage.reader(place.path, offset=end - size, size=size).read_all()
-    entries = blockmap.load_map(whole, file, stored_map)
+    chain = blockmap.Chain.of("demo", whole)
+    entries = blockmap.load_map(chain, file.name, file.block, stored_map)
     units = (
         decode(
             storage.reader(
-                blockmap.super_block_path("demo", whole, file, unit),
+                blockmap.super_block_path(chain, file.name, unit),
                 offset=unit.offset,
                 size=unit.stored_size,
             ).read_all(),
@@ -219,12 +221,10 @@ def test_an_encrypted_reader_refuses_plain_files(
 def test_a_map_must_fit_its_manifest(fixture_repositories: FixtureRepositories) -> None:
     storage = PosixStorage(str(fixture_repositories["d"].path))
     whole = manifest.load(storage, "demo", fixture_repositories["d"].newest, None)
-    plain = next(file for file in whole.files if file.block is None)
-    with pytest.raises(FormatError, match="is not block-incremental"):
-        blockmap.load_map(whole, plain, b"")
+    chain = blockmap.Chain.of("demo", whole)
     file = next(file for file in whole.files if file.block is not None)
     with pytest.raises(FormatError, match="block map is damaged"):
-        blockmap.load_map(whole, file, b"\0")
+        blockmap.load_map(chain, file.name, file.block, b"\0")
     far = b"\0" + bytes([0x80 | (100 << 3 & 0x7F) | 1, 100 << 3 >> 7]) + b"\x0b\x02" + bytes(6)
     with pytest.raises(FormatError, match="refers to a backup that is not in the manifest"):
-        blockmap.load_map(whole, file._replace(block=manifest.Block(8192)), far)
+        blockmap.load_map(chain, file.name, manifest.Block(8192), far)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Block maps: which backup holds which block of a file (repository reference, section 13). Reading.
 
-A block-incremental file is stored as super blocks, each compressed and encrypted by itself, and a map
-at the end that tells of every block of the file in which super block of which backup it lies.
+A block-incremental file is stored as super blocks, each compressed and encrypted by itself, and a
+map at the end that tells of every block of the file in which super block of which backup it lies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import layout
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .contents import Manifest, ManifestFile
+    from .contents import Block, Manifest
 
 # Everything of a block-incremental file is framed so, also in sets whose bundles are not.
 FRAMING = Framing.RAW
@@ -163,8 +163,9 @@ def assemble(
 ) -> Iterator[bytes]:
     """The content of the file, block by block.
 
-    ``contents`` gives the decoded super blocks in the order of ``super_blocks``, when they are needed.
-    One of each backup is held, since a map never goes back within a backup. Raises FormatError.
+    ``contents`` gives the decoded super blocks in the order of ``super_blocks``, when they are
+    needed. One of each backup is held, since a map never goes back within a backup. Raises
+    FormatError.
     """
     supply = iter(contents)
     held: dict[int, tuple[SuperBlock, bytes]] = {}
@@ -184,27 +185,38 @@ def assemble(
 # --- in the repository -----------------------------------------------------------------------
 
 
-def load_map(manifest: Manifest, file: ManifestFile, stored_map: bytes) -> list[MapEntry]:
+class Chain(t.NamedTuple):
+    """What all block-incremental files of a backup have in common."""
+
+    stanza: str
+    references: tuple[str, ...]
+    """Labels; a map counts in this list."""
+    encoding: Encoding
+
+    @classmethod
+    def of(cls, stanza: str, manifest: Manifest) -> Chain:
+        """The chain of a backup."""
+        return cls(stanza, manifest.backup.references, manifest.encoding)
+
+
+def load_map(chain: Chain, name: str, block: Block, stored_map: bytes) -> list[MapEntry]:
     """Decode the last ``map_size`` stored bytes of a file. Raises FormatError and CryptoError."""
-    if file.block is None:
-        raise FormatError(f"'{file.name}' is not block-incremental")
-    encoding = Encoding(cipher_pass=manifest.cipher_pass)
+    # A map is encrypted but never compressed.
+    encoding = Encoding(cipher_pass=chain.encoding.cipher_pass)
     try:
         data = decode(stored_map, encoding, framing=FRAMING)
-        entries = parse(data, file.block.size, file.block.checksum_size)
+        entries = parse(data, block.size, block.checksum_size)
     except FormatError as cause:
-        raise FormatError(f"'{file.name}': {cause.message}") from cause
+        raise FormatError(f"'{name}': {cause.message}") from cause
     last = max(entry.super_block.reference for entry in entries)
-    if last >= len(manifest.backup.references):
-        raise FormatError(
-            f"'{file.name}': block map refers to a backup that is not in the manifest"
-        )
+    if last >= len(chain.references):
+        raise FormatError(f"'{name}': block map refers to a backup that is not in the manifest")
     return entries
 
 
-def super_block_path(stanza: str, manifest: Manifest, file: ManifestFile, unit: SuperBlock) -> str:
-    """The repository file that holds a super block."""
-    holder = manifest.backup.references[unit.reference]
+def super_block_path(chain: Chain, name: str, unit: SuperBlock) -> str:
+    """The repository file that holds a super block of the file ``name``."""
+    holder = chain.references[unit.reference]
     if unit.bundle_id:
-        return layout.bundle_path(stanza, holder, unit.bundle_id)
-    return layout.block_path(stanza, holder, file.name)
+        return layout.bundle_path(chain.stanza, holder, unit.bundle_id)
+    return layout.block_path(chain.stanza, holder, name)

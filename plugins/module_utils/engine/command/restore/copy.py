@@ -16,11 +16,14 @@ import os
 import typing as t
 
 from ...errors import ChecksumError, FileOpenError, FileReadError, FileWriteError
+from ...repository.blockmap import Chain
+from ...repository.contents import Block
 from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
-from ...transform.pipeline import Decoder, Encoding
+from ...transform.pipeline import Decoder
 from ...worker.pool import Deferred, Done, Handler
+from .blocks import content
 
 CHUNK = 1024 * 1024
 REPORT_EVERY = 16 * CHUNK
@@ -45,6 +48,7 @@ class RestoreFile(t.NamedTuple):
     size: int
     checksum: str
     stored: Stored
+    block: Block | None
     mode: int
     uid: int
     gid: int
@@ -62,7 +66,7 @@ class Keep(enum.Enum):
 class RestoreJob(t.NamedTuple):
     """Files that one worker restores."""
 
-    encoding: Encoding
+    chain: Chain
     keep: Keep
     copy_start: int
     files: tuple[RestoreFile, ...]
@@ -123,8 +127,12 @@ class Fetcher:
                 self._count(file.size)
             else:
                 wanted.append(file)
-        for file in self._fetch(wanted, job):
+        for file in self._fetch([file for file in wanted if file.block is None], job):
             restored.append(RestoredFile(file.name, file.size, fetched=True))
+        for file in wanted:
+            if file.block is not None:
+                self._assemble(file, file.block, job.chain)
+                restored.append(RestoredFile(file.name, file.size, fetched=True))
         if self._unreported:
             self._report(self._unreported)
             self._unreported = 0
@@ -190,23 +198,29 @@ class Fetcher:
                     os.close(descriptor)
             yield from part.files
 
+    def _assemble(self, file: RestoreFile, block: Block, chain: Chain) -> None:
+        """Restore a block-incremental file from the super blocks of all backups that it needs."""
+        digest = hashlib.sha1()
+        size = 0
+        descriptor = _create(file)
+        try:
+            for data in content(self._storage, chain, file.name, file.stored, block):
+                digest.update(data)
+                size += len(data)
+                self._write(descriptor, data)
+            _check(file, size, digest.hexdigest())
+            _attributes(descriptor, file)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def _restore(self, file: RestoreFile, stored: _Bytes, job: RestoreJob) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        descriptor = _create(file)
         try:
-            descriptor = os.open(file.target, flags, 0o600)
-        except OSError as cause:
-            raise FileOpenError(f"unable to open '{file.target}': {cause.strerror}") from cause
-        try:
-            decoder = Decoder(job.encoding, framing=file.stored.framing)
+            decoder = Decoder(job.chain.encoding, framing=file.stored.framing)
             for data in decoder.stream(stored.take(file.stored)):
                 self._write(descriptor, data)
-            if decoder.source_size != file.size or decoder.source_sha1 != file.checksum:
-                raise ChecksumError(
-                    f"'{file.name}' in the repository is damaged: size {decoder.source_size} and "
-                    f"checksum {decoder.source_sha1}, but the manifest has {file.size} and "
-                    f"{file.checksum}",
-                    hint=f"'{file.stored.path}' holds it; is there another backup to restore?",
-                )
+            _check(file, decoder.source_size, decoder.source_sha1)
             _attributes(descriptor, file)
         except BaseException:
             os.close(descriptor)
@@ -256,6 +270,23 @@ class _Bytes:
         data, self._rest = self._rest[:most], self._rest[most:]
         self._position += len(data)
         return data
+
+
+def _create(file: RestoreFile) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        return os.open(file.target, flags, 0o600)
+    except OSError as cause:
+        raise FileOpenError(f"unable to open '{file.target}': {cause.strerror}") from cause
+
+
+def _check(file: RestoreFile, size: int, checksum: str) -> None:
+    if (size, checksum) != (file.size, file.checksum):
+        raise ChecksumError(
+            f"'{file.name}' in the repository is damaged: size {size} and checksum {checksum}, but "
+            f"the manifest has {file.size} and {file.checksum}",
+            hint=f"'{file.stored.path}' holds it; is there another backup to restore?",
+        )
 
 
 def _attributes(descriptor: int, file: RestoreFile) -> None:

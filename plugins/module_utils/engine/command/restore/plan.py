@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from ... import log
 from ...config.options import Options
-from ...errors import FeatureNotSupportedError, LinkMapError, TablespaceMapError
+from ...errors import LinkMapError, TablespaceMapError
 from ...repository import layout
+from ...repository.blockmap import Chain
 from ...repository.contents import PG_CONTROL, PG_DATA, Manifest, ManifestFile, Target
 from ...repository.stored import Stored, stored
-from ...transform.pipeline import Framing
+from ...transform.compression import Framing, decompressor
 from .copy import Keep, RestoreFile, RestoreJob
 from .owner import Owners
 
@@ -148,13 +149,10 @@ def plan(
     kept = {TABLESPACE_MAP}
     if preserve:
         kept.add(f"{PG_DATA}/postgresql.auto.conf")
+    # Refuses what cannot be decompressed, before anything is touched.
+    decompressor(manifest.options.compress_type)
     files = [file for file in manifest.files if file.name not in kept]
     for file in files:
-        if file.block is not None:
-            raise FeatureNotSupportedError(
-                f"backup '{manifest.backup.label}' holds block-incremental files, which cannot be "
-                "restored yet"
-            )
         place = stored(stanza, manifest, file) or NOWHERE
         item = _restore_file(file, place, where, owners)
         if file.size == 0:
@@ -165,7 +163,8 @@ def plan(
             singles.append(item)
     groups = [*bundles.values(), *_group(singles)]
     start = manifest.backup.timestamp_copy_start
-    jobs = [RestoreJob(manifest.encoding, keep, start, tuple(group)) for group in groups]
+    chain = Chain.of(stanza, manifest)
+    jobs = [RestoreJob(chain, keep, start, tuple(group)) for group in groups]
     jobs.sort(key=lambda job: -job.size)
     size = sum(file.size for file in files)
     return RestorePlan(tuple(jobs), tuple(empty), size, len(files))
@@ -182,6 +181,7 @@ def _restore_file(file: ManifestFile, place: Stored, where: Places, owners: Owne
         file.size,
         file.checksum or "",
         place,
+        file.block,
         file.mode,
         uid,
         gid,
