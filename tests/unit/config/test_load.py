@@ -388,7 +388,7 @@ def test_what_is_not_supported_is_refused_only_where_it_would_matter(conf):
     assert conf(MINIMAL + "repo1-block=y\n")  # as in pgBackRest: no bundles, no blocks
     assert conf(MINIMAL + "repo1-s3-key=x\n")
     with pytest.raises(errors.FeatureNotSupportedError):
-        conf(MINIMAL, "--tablespace-map-all=/x", command="restore")
+        conf(MINIMAL, "--db-include=x", command="restore")
 
 
 def test_fingerprint(conf):
@@ -415,11 +415,6 @@ def test_timeouts_give_way_to_the_one_that_was_set(conf):
     assert conf(MINIMAL, "--db-timeout=1h").protocol_timeout == 3630
     assert conf(MINIMAL, "--protocol-timeout=10m").db_timeout == 570
     assert conf(MINIMAL, "--protocol-timeout=20s").db_timeout == 10
-
-
-def test_warnings(conf):
-    assert "'repo1-retention-full' is not set" in conf(MINIMAL).warnings[0]
-    assert conf(MINIMAL, command="restore").warnings == ()
 
 
 def test_overrides_as_a_module_gives_them(conf):
@@ -471,13 +466,14 @@ def test_the_line_with_which_a_command_begins(conf, tmp_path):
     assert command_line.shown(bare) == " --no-config --exec-id=1-a"
 
 
-def test_the_restore_command_is_told_what_this_run_was_told(conf, tmp_path):
+def test_another_command_is_told_what_this_run_was_told(conf, tmp_path):
     options = conf(
-        WALK_THROUGH, "--type=standby", "--process-max=8", "--pg1-path=/new", command="restore"
+        WALK_THROUGH, "--type=standby", "--process-max=8", "--pg1-path=/n n", command="restore"
     )
-    assert command_line.get_command(options, "/usr/local/bin/pgsftp") == (
-        f"/usr/local/bin/pgsftp --config={tmp_path}/x.conf --pg1-path=/new --stanza=demo"
-        ' archive-get %f "%p"'
-    )
-    options = conf(WALK_THROUGH, "--cmd=other", command="restore")
-    assert command_line.get_command(options, "pgsftp").startswith("other --config=")
+    assert command_line.words_for(options, "archive-get") == [
+        f"--config={tmp_path}/x.conf",
+        "--pg1-path=/n n",
+        "--stanza=demo",
+    ]
+    options = conf(WALK_THROUGH, "--no-neutral-umask", command="restore")
+    assert "--no-neutral-umask" in command_line.words_for(options, "archive-get")

@@ -37,10 +37,8 @@ HONOURED = [row for row in ROWS if row.support is Support.HONOURED and row.field
 MADE = {"command", "parameters", "repos", "pgs", "config_file", "explicit", "warnings"}
 # Prepared for options that are still refused.
 PREPARED = {
-    Options: {"tablespace_map_all", "db_include", "db_exclude", "stop_auto"}
-    | {"compress_level_network"},
-    RepoOptions: {"block", "hardlink", "retention_full_type", "retention_diff"}
-    | {"retention_archive", "retention_archive_type", "retention_history"},
+    Options: {"db_include", "db_exclude", "stop_auto", "compress_level_network"},
+    RepoOptions: {"block", "hardlink", "retention_history"},
     PgOptions: set(),
     SftpOptions: set(),
 }

@@ -44,7 +44,7 @@ def options(
     stated.setdefault("exec_id", f"{os.getpid()}-{os.urandom(4).hex()}")
     explicit = resolver.explicit()
     if "exec-id" not in [row.name for row in explicit]:
-        explicit.append(Given("exec-id", str(stated["exec_id"]), "argument"))
+        explicit.append(Given("exec-id", str(stated["exec_id"]), "default"))
     _check_level(resolver)
     _check_repositories(repos)
     made = Options(
@@ -212,13 +212,6 @@ def _repo(resolver: _Resolver, key: int) -> RepoOptions:
     if found["type"] == "sftp":
         _host_key(resolver, key, sftp)
         found["sftp"] = SftpOptions(**sftp)
-    retention = Name(OPTIONS["repo-retention-full"], key)
-    if retention.option.takes(resolver.command) and "retention_full" not in found:
-        resolver.warnings.append(
-            f"option '{retention}' is not set, the repository may run out of space\n"
-            f"HINT: to retain full backups indefinitely (without warning), set option"
-            f" '{retention}' to the maximum."
-        )
     return RepoOptions(key=key, **found)
 
 

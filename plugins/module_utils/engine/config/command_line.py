@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from . import names
 from .options import Given, Options
 from .schema import Kind, words
@@ -22,15 +24,14 @@ def shown(options: Options) -> str:
     text = ""
     if options.parameters:
         text += " [" + ", ".join(_quoted(word) for word in options.parameters) + "]"
-    return text + "".join(" " + _written(given) for given in options.explicit)
+    return text + "".join(" " + _written(given, _quoted) for given in options.explicit)
 
 
 def words_for(options: Options, command: str) -> list[str]:
-    """The options of this run's command line that another command on this host should be given,
-    too.
+    """The options of this run's command line that another command on this host needs, too.
 
     What the configuration file says that command will read there itself; secrets never appear on a
-    command line.
+    command line. The words are not quoted.
     """
     found = []
     for given in options.explicit:
@@ -43,26 +44,17 @@ def words_for(options: Options, command: str) -> list[str]:
             and name.option.name not in _OF_THE_RUN
             and name.option.name != "repo-cipher-type"  # of no use without the passphrase
         ):
-            found.append(_written(given))
+            found.append(_written(given, str))
     return found
 
 
-def get_command(options: Options, program: str) -> str:
-    """The text of PostgreSQL's restore_command (repository reference, section 15).
-
-    ``program`` is the command by which this one was called; the option ``cmd`` replaces it.
-    """
-    command = [options.cmd or program, *words_for(options, "archive-get"), "archive-get"]
-    return " ".join(command) + ' %f "%p"'
-
-
-def _written(given: Given) -> str:
+def _written(given: Given, quoted: t.Callable[[str], str]) -> str:
     name = names.find(given.name)
     if not given.value:
         return f"--no-{given.name}"
     if name is not None and name.option.kind is Kind.BOOLEAN:
         return f"--{given.name}" if given.value == "y" else f"--no-{given.name}"
-    return f"--{given.name}={_quoted(given.value)}"
+    return f"--{given.name}={quoted(given.value)}"
 
 
 def _quoted(text: str) -> str:

@@ -68,7 +68,6 @@ def _of_backup_and_restore() -> list[Option]:
         Option("page-header-check", B, "", default="y", commands=_BACKUP),
         Option("db-exclude", L, "", commands=_RESTORE),
         Option("db-include", L, "", commands=_RESTORE),
-        Option("tablespace-map-all", S, "", commands=_RESTORE),
     ]
 
 
@@ -119,11 +118,6 @@ def _of_repository() -> list[Option]:
         Option("repo-block-size-super-full", Z, "", commands=_BACKUP, condition=_BLOCK),
         Option("repo-hardlink", B, "", default="n", commands=_BACKUP, aliases=("hardlink",)),
         Option("repo-local", B, "", default="n", commands=_REPO),
-        Option("repo-retention-archive", N, "", commands=_RETAIN, aliases=("retention-archive",)),
-        Option("repo-retention-archive-type", S, "", default="full", commands=_RETAIN,
-               aliases=("retention-archive-type",)),
-        Option("repo-retention-diff", N, "", commands=_RETAIN, aliases=("retention-diff",)),
-        Option("repo-retention-full-type", S, "", default="count", commands=_RETAIN),
         Option("repo-retention-history", N, "", commands=_RETAIN),
         Option("repo-host", S, "", commands=_REPO, aliases=("backup-host",)),
         *(

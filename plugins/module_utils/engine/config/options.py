@@ -65,7 +65,7 @@ class Given(t.NamedTuple):
 
     name: str
     value: str
-    source: str  # 'argument', 'environment' or 'file'
+    source: str  # 'argument', 'environment', 'file', or 'default' for an exec-id of our own
 
 
 @dataclass(frozen=True)

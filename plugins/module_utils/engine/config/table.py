@@ -184,6 +184,8 @@ _RESTORES = (
            condition=Condition("type", ("default", "immediate", "standby", *_TARGETED))),
     Option("tablespace-map", H, "Where a tablespace is restored, name or oid=path.",
            commands=_RESTORE),
+    Option("tablespace-map-all", S, "Directory in which all tablespaces are restored, by name.",
+           commands=_RESTORE),
 )
 
 _CLUSTERS = (
@@ -240,6 +242,15 @@ _REPOSITORIES = (
            group="repo", default="y", commands=_RETAIN),
     Option("repo-retention-full", N, "How many full backups are kept, or for how many days.",
            group="repo", low="1", high="9999999", commands=_RETAIN, aliases=("retention-full",)),
+    Option("repo-retention-full-type", C, "Whether full backups are kept by count or by days.",
+           group="repo", default="count", choices=("count", "time"), commands=_RETAIN),
+    Option("repo-retention-diff", N, "How many differential backups are kept.", group="repo",
+           low="1", high="9999999", commands=_RETAIN, aliases=("retention-diff",)),
+    Option("repo-retention-archive", N, "For how many backups WAL is kept.", group="repo",
+           low="1", high="9999999", commands=_RETAIN, aliases=("retention-archive",)),
+    Option("repo-retention-archive-type", C, "Which backups count for that.", group="repo",
+           default="full", choices=("full", "diff", "incr"), commands=_RETAIN,
+           aliases=("retention-archive-type",)),
     Option("repo-sftp-host", S, "Host of the repository.", group="repo", commands=_REPO,
            required=_REPO, condition=_SFTP, field="sftp.host"),
     Option("repo-sftp-host-port", N, "SSH port of that host.", group="repo", default="22",
