@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only place that starts another program.
+
+No shell takes part: a program gets its arguments as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+import typing as t
+
+from .errors import ExecuteError
+
+_PAUSE = 0.02
+
+
+class Process:
+    """A running program: bytes to its standard input, bytes from its standard output.
+
+    What it says on standard error is kept aside until somebody asks why it failed.
+    """
+
+    def __init__(self, command: t.Sequence[str]) -> None:
+        """Start ``command``; ExecuteError when that is impossible."""
+        child_input, self._input = os.pipe()
+        self._output, child_output = os.pipe()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._status: int | None = None
+        actions = [
+            (os.POSIX_SPAWN_DUP2, child_input, 0),
+            (os.POSIX_SPAWN_DUP2, child_output, 1),
+            (os.POSIX_SPAWN_DUP2, self._errors.fileno(), 2),
+        ]
+        try:
+            # A group of its own: an interrupt from the terminal is ours to handle, not the child's.
+            self.pid = os.posix_spawnp(
+                command[0],
+                list(command),
+                os.environ,
+                file_actions=actions,
+                setpgroup=0,
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+            )
+        except OSError as cause:
+            os.close(self._input)
+            os.close(self._output)
+            self._errors.close()
+            raise ExecuteError(
+                f"unable to execute '{command[0]}': {cause.strerror}",
+                hint="is it installed, and in the PATH of this user?",
+            ) from cause
+        finally:
+            os.close(child_input)
+            os.close(child_output)
+
+    @property
+    def input(self) -> int:
+        """Descriptor of the program's standard input."""
+        return self._input
+
+    @property
+    def output(self) -> int:
+        """Descriptor of the program's standard output."""
+        return self._output
+
+    def errors(self, lines: int = 5) -> str:
+        """The last lines that the program wrote to standard error."""
+        size = os.fstat(self._errors.fileno()).st_size
+        tail = os.pread(self._errors.fileno(), 8192, max(0, size - 8192))
+        text = tail.decode("utf-8", "replace").replace("\r", "")
+        return "\n".join([line for line in text.split("\n") if line.strip()][-lines:])
+
+    def wait(self, timeout: float) -> int | None:
+        """The exit status once the program has ended; None when it has not after that many seconds.
+
+        The number of a signal that ended it is given as a negative number.
+        """
+        deadline = time.monotonic() + timeout
+        while self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = _exit_code(status)
+            elif time.monotonic() >= deadline:
+                return None
+            else:
+                time.sleep(_PAUSE)
+        return self._status
+
+    def close(self, patience: float = 5.0) -> None:
+        """End the conversation; a program that does not end within ``patience`` is killed."""
+        for descriptor in (self._input, self._output):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._input = self._output = -1
+        for number in (None, signal.SIGTERM, signal.SIGKILL):
+            if number is not None:
+                os.kill(self.pid, number)
+            if self.wait(patience) is not None:
+                break
+        self._errors.close()
+
+
+def _exit_code(status: int) -> int:
+    if os.WIFSIGNALED(status):
+        return -os.WTERMSIG(status)
+    return os.WEXITSTATUS(status)
