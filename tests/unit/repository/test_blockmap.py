@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import FormatError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import blockmap
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.blockmap import (
     MapEntry,
     SuperBlock,
 )
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 # pg_data/base/5/16390_fsm of the full backup of fixture d.
 SMALL = bytes.fromhex("000702ea5bf30a062c6ed346e2f58abcbdaff18841a1ff09e467")
@@ -39,7 +40,8 @@ def number(value: int) -> bytes:
 
 
 def test_a_changed_block_in_the_middle() -> None:
-    # Blocks 0 and 1 of a super block of 4 in backup 0, one of backup 2, blocks 3 and 4 of the first.
+    # Blocks 0 and 1 of a super block of 4 in backup 0, one of backup 2, blocks 3 and 4 of the
+    # first.
     data = b"".join(
         [
             number(0),

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.bundle import (
     BATCH_FILES,
     BATCH_SIZE,
@@ -15,8 +18,6 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.bu
     plan,
     queue_of,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 RULE = BundleRule(size=100, limit=50)
 

@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     CryptoError,
     EngineError,

@@ -10,6 +10,9 @@ import json
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ChecksumError,
     EngineError,
@@ -17,8 +20,6 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     JsonFormatError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import infofile
-from hypothesis import given
-from hypothesis import strategies as st
 
 EXAMPLE = """\
 [backrest]

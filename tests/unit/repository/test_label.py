@@ -8,13 +8,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ClockError,
     FormatError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import label as labels
-from hypothesis import given
-from hypothesis import strategies as st
 
 UTC = timezone.utc
 START = 1795345640  # 2026-11-22 11:07:20 UTC
@@ -68,7 +69,7 @@ def test_two_in_the_same_second() -> None:
 
 
 def test_a_clock_that_went_back() -> None:
-    with pytest.raises(ClockError, match="'20261122-110711F' is not later .* '20261122-110720F'"):
+    with pytest.raises(ClockError, match=r"'20261122-110711F' is not later .* '20261122-110720F'"):
         labels.new_label("full", START - 10, prior=None, existing=[FULL], zone=UTC)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import layout
 
 SEGMENT = "00000001000000A20000003C"

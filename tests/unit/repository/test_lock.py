@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     FileOpenError,
     LockAcquireError,
@@ -68,7 +69,7 @@ def test_a_lock_excludes(tmp_path: Path) -> None:
         with pytest.raises(LockAcquireError, match="unable to acquire lock on file") as caught:
             take(tmp_path)
         assert "demo-backup-1.lock" in caught.value.message
-        assert "is another pgsftp or pgBackRest process running?" == caught.value.hint
+        assert caught.value.hint == "is another pgsftp or pgBackRest process running?"
         # Another type is another lock.
         take(tmp_path, LockType.RESTORE).release()
     take(tmp_path).release()
@@ -149,7 +150,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "elsewhere"
     target.write_text("precious")
     (tmp_path / "demo-backup-1.lock").symlink_to(target)
-    with pytest.raises(LockAcquireError, match="demo-backup-1.lock"):
+    with pytest.raises(LockAcquireError, match=r"demo-backup-1.lock"):
         take(tmp_path)
     assert target.read_text() == "precious"
     assert state(tmp_path) == FREE
@@ -179,13 +180,13 @@ def test_stop_files(tmp_path: Path) -> None:
     path = tmp_path / "new" / "demo.stop"
     assert path.stat().st_mode & 0o777 == 0o640
     assert path.read_bytes() == b""
-    with pytest.raises(StopError, match="^stop file exists for stanza demo$"):
+    with pytest.raises(StopError, match=r"^stop file exists for stanza demo$"):
         lock.check_stop(directory, "demo")
     lock.check_stop(directory, "other")
     assert lock.remove_stop(directory, "demo")
     assert not lock.remove_stop(directory, "demo")
     lock.create_stop(directory, None)
-    with pytest.raises(StopError, match="^stop file exists for all stanzas$"):
+    with pytest.raises(StopError, match=r"^stop file exists for all stanzas$"):
         lock.check_stop(directory, "demo")
     assert lock.remove_stop(directory, None)
     lock.check_stop(directory, "demo")

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     EngineError,
     FormatError,

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import TransportLostError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     backup_info,

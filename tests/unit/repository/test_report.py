@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""info: equal to the real tool's output for its own repositories, and its texts for everything else."""
+"""info: equal to the real tool's output for its repositories, and texts for everything else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import json
 from datetime import timedelta, timezone
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import CryptoError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     archive,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import retention
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
     BackupEntry,
@@ -10,8 +13,6 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.ba
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.retention import (
     RetentionRule,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 FULL = [f"2026010{day}-000000F" for day in range(1, 6)]
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ChecksumError,
     CryptoError,
@@ -29,7 +31,8 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 
 
-def decode(data: bytes) -> str:
+def decode(chunks: Iterable[bytes]) -> str:
+    data = b"".join(chunks)
     errors: dict[bytes, EngineError] = {
         b"crypto": CryptoError("wrong pass"),
         b"checksum": ChecksumError("bad checksum"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import CryptoError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform import cipher
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.compression import (

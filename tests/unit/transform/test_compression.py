@@ -12,6 +12,7 @@ import zlib
 
 import pytest
 import zstandard
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     FeatureNotSupportedError,
     FormatError,
@@ -123,7 +124,7 @@ def test_lz4_is_known_but_refused() -> None:
 def test_unknown_names_and_levels_are_refused() -> None:
     with pytest.raises(OptionInvalidValueError, match="'rar' is not a compression type"):
         compression.compress_type("rar")
-    with pytest.raises(OptionInvalidValueError, match="level 23 is outside of -7..22 for 'zst'"):
+    with pytest.raises(OptionInvalidValueError, match=r"level 23 is outside of -7..22 for 'zst'"):
         compression.compressor("zst", 23)
 
 

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.page_checksum import (
     BATCH_PAGES,
     PageCheck,

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     CryptoError,
     EngineError,

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What lies in the WAL archive of a stanza (repository reference, section 6).
 
-Segments have their checksum in their name, so that finding one means listing its directory. A listing
-is asked for once and kept; several are asked for together.
+Segments have their checksum in their name, so that finding one means listing its directory. A
+listing is asked for once and kept; several are asked for together.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def timelines(storage: Storage, stanza: str, archive_id: str) -> list[int]:
 
 
 def wal_ranges(storage: Storage, stanza: str, ids: Sequence[str]) -> dict[str, WalRange | None]:
-    """First and last segment of each archive id; None where there is none. Partial ones are none."""
+    """First and last segment of each archive id, partial ones apart; None where there is none."""
     tops = _list_all(storage, [layout.archive_id_path(stanza, name) for name in ids])
     directories = {
         name: sorted(entry.name for entry in top if layout.is_segment_directory(entry.name))

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..errors import FormatError
-from ..transform.pipeline import Encoding, decode, encode
+from ..transform.pipeline import Decoder, Encoding, encode
 from ..version import REPOSITORY_VERSION
 from . import infofile, layout
 from .fields import Fields
@@ -111,7 +111,7 @@ def load(storage: Storage, stanza: str, cipher_pass: str | None) -> ArchiveInfo:
     return load_twins(
         storage,
         layout.archive_info(stanza),
-        lambda data: parse(infofile.to_text(decode(data, encoding))),
+        lambda chunks: parse("".join(infofile.text_pieces(Decoder(encoding).stream(chunks)))),
         hint="archive.info cannot be opened but is required to push or get WAL; "
         "has stanza-create been run?",
     )

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..errors import FormatError
-from ..transform.pipeline import Encoding, decode, encode
+from ..transform.pipeline import Decoder, Encoding, encode
 from ..version import REPOSITORY_FORMAT, REPOSITORY_VERSION
 from . import infofile, layout
 from .fields import Fields
@@ -34,8 +34,8 @@ class BackupDb(t.NamedTuple):
 class BackupEntry:
     """What backup.info says of one backup; sizes are bytes, times epoch seconds.
 
-    ``size`` and ``repo_size`` are of everything that a restore needs, the ``_delta`` ones only of what
-    this backup itself brought into the repository.
+    ``size`` and ``repo_size`` are of everything that a restore needs, the ``_delta`` ones only of
+    what this backup itself brought into the repository.
     """
 
     label: str
@@ -266,7 +266,7 @@ def load(storage: Storage, stanza: str, cipher_pass: str | None) -> BackupInfo:
     return load_twins(
         storage,
         layout.backup_info(stanza),
-        lambda data: parse(infofile.to_text(decode(data, encoding))),
+        lambda chunks: parse("".join(infofile.text_pieces(Decoder(encoding).stream(chunks)))),
         hint="backup.info cannot be opened and is required to perform a backup; "
         "has stanza-create been run?",
     )

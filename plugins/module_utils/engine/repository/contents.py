@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a backup consists of: the values of a manifest (repository reference, section 8).
 
-There can be a million files. Entries are therefore tuples, and texts that repeat (owners, labels) are
-shared. Sizes are bytes, times epoch seconds, checksums SHA-1 in hex; defaults are resolved.
+There can be a million files. Entries are therefore tuples, and texts that repeat (owners, labels)
+are shared. Sizes are bytes, times epoch seconds, checksums SHA-1 in hex; defaults are resolved.
 """
 
 from __future__ import annotations

@@ -4,15 +4,16 @@
 """The dialect of archive.info, backup.info and manifests (repository reference, section 2).
 
 Sections of ``key=value`` lines; every value is JSON; a SHA-1 over all of it stands at the end. Text
-that is not UTF-8 (file names can be any bytes) travels as surrogate escapes, so that what is read is
-written again byte for byte.
+that is not UTF-8 (file names can be any bytes) travels as surrogate escapes, so that what is read
+is written again byte for byte.
 
-Files can have a million lines. Reading and writing therefore work line by line, and a line costs one
-JSON decoding.
+Files can have a million lines. Reading and writing therefore work line by line, and a line costs
+one JSON decoding.
 """
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import json
@@ -74,6 +75,14 @@ def to_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def text_pieces(chunks: Iterable[bytes]) -> Iterator[str]:
+    """``to_text`` of a stream."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for chunk in chunks:
+        yield decoder.decode(chunk)
+    yield decoder.decode(b"", final=True)
+
+
 def to_bytes(text: str) -> bytes:
     """The inverse of ``to_text``."""
     return text.encode("utf-8", "surrogateescape")
@@ -125,15 +134,25 @@ def split_line(line: str) -> tuple[str, t.Any]:
     raise FormatError(f"invalid line '{_shorten(line)}': no '=' followed by a JSON value")
 
 
-def _split(text: str) -> Iterator[str]:
-    # Not str.split or StringIO: both would hold a large manifest twice or more.
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start)
+def _split(pieces: Iterable[str]) -> Iterator[str]:
+    rest = ""
+    for piece in pieces:
+        start = 0
+        end = piece.find("\n")
         if end == -1:
-            end = len(text)
-        yield text[start:end]
-        start = end + 1
+            rest += piece
+            continue
+        if rest:
+            yield rest + piece[:end]
+            start = end + 1
+            end = piece.find("\n", start)
+        while end != -1:
+            yield piece[start:end]
+            start = end + 1
+            end = piece.find("\n", start)
+        rest = piece[start:]
+    if rest:
+        yield rest
 
 
 def _spaces(line: str, start: int) -> int:
@@ -148,8 +167,8 @@ def _shorten(line: str) -> str:
     return line[:20] + "..." if len(line) > 20 else line
 
 
-def lines(text: str) -> Iterator[Line]:
-    """Every line of a file but the checksum, in order.
+def lines(pieces: Iterable[str]) -> Iterator[Line]:
+    """Every line of a file but the checksum, in order; its text comes in any pieces.
 
     The checksum stands at the end of the file: it is verified when the iterator is exhausted, and
     nothing that came out of it is good before. Raises FormatError and ChecksumError.
@@ -160,7 +179,7 @@ def lines(text: str) -> Iterator[Line]:
     stored: object = None
     pending: list[str] = []
 
-    for line in _split(text):
+    for line in _split(pieces):
         if not line:
             continue
         if line[0] == "[" and line[-1] == "]":
@@ -199,7 +218,7 @@ def lines(text: str) -> Iterator[Line]:
 def parse(text: str) -> Document:
     """A small info file as a whole; raises FormatError and ChecksumError."""
     sections: dict[str, dict[str, t.Any]] = {}
-    for line in lines(text):
+    for line in lines((text,)):
         sections.setdefault(line.section, {})[line.key] = line.value
     header = sections.pop(_HEADER, {})
     if _FORMAT_KEY not in header:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names of backups (repository reference, section 10).
 
-``20261122-110720F`` for a full backup, ``20261122-110720F_20261122-110724I`` for one that depends on
-it. The time is the start of the backup in the local time zone of the host that makes it.
+``20261122-110720F`` for a full backup, ``20261122-110720F_20261122-110724I`` for one that depends
+on it. The time is the start of the backup in the local time zone of the host that makes it.
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ def new_label(
 ) -> str:
     """The name of a backup that starts at ``timestamp`` (epoch seconds).
 
-    ``prior`` is the backup it depends on, None for a full one. The name must sort after every one of
-    ``existing`` (directories and history; for a dependent backup only those of the same full backup
-    count). One second is added when it does not: two backups can start in the same second. When that
-    is not enough the clock or the time zone went back: ClockError. ``zone`` None is the host's zone.
+    ``prior`` is the backup it depends on, None for a full one. The name must sort after every one
+    of ``existing`` (directories and history; for a dependent backup only those of the same full
+    backup count). One second is added when it does not: two backups can start in the same second.
+    When that is not enough the clock or the time zone went back: ClockError. ``zone`` None is the
+    host's zone.
     """
     others = [
         label

@@ -65,7 +65,7 @@ def archive_id_path(stanza: str, archive_id_name: str) -> str:
 
 
 def is_segment_directory(name: str) -> bool:
-    """Whether this is a directory of up to 4 GiB of segments: the first 16 digits of their names."""
+    """Whether this is a directory of up to 4 GiB of segments, named by their first 16 digits."""
     return _SEGMENT_DIRECTORY.match(name) is not None
 
 

@@ -4,7 +4,8 @@
 """Locks and stop files on the host (repository reference, section 19).
 
 They are pgBackRest's own: same directory, names and content, so that the two tools exclude each
-other. A lock is an ``flock``: it ends with its process, and a file that is left behind locks nothing.
+other. A lock is an ``flock``: it ends with its process, and a file that is left behind locks
+nothing.
 """
 
 from __future__ import annotations

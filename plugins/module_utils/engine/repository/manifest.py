@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``backup.manifest`` in the repository (repository reference, sections 1 and 8).
 
-The manifest is the last file of a backup that is written: a directory without it is not a backup. Its
-copy is written before it, and may hold what an unfinished backup has so far.
+The manifest is the last file of a backup that is written: a directory without it is not a backup.
+Its copy is written before it, and may hold what an unfinished backup has so far.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typing as t
 
 from ..errors import FormatError
 from ..storage.base import Publish
-from ..transform.pipeline import Encoder, Encoding, decode
+from ..transform.pipeline import Decoder, Encoder, Encoding
 from . import infofile, layout
 from .contents import (
     EMPTY_SHA1,
@@ -34,14 +34,14 @@ from .contents import (
     Target,
     entry_for,
 )
-from .manifest_reader import parse
+from .manifest_reader import parse, parse_pieces
 from .manifest_writer import render, render_pieces
 from .twins import load_twins
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..storage.base import Storage
+    from ..storage.base import Storage, Writer
 
 __all__ = [
     "EMPTY_SHA1",
@@ -63,6 +63,7 @@ __all__ = [
     "entry_for",
     "load",
     "parse",
+    "parse_pieces",
     "render",
     "render_pieces",
     "save",
@@ -74,7 +75,7 @@ _HISTORY_LEVEL = 9
 
 
 def validate(manifest: Manifest) -> None:
-    """What must hold before a manifest is saved as that of a finished backup; raises FormatError."""
+    """What must hold of the manifest of a finished backup; raises FormatError."""
     errors = []
     for file in manifest.files:
         if not file.checksum:
@@ -100,8 +101,8 @@ def load(storage: Storage, stanza: str, label: str, cipher_pass: str | None) -> 
     """
     encoding = Encoding(cipher_pass=cipher_pass)
 
-    def decoded(data: bytes) -> Manifest:
-        manifest = parse(infofile.to_text(decode(data, encoding)))
+    def decoded(chunks: Iterable[bytes]) -> Manifest:
+        manifest = parse_pieces(infofile.text_pieces(Decoder(encoding).stream(chunks)))
         if manifest.backup.label != label:
             raise FormatError(
                 f"backup '{label}' has the manifest of backup '{manifest.backup.label}'",
@@ -117,33 +118,47 @@ def save_checkpoint(
 ) -> None:
     """Write only the copy: what a backup has so far. Without its twin it is not a backup."""
     path = layout.copy_of(layout.manifest_path(stanza, manifest.backup.label))
-    _write(storage, [path], render_pieces(manifest), Encoding(cipher_pass=cipher_pass))
+    _write(storage, manifest, [([path], Encoding(cipher_pass=cipher_pass))])
 
 
 def save(storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None) -> None:
-    """Write a finished backup's history copy, the copy, and last the manifest that makes it a backup."""
+    """Write the history copy, the copy, and last the manifest itself, which makes it a backup."""
     label = manifest.backup.label
-    pieces = list(render_pieces(manifest))
-    history = Encoding("gz", _HISTORY_LEVEL, cipher_pass)
-    _write(storage, [layout.history_manifest_path(stanza, label)], pieces, history)
+    history = layout.history_manifest_path(stanza, label)
     path = layout.manifest_path(stanza, label)
-    _write(storage, [layout.copy_of(path), path], pieces, Encoding(cipher_pass=cipher_pass))
+    _write(
+        storage,
+        manifest,
+        [
+            ([history], Encoding("gz", _HISTORY_LEVEL, cipher_pass)),
+            ([layout.copy_of(path), path], Encoding(cipher_pass=cipher_pass)),
+        ],
+    )
 
 
 def _write(
-    storage: Storage, paths: t.Sequence[str], pieces: Iterable[str], encoding: Encoding
+    storage: Storage,
+    manifest: Manifest,
+    files: t.Iterable[tuple[t.Sequence[str], Encoding]],
 ) -> None:
-    """The same bytes under each path; each appears only when the one before it is durable."""
-    waiting = [storage.writer(path, publish=Publish.RENAME) for path in paths]
+    """Write the text once under every path; paths with one encoding get the same bytes.
+
+    All are on their way together, and each appears only when the one before it is durable.
+    """
+    waiting: list[Writer] = []
     try:
-        encoder = Encoder(encoding)
-        for piece in pieces:
-            data = encoder.update(infofile.to_bytes(piece))
-            for writer in waiting:
-                writer.write(data)
-        rest = encoder.finish()
-        for writer in waiting:
-            writer.write(rest)
+        outputs: list[tuple[Encoder, list[Writer]]] = []
+        for paths, encoding in files:
+            outputs.append((Encoder(encoding), []))
+            for path in paths:
+                waiting.append(storage.writer(path, publish=Publish.RENAME))
+                outputs[-1][1].append(waiting[-1])
+        for piece in render_pieces(manifest):
+            data = infofile.to_bytes(piece)
+            for encoder, writers in outputs:
+                _put(writers, encoder.update(data))
+        for encoder, writers in outputs:
+            _put(writers, encoder.finish())
         while waiting:
             waiting[0].finish().wait()
             del waiting[0]
@@ -151,3 +166,9 @@ def _write(
         for writer in waiting:
             writer.abort()
         raise
+
+
+def _put(writers: t.Iterable[Writer], data: bytes) -> None:
+    if data:
+        for writer in writers:
+            writer.write(data)

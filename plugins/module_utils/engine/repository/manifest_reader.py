@@ -33,33 +33,34 @@ from .fields import Fields
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-_KINDS = ("file", "link", "path")
-
-_NO_OWNER = Owner(None, None, None)
+# Stands in an entry for what a default section says: those come after the entries.
+_DEFAULT: t.Any = object()
 
 
 def parse(text: str) -> Manifest:
     """Read the plain text; raises FormatError, ChecksumError and JsonFormatError."""
-    defaults = Defaults(
-        *(_parse_default(_small_section(text, f"target:{kind}:default")) for kind in _KINDS)
-    )
-    make_file = _FileParser(defaults.file).parse
+    return parse_pieces((text,))
+
+
+def parse_pieces(pieces: Iterable[str]) -> Manifest:
+    """``parse`` of a text that comes in pieces."""
     files: list[ManifestFile] = []
     paths: list[ManifestPath] = []
     links: list[ManifestLink] = []
     targets: list[Target] = []
     databases: list[Database] = []
     small: dict[str, dict[str, t.Any]] = {}
-    for section, key, value in infofile.lines(text):
+    make_file = _FileParser().parse
+    for section, key, value in infofile.lines(pieces):
         if section == "target:file":
             files.append(make_file(key, value))
         elif section == "target:path":
-            row = _owned(key, value, defaults.path)
-            paths.append(ManifestPath(key, t.cast(int, row.mode), row.user, row.group))
+            user, group, mode = _owner(key, value)
+            paths.append(ManifestPath(key, mode, user, group))
         elif section == "target:link":
-            row = _owned(key, value, defaults.link)
+            user, group, mode = _owner(key, value)
             destination = Fields(key, value).text("destination")
-            links.append(ManifestLink(key, destination, row.user, row.group))
+            links.append(ManifestLink(key, destination, user, group))
         elif section == "backup:target":
             targets.append(_parse_target(key, value))
         elif section == "db":
@@ -68,6 +69,14 @@ def parse(text: str) -> Manifest:
             databases.append(Database(key, oid, last))
         else:
             small.setdefault(section, {})[key] = value
+    defaults = Defaults(
+        _default(small, "target:file:default"),
+        _default(small, "target:link:default"),
+        _default(small, "target:path:default"),
+    )
+    _resolve(files, defaults.file)
+    _resolve(paths, defaults.path)
+    _resolve(links, defaults.link)
     backup = _parse_backup(Fields("backup", small.get("backup", {})), files)
     return Manifest(
         backup=backup,
@@ -85,36 +94,41 @@ def parse(text: str) -> Manifest:
     )
 
 
-def _small_section(text: str, name: str) -> dict[str, t.Any]:
-    # The default sections come after the entries that they apply to; no other line can look like
-    # the head of a section.
-    head = f"\n[{name}]\n"
-    start = text.rfind(head)
-    if start == -1:
-        return {}
-    rows = {}
-    for line in text[start + len(head) : text.find("\n[", start + len(head))].split("\n"):
-        if line:
-            key, value = infofile.split_line(line)
-            rows[key] = value
-    return rows
+_Entry = t.TypeVar("_Entry", ManifestFile, ManifestPath, ManifestLink)
 
 
-def _parse_default(values: dict[str, t.Any]) -> Owner:
-    return _owned("default", values, _NO_OWNER)
+def _resolve(entries: list[_Entry], default: Owner) -> None:
+    """Put the defaults where entries do not say otherwise."""
+    for index, entry in enumerate(entries):
+        changes: dict[str, t.Any] = {}
+        if entry.user is _DEFAULT:
+            changes["user"] = default.user
+        if entry.group is _DEFAULT:
+            changes["group"] = default.group
+        if not isinstance(entry, ManifestLink) and entry.mode is _DEFAULT:
+            if default.mode is None:
+                raise JsonFormatError(f"'{entry.name}': there is no mode and no default")
+            changes["mode"] = default.mode
+        if changes:
+            entries[index] = entry._replace(**changes)
 
 
-def _owned(name: str, values: t.Any, default: Owner) -> Owner:
+def _default(sections: dict[str, dict[str, t.Any]], name: str) -> Owner:
+    owner = _owner(name, sections.get(name, {}))
+    return Owner(*(None if value is _DEFAULT else value for value in owner))
+
+
+def _owner(name: str, values: t.Any) -> tuple[t.Any, t.Any, t.Any]:
     if not isinstance(values, dict):
         raise JsonFormatError(f"'{name}': expected an object")
-    user, group, mode = default
+    user = group = mode = _DEFAULT
     if "user" in values:
         user = _name(name, values["user"])
     if "group" in values:
         group = _name(name, values["group"])
     if "mode" in values:
         mode = _mode(name, values["mode"])
-    return Owner(user, group, mode)
+    return user, group, mode
 
 
 def _name(what: str, value: object) -> str | None:
@@ -136,8 +150,7 @@ def _mode(what: str, value: object) -> int:
 class _FileParser:
     """One line of ``[target:file]``, a million times: shared values, few calls."""
 
-    def __init__(self, default: Owner) -> None:
-        self._default = default
+    def __init__(self) -> None:
         self._labels: dict[str, str] = {}
 
     def parse(self, name: str, values: t.Any) -> ManifestFile:
@@ -149,9 +162,7 @@ class _FileParser:
             raise JsonFormatError(
                 f"file '{name}': required key 'size' or 'timestamp' not found"
             ) from None
-        user, group, mode = self._default
-        if "user" in values or "group" in values or "mode" in values:
-            user, group, mode = _owned(name, values, self._default)
+        user, group, mode = _owner(name, values)
         reference = get("reference")
         if reference is not None:
             reference = self._labels.setdefault(reference, reference)
@@ -161,8 +172,8 @@ class _FileParser:
         block = None
         if "bi" in values:
             block = Block(values["bi"] * BLOCK_UNIT, get("bic", BLOCK_CHECKSUM_SIZE), get("bim", 0))
-        if type(size) is not int or type(timestamp) is not int or mode is None:
-            raise JsonFormatError(f"file '{name}': invalid size, timestamp or mode")
+        if type(size) is not int or type(timestamp) is not int:
+            raise JsonFormatError(f"file '{name}': invalid size or timestamp")
         return ManifestFile(
             name,
             size,

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """backup.info against what lies in the repository (repository reference, section 3.4).
 
-A run that dies between the manifest and backup.info leaves a good backup that is not listed; one that
-dies in the middle of expire leaves a listed backup without manifest. Commands that change backups
-begin by putting both right; nobody has to repair anything by hand.
+A run that dies between the manifest and backup.info leaves a good backup that is not listed; one
+that dies in the middle of expire leaves a listed backup without manifest. Commands that change
+backups begin by putting both right; nobody has to repair anything by hand.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def reconstruct(
 ) -> Reconstruction:
     """Apply the rule. ``on_disk`` tells of every backup directory whether it has a manifest.
 
-    ``load_manifest`` is asked only for backups that may have to be added; None is one that cannot be
-    read.
+    ``load_manifest`` is asked only for backups that may have to be added; None is one that cannot
+    be read.
     """
     removed: list[str] = []
     for name in list(info.backups):

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``info`` tells, as data (repository reference, section 18). Pure: who calls has loaded it all.
+"""What ``info`` tells, as data (repository reference, section 18). Pure: the caller loads it all.
 
-The values are those of pgBackRest's ``info --output=json``, so that whatever reads one reads the other.
+The values are those of pgBackRest's ``info --output=json``, so that whatever reads one reads the
+other.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def stanza_report(
 ) -> Report:
     """The element of one stanza.
 
-    ``only`` limits it to some backups, by label; those with a manifest get the details of ``--set``.
+    ``only`` limits it to some backups, by label; those with a manifest get the details of
+    ``--set``.
     """
     codes = {repo.key: _code(repo, only) for repo in repos}
     code = _common_code(repos, codes)
@@ -245,12 +247,14 @@ def _lock(locks: t.Iterable[tuple[int, LockState | None]]) -> Report:
     held = [(key, lock) for key, lock in locks if lock is not None and lock.held]
     report: Report = {"held": bool(held)}
     copying = [
-        {"key": key, "size": lock.size, "size-cplt": lock.size_complete}
+        (key, lock.size, lock.size_complete)
         for key, lock in held
         if lock.size is not None and lock.size_complete is not None
     ]
     if copying:
-        report["repo"] = copying
-        report["size"] = sum(t.cast(int, row["size"]) for row in copying)
-        report["size-cplt"] = sum(t.cast(int, row["size-cplt"]) for row in copying)
+        report["repo"] = [
+            {"key": key, "size": size, "size-cplt": complete} for key, size, complete in copying
+        ]
+        report["size"] = sum(size for _key, size, _complete in copying)
+        report["size-cplt"] = sum(complete for _key, _size, complete in copying)
     return report

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of ``info`` as text, as pgBackRest prints it (repository reference, section 18). Pure."""
+"""What ``info`` tells, as pgBackRest prints it (repository reference, section 18). Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNITS = ("KB", "MB", "GB")
 def render_text(
     reports: Sequence[Report], *, backup_set: str | None = None, zone: tzinfo | None = None
 ) -> str:
-    """All stanzas; ``backup_set`` is the one of ``--set``. ``zone`` None is the host's time zone."""
+    """All stanzas; ``backup_set`` is the one of ``--set``. ``zone`` None is that of the host."""
     if not reports:
         return NO_STANZAS
     texts = ("".join(f"{line}\n" for line in _stanza(row, backup_set, zone)) for row in reports)

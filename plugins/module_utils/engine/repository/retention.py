@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What retention keeps and what it removes, with a reason for each (repository reference, 16). Pure.
+"""What retention keeps and what it removes, with a reason for each (repository reference, 16).
 
 Nothing here touches a repository: the rules take what backup.info says and give a verdict, which
 ``expire`` carries out and a dry run shows.

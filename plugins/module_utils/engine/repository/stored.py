@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the stored bytes of a backup's file lie, and how (repository reference, section 12). Pure."""
+"""Where the stored bytes of a file lie, and how (repository reference, section 12). Pure."""
 
 from __future__ import annotations
 

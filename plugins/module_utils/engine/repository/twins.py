@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Info files come in twins, and either one is enough (repository reference, section 1).
 
-``archive.info``, ``backup.info`` and ``backup.manifest`` have a ``.copy`` with the same bytes, so that
-a write that is interrupted never leaves a stanza without a good one.
+``archive.info``, ``backup.info`` and ``backup.manifest`` have a ``.copy`` with the same bytes, so
+that a write that is interrupted never leaves a stanza without a good one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ..storage.base import Publish
 from .layout import copy_of
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..storage.base import Storage
 
 _T = t.TypeVar("_T")
@@ -24,28 +26,34 @@ _T = t.TypeVar("_T")
 def load_twins(
     storage: Storage,
     path: str,
-    decode: t.Callable[[bytes], _T],
+    decode: t.Callable[[Iterable[bytes]], _T],
     *,
     kind: str = "info",
     hint: str | None = None,
 ) -> _T:
     """Read ``path`` or, when anything is wrong with it, its copy.
 
-    ``decode`` makes the value of the stored bytes and raises what is wrong with them. When both fail
-    one error lists both causes. A lost connection says nothing about the files: it is raised as it is.
+    ``decode`` makes the value of the stored bytes, which come in chunks, and raises what is wrong
+    with them. When both fail one error lists both causes. A lost connection says nothing about the
+    files: it is raised as it is.
     """
     try:
-        return decode(storage.read(path))
+        return _decoded(storage, path, decode)
     except TransportLostError:
         raise
     except EngineError as cause:
         first = cause
     try:
-        return decode(storage.read(copy_of(path)))
+        return _decoded(storage, copy_of(path), decode)
     except TransportLostError:
         raise
     except EngineError as cause:
         raise _both(path, kind, first, cause, hint) from cause
+
+
+def _decoded(storage: Storage, path: str, decode: t.Callable[[Iterable[bytes]], _T]) -> _T:
+    with storage.reader(path) as reader:
+        return decode(reader)
 
 
 def save_twins(storage: Storage, path: str, data: bytes) -> None:

@@ -94,7 +94,7 @@ class Decryptor:
         return t.cast(bytes, self._stream.update(view[:ready]))
 
     def finish(self) -> bytes:
-        """The last block without its padding; raises CryptoError for a wrong pass or a cut stream."""
+        """The last block without its padding; CryptoError for a wrong pass or a cut stream."""
         if self._stream is None:
             raise CryptoError("cipher header missing")
         if len(self._pending) != _BLOCK:

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compression types of the repository format (repository reference, section 5).
 
-Every codec streams. Compressors write exactly one gzip member, bzip2 stream or zstd frame, since the
-real reader stops at the end of the first one. Decompressors give bounded pieces however well the
-input was compressed, and raise when the stream is damaged, ends early or is followed by anything.
+Every codec streams. Compressors write exactly one gzip member, bzip2 stream or zstd frame, since
+the real reader stops at the end of the first one. Decompressors give bounded pieces however well
+the input was compressed, and raise when the stream is damaged, ends early or is followed by
+anything.
 """
 
 from __future__ import annotations
@@ -118,7 +119,8 @@ def compressor(
         level = row.level
     elif row.levels and level not in row.levels:
         raise OptionInvalidValueError(
-            f"compression level {level} is outside of {row.levels[0]}..{row.levels[-1]} for '{name}'"
+            f"compression level {level} is outside of {row.levels[0]}..{row.levels[-1]} "
+            f"for '{name}'"
         )
     if name == "gz":
         return _FlushCompressor(

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PostgreSQL's page checksums, over whole batches of pages (repository reference, section 14).
 
-The algorithm is that of PostgreSQL's ``storage/checksum_impl.h``: 32 running sums over the words of a
-page. numpy runs it over all pages of a batch at once; batches under a hundred pages are several times
-slower.
+The algorithm is that of PostgreSQL's ``storage/checksum_impl.h``: 32 running sums over the words of
+a page. numpy runs it over all pages of a batch at once; batches under a hundred pages are several
+times slower.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def first_block(file_name: str, page_size: int) -> int:
 class PageCheck:
     """Checks the pages of one relation file as its bytes pass by.
 
-    ``reread(offset, size)`` reads the live file again: a page that has changed since is being written,
-    and WAL replay will put it right, so it counts as good. None never reads again.
+    ``reread(offset, size)`` reads the live file again: a page that has changed since is being
+    written, and WAL replay will put it right, so it counts as good. None never reads again.
     """
 
     def __init__(

@@ -98,8 +98,8 @@ class Encoder:
 class Decoder:
     """Stored bytes in, original bytes out; sizes and digest once finished.
 
-    Raises FormatError or CryptoError for a stream that is damaged or not complete. What decodes well
-    may still be the wrong file: compare ``source_sha1``.
+    Raises FormatError or CryptoError for a stream that is damaged or not complete. What decodes
+    well may still be the wrong file: compare ``source_sha1``.
     """
 
     def __init__(self, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> None:
@@ -128,7 +128,7 @@ class Decoder:
 
     def finish(self) -> bytes:
         """The rest; raises when the stream is not complete. Call once."""
-        last = []
+        last: list[bytes] = []
         if self._decryptor is not None:
             data = self._decryptor.finish()
             if data:
@@ -137,7 +137,7 @@ class Decoder:
         return self._give(b"".join(last))
 
     def stream(self, chunks: Iterable[Buffer]) -> Iterator[bytes]:
-        """The whole way of one file: bounded pieces of what the chunks hold, up to the checked end."""
+        """The whole way of one file: bounded pieces of what chunks hold, up to the checked end."""
         for chunk in chunks:
             yield from self.pieces(chunk)
         rest = self.finish()
