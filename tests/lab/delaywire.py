@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Delay, and lose, every Ethernet frame of one lab host in both directions.
 
-For kernels without netem. The machine's end of the host's veth pair leaves the bridge, a TAP device
-takes its place, and this process carries the frames between the two. SIGTERM or SIGINT puts the veth
-back. Frames travel with their virtio-net header, so that segmentation offload and checksums that the
-kernel has not computed yet survive.
+For kernels without netem. The machine's end of the host's veth pair leaves the bridge, a TAP
+device takes its place, and this process carries the frames between the two. SIGTERM or SIGINT puts
+the veth back. Frames travel with their virtio-net header, so that segmentation offload and
+checksums that the kernel has not computed yet survive.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def receive_from_veth(raw):
 
 
 def carry(tap, raw, veth, delay, loss):
-    """Carry frames until a signal comes or the veth has gone. delay in seconds, loss as a fraction."""
+    """Carry frames until a signal comes or the veth has gone (delay in seconds, loss below 1)."""
     waiting = collections.deque()  # (due, send, frame); the delay is constant, so due only grows
     sides = {
         tap: (lambda: os.read(tap, FRAME_MAX), raw.send),

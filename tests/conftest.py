@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all tests share: the collection on the import path, the lab, and no silent skips.
+
+``make test`` sets PGSFTP_REQUIRE=1; a test that would be skipped then fails instead, since on a
+machine that was set up nothing may be missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+LINK = TOP / ".cache/collections/ansible_collections/pgsftp/backup"
+
+# pyproject.toml has .cache/collections on the path; `make setup` makes the link as well.
+if not LINK.exists():
+    LINK.parent.mkdir(parents=True, exist_ok=True)
+    LINK.symlink_to(TOP)
+    importlib.invalidate_caches()
+
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(TOP / ".cache/hypothesis"))
+
+
+def _fail_when_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if (
+        os.environ.get("PGSFTP_REQUIRE") == "1"
+        and report.skipped
+        and not hasattr(report, "wasxfail")
+    ):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, although PGSFTP_REQUIRE=1: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    _fail_when_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    _fail_when_skipped(report)
+    return report
+
+
+class Lab:
+    """The three hosts of tests/lab; LAB_PREFIX, LAB_NET and LAB_STATE choose which three."""
+
+    HOSTS = ("pg1-srv", "pg2-srv", "sftp-srv")
+
+    def __init__(self) -> None:
+        self.verb("up")
+        (line,) = (line for line in self.verb("env").splitlines() if "PGSFTP_LAB_STATE=" in line)
+        self.state = Path(shlex.split(line)[1].partition("=")[2])
+        """Directory of ssh_config, known_hosts and id_ed25519."""
+
+    @property
+    def ssh_config(self) -> Path:
+        """What ssh, scp and Ansible need to reach the hosts by name."""
+        return self.state / "ssh_config"
+
+    def verb(self, *words: object) -> str:
+        """Run ``tests/lab/lab`` with these words; gives its output."""
+        return _run([str(TOP / "tests/lab/lab"), *map(str, words)]).stdout
+
+    def run(
+        self,
+        host: str,
+        command: str,
+        user: str = "root",
+        check: bool = True,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell command on a host, whatever faults its network has."""
+        words = [str(TOP / "tests/lab/lab"), "exec", host]
+        if user != "root":
+            words += ["runuser", "-u", user, "--"]
+        return _run([*words, "sh", "-c", command], check=check, input=input or "")
+
+    def copy_in(self, host: str, source: Path | str, target: str) -> None:
+        """Copy a file or directory of this machine to a host, over SSH."""
+        _run(["scp", "-qrF", str(self.ssh_config), str(source), f"{host}:{target}"])
+
+    def copy_out(self, host: str, source: str, target: Path | str) -> None:
+        """Copy a file or directory of a host to this machine, over SSH."""
+        _run(["scp", "-qrF", str(self.ssh_config), f"{host}:{source}", str(target)])
+
+
+def _run(words: list[str], check: bool = True, **options) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(words, check=False, capture_output=True, text=True, **options)
+    if check and done.returncode:
+        raise AssertionError(
+            f"exit {done.returncode}: {shlex.join(words)}\n{done.stdout}{done.stderr}"
+        )
+    return done
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The hosts, up; nothing is promised about what is installed on them."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    return Lab()
