@@ -127,8 +127,8 @@ class _Service:
                 return pg
         known = ", ".join(pg.path for pg in local) or "none"
         raise DbMismatchError(
-            f"'{path}' is not a data directory of stanza '{self._options.stanza}' on this host; it has"
-            f" {known}",
+            f"'{path}' is not a data directory of stanza '{self._options.stanza}' on this host; it"
+            f" has {known}",
             hint="pg-path must be the same in the configuration of both hosts.",
         )
 
