@@ -15,7 +15,15 @@ import hashlib
 import os
 import typing as t
 
-from ...errors import ChecksumError, FileOpenError, FileReadError, FileWriteError
+from ...errors import (
+    ChecksumError,
+    CryptoError,
+    EngineError,
+    FileOpenError,
+    FileReadError,
+    FileWriteError,
+    FormatError,
+)
 from ...repository.blockmap import Chain
 from ...repository.contents import Block
 from ...repository.stored import Stored
@@ -211,6 +219,8 @@ class Fetcher:
             _check(file, size, digest.hexdigest())
             _attributes(descriptor, file)
             os.fsync(descriptor)
+        except (FormatError, CryptoError, FileReadError) as cause:
+            raise _damaged(file, cause) from cause
         finally:
             os.close(descriptor)
 
@@ -222,6 +232,9 @@ class Fetcher:
                 self._write(descriptor, data)
             _check(file, decoder.source_size, decoder.source_sha1)
             _attributes(descriptor, file)
+        except (FormatError, CryptoError, FileReadError) as cause:
+            os.close(descriptor)
+            raise _damaged(file, cause) from cause
         except BaseException:
             os.close(descriptor)
             raise
@@ -278,6 +291,14 @@ def _create(file: RestoreFile) -> int:
         return os.open(file.target, flags, 0o600)
     except OSError as cause:
         raise FileOpenError(f"unable to open '{file.target}': {cause.strerror}") from cause
+
+
+def _damaged(file: RestoreFile, cause: EngineError) -> EngineError:
+    """The error of a decoder or reader, with the name of the file that it was about."""
+    return type(cause)(
+        f"'{file.name}' in the repository is damaged: {cause.message}",
+        hint=f"'{file.stored.path}' holds it; is there another backup to restore?",
+    )
 
 
 def _check(file: RestoreFile, size: int, checksum: str) -> None:

@@ -1,0 +1,162 @@
+"""What a restore fetches together, and that damage never passes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import copy
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.copy import (
+    Fetcher,
+    Keep,
+    RestoreFile,
+    RestoreJob,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.blockmap import Chain
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.stored import Stored
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
+    Encoding,
+    Framing,
+    encode,
+)
+
+ENCODING = Encoding("zst", 3)
+
+
+def stored_at(path, offset, size):
+    return Stored(path, offset, size, Framing.WHOLE)
+
+
+def file_at(path, offset, size, *, name="f", target="", data=b"", mtime=1000):
+    return RestoreFile(
+        name,
+        target,
+        len(data),
+        hashlib.sha1(data).hexdigest(),
+        stored_at(path, offset, size),
+        None,
+        0o600,
+        os.geteuid(),
+        os.getegid(),
+        mtime,
+    )
+
+
+def test_neighbours_in_a_bundle_are_one_range():
+    files = [file_at("bundle/1", 100, 50), file_at("bundle/1", 0, 100)]
+    (joined,) = copy.ranges(files)
+    assert (joined.offset, joined.size) == (0, 150)
+    assert [file.stored.offset for file in joined.files] == [0, 100]
+
+
+def test_a_small_gap_is_fetched_along_and_a_large_one_is_not():
+    near = [file_at("b", 0, 10), file_at("b", 10 + copy.JOIN_GAP, 10)]
+    far = [file_at("b", 0, 10), file_at("b", 11 + copy.JOIN_GAP, 10)]
+    assert len(copy.ranges(near)) == 1
+    assert len(copy.ranges(far)) == 2
+
+
+def test_files_of_their_own_are_ranges_of_their_own():
+    assert len(copy.ranges([file_at("a", 0, 10), file_at("b", 0, 10)])) == 2
+
+
+def test_a_range_holds_a_bounded_number_of_open_files():
+    files = [file_at("b", number, 1) for number in range(copy.FILES_PER_RANGE + 1)]
+    assert [len(part.files) for part in copy.ranges(files)] == [copy.FILES_PER_RANGE, 1]
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A bundle of three files with a gap, and what a job needs to restore them."""
+    contents = {"one": b"1" * 3000, "two": b"2" * 200000, "three": os.urandom(5000)}
+    repo = tmp_path / "repo"
+    (repo / "bundle").mkdir(parents=True)
+    data = b""
+    files = []
+    for name, content in contents.items():
+        packed = encode(content, ENCODING)
+        target = str(tmp_path / name)
+        files.append(
+            file_at("bundle/1", len(data), len(packed), name=name, target=target, data=content)
+        )
+        data += packed + b"gap"
+    (repo / "bundle/1").write_bytes(data)
+    return repo, contents, files
+
+
+def job(files, keep=Keep.NONE):
+    return RestoreJob(Chain("demo", ("L",), ENCODING), keep, 2000, tuple(files))
+
+
+def restore(repo, files, keep=Keep.NONE):
+    sizes = []
+    handler = Fetcher(PosixStorage(str(repo)), sizes.append)
+    return handler(job(files, keep)).result(), sum(sizes)
+
+
+def test_parts_of_a_bundle_become_files(bundle, tmp_path):
+    repo, contents, files = bundle
+    restored, reported = restore(repo, files)
+    assert {row.name: row.fetched for row in restored} == dict.fromkeys(contents, True)
+    assert reported == sum(map(len, contents.values()))
+    for name, content in contents.items():
+        assert (tmp_path / name).read_bytes() == content
+        assert int((tmp_path / name).stat().st_mtime) == 1000
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_delta_fetches_only_what_differs(bundle, tmp_path):
+    repo, contents, files = bundle
+    restore(repo, files)
+    (tmp_path / "one").write_bytes(b"other" * 600)
+    with open(tmp_path / "two", "ab") as grown:
+        grown.write(b"more")
+    restored, _ = restore(repo, files, Keep.SAME_CHECKSUM)
+    # What only grew is cut to its size and is right again.
+    assert {row.name for row in restored if row.fetched} == {"one"}
+    for name, content in contents.items():
+        assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_file_of_the_same_time_is_trusted_only_when_asked(bundle, tmp_path):
+    repo, contents, files = bundle
+    restore(repo, files)
+    place = tmp_path / "one"
+    place.write_bytes(b"x" * len(contents["one"]))
+    os.utime(place, (1000, 1000))
+    restore(repo, files, Keep.SAME_SIZE_AND_TIME)
+    assert place.read_bytes() != contents["one"]
+    restore(repo, files, Keep.SAME_CHECKSUM)
+    assert place.read_bytes() == contents["one"]
+
+
+@pytest.mark.parametrize("position", [8, -10])
+def test_one_flipped_byte_fails_and_names_the_file(bundle, position):
+    repo, _, files = bundle
+    path = repo / "bundle/1"
+    data = bytearray(path.read_bytes())
+    data[files[2].stored.offset + position if position > 0 else position] ^= 1
+    path.write_bytes(data)
+    with pytest.raises((errors.ChecksumError, errors.FormatError), match="'three' in the repository is damaged"):
+        restore(repo, files[2:])
+
+
+def test_a_bundle_that_was_cut_fails(bundle):
+    repo, _, files = bundle
+    path = repo / "bundle/1"
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises((errors.FileReadError, errors.FormatError), match="'three'"):
+        restore(repo, files)
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(bundle, tmp_path):
+    repo, _, files = bundle
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "one").symlink_to(victim)
+    with pytest.raises(errors.FileOpenError):
+        restore(repo, files)
+    assert victim.read_text() == "precious"

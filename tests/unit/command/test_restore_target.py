@@ -1,0 +1,178 @@
+"""The place that a restore writes to: what is refused, removed, made, and in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import plan
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.owner import (
+    Owners,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.target import (
+    Target,
+    is_data_directory,
+    refuse_running,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    Options,
+    PgOptions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import contents
+
+LABEL = "20260101-000000F"
+
+
+def manifest(pg_data="/origin/data", *, tablespace="/origin/ts1"):
+    owner = ("postgres", "postgres")
+    names = ["pg_data", "pg_data/base", "pg_data/base/5", "pg_data/global", "pg_data/log"]
+    names += ["pg_data/pg_tblspc", "pg_tblspc", "pg_tblspc/16384", "pg_tblspc/16384/PG_15_1"]
+    files = ["PG_VERSION", "base/5/1259", "global/pg_control", "log/a.log", "postgresql.conf"]
+    return contents.Manifest(
+        backup=contents.BackupFacts(LABEL, "full", 1, 2, 3, (LABEL,)),
+        db=contents.ManifestDb(1, 2, "15", 3, 4),
+        options=contents.ManifestOptions(compress_type="none"),
+        targets=[
+            contents.Target("pg_data", "path", pg_data),
+            contents.Target("pg_data/log", "link", "../log"),
+            contents.Target("pg_data/postgresql.conf", "link", "../etc", "postgresql.conf"),
+            contents.Target("pg_tblspc/16384", "link", tablespace, None, 16384, "ts1"),
+        ],
+        files=[
+            contents.ManifestFile(f"pg_data/{name}", 3, 3, 1000, 0o600, *owner, checksum="0" * 40)
+            for name in files
+        ],
+        paths=[contents.ManifestPath(name, 0o700, *owner) for name in names],
+        links=[contents.ManifestLink("pg_data/log", "../log", *owner)],
+    )
+
+
+def options(tmp_path, **changes):
+    base = Options("restore", stanza="demo", pgs=(PgOptions(path=str(tmp_path / "data")),))
+    return dataclasses.replace(base, **changes)
+
+
+def target(tmp_path, **changes):
+    changes.setdefault("tablespace_map", (("ts1", str(tmp_path / "ts1")),))
+    whole = manifest()
+    where = plan.places(whole, options(tmp_path, **changes))
+    return Target(whole, where, Owners(where.pg_data)), where
+
+
+def test_links_are_restored_as_plain_files_unless_asked_for(tmp_path):
+    _, where = target(tmp_path)
+    assert where.links == {"pg_data/pg_tblspc/16384": str(tmp_path / "ts1")}
+    assert where.of("pg_data/log/a.log") == str(tmp_path / "data/log/a.log")
+    assert where.of("pg_tblspc/16384/PG_15_1/5/1") == str(tmp_path / "ts1/PG_15_1/5/1")
+    assert where.of("pg_tblspc") is None
+
+
+def test_link_all_keeps_the_links(tmp_path):
+    (tmp_path / "data").mkdir()
+    place, where = target(tmp_path, link_all=True)
+    assert where.links["pg_data/log"] == "../log"
+    assert where.of("pg_data/postgresql.conf") == str(tmp_path / "etc/postgresql.conf")
+    place.make_directories()
+    assert os.readlink(tmp_path / "data/log") == "../log"
+    assert (tmp_path / "log").is_dir()
+    assert (tmp_path / "etc").is_dir()
+    assert os.readlink(tmp_path / "data/pg_tblspc/16384") == str(tmp_path / "ts1")
+    place.make_directories()
+
+
+def test_a_map_of_something_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(errors.TablespaceMapError, match="nosuch"):
+        plan.places(manifest(), options(tmp_path, tablespace_map=(("nosuch", "/x"),)))
+    with pytest.raises(errors.LinkMapError, match="nosuch"):
+        plan.places(manifest(), options(tmp_path, link_map=(("nosuch", "/x"),)))
+
+
+@pytest.mark.parametrize("where", ["data", "ts1/PG_15_1"])
+def test_anything_in_the_way_is_refused(tmp_path, where):
+    (tmp_path / where).mkdir(parents=True)
+    place, _ = target(tmp_path)
+    place.refuse_unless_empty()
+    (tmp_path / where / "precious").write_text("data")
+    with pytest.raises(errors.PathNotEmptyError, match=where) as caught:
+        place.refuse_unless_empty()
+    assert caught.value.code == 40
+    assert "--delta" in caught.value.hint
+
+
+def test_other_content_of_a_tablespace_directory_is_none_of_our_business(tmp_path):
+    (tmp_path / "ts1/PG_14_1").mkdir(parents=True)
+    place, _ = target(tmp_path)
+    place.refuse_unless_empty()
+    place.clean(preserve=())
+    assert (tmp_path / "ts1/PG_14_1").is_dir()
+
+
+def test_a_running_server_is_refused(tmp_path):
+    refuse_running(str(tmp_path))
+    (tmp_path / "postmaster.pid").write_text("1")
+    with pytest.raises(errors.PostgresRunningError) as caught:
+        refuse_running(str(tmp_path))
+    assert caught.value.code == 38
+
+
+def test_a_data_directory_is_known_by_its_version_or_by_an_aborted_restore(tmp_path):
+    assert not is_data_directory(str(tmp_path))
+    (tmp_path / "backup.manifest").write_text("")
+    assert is_data_directory(str(tmp_path))
+
+
+def test_cleaning_leaves_what_the_backup_has_and_nothing_else(tmp_path):
+    data = tmp_path / "data"
+    (data / "base/5").mkdir(parents=True)
+    (data / "base/6").mkdir()
+    (data / "pg_tblspc").mkdir()
+    for name in ("PG_VERSION", "base/5/1259", "base/5/9999", "base/6/1", "postmaster.opts"):
+        (data / name).write_text("x")
+    (data / "pg_tblspc/16384").symlink_to("/elsewhere")
+    (data / "log").symlink_to(tmp_path)
+    place, _ = target(tmp_path)
+    # Two files, a link that leads elsewhere, one that is none in this restore, base/6 and its file.
+    assert place.clean(preserve=()) == 6
+    assert (data / "PG_VERSION").exists()
+    assert (data / "base/5/1259").exists()
+    assert not (data / "base/5/9999").exists()
+    assert not (data / "base/6").exists()
+    assert not (data / "log").is_symlink()
+    assert not (data / "pg_tblspc/16384").is_symlink()
+    assert tmp_path.exists()
+
+
+def test_cleaning_can_preserve_settings(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "standby.signal").write_text("")
+    place, _ = target(tmp_path)
+    assert place.clean(preserve=("standby.signal",)) == 0
+    assert (data / "standby.signal").exists()
+
+
+def test_pg_control_goes_first(tmp_path):
+    (tmp_path / "data/global").mkdir(parents=True)
+    for name in ("pg_control", "pg_control.pgbackrest.tmp"):
+        (tmp_path / "data/global" / name).write_text("x")
+    place, _ = target(tmp_path)
+    place.remove_control()
+    assert os.listdir(tmp_path / "data/global") == []
+
+
+def test_settings_are_replaced_as_a_whole(tmp_path):
+    (tmp_path / "data").mkdir(mode=0o700)
+    place, _ = target(tmp_path)
+    place.write_file("postgresql.auto.conf", "a = 'ü'\n")
+    assert (tmp_path / "data/postgresql.auto.conf").read_text("utf-8") == "a = 'ü'\n"
+    assert (tmp_path / "data/postgresql.auto.conf").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path / "data") == ["postgresql.auto.conf"]
+
+
+def test_a_parent_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    place, _ = target(tmp_path)
+    with pytest.raises(errors.PathCreateError, match="data"):
+        place.make_directories()
