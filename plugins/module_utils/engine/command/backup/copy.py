@@ -184,6 +184,8 @@ class Copier:
                 sink.put(encoder.update(data))
                 self._count(len(data))
             tail = encoder.finish()
+            # The last pages may have to be read again, so this belongs before the close.
+            report = pages.finish() if pages is not None else None
         if read == 0 and not job.store_empty:
             return CopiedFile(file.name, Outcome.COPIED, page_valid=None if pages is None else True)
         sink.put(tail)
@@ -198,9 +200,8 @@ class Copier:
             encoder.stored_size,
             encoder.stored_sha1,
         )
-        if pages is None:
+        if report is None:
             return result
-        report = pages.finish()
         return result._replace(
             page_valid=report.valid, page_errors=report.errors, page_misaligned=report.misaligned
         )
