@@ -139,31 +139,30 @@ def timelines(storage: Storage, stanza: str, archive_id: str) -> list[int]:
 def wal_ranges(storage: Storage, stanza: str, ids: Sequence[str]) -> dict[str, WalRange | None]:
     """First and last segment of each archive id, partial ones apart; None where there is none."""
     tops = _list_all(storage, [layout.archive_id_path(stanza, name) for name in ids])
-    directories = {
-        name: sorted(entry.name for entry in top if layout.is_segment_directory(entry.name))
-        for name, top in zip(ids, tops)
-    }
-    first = _edge(storage, stanza, directories, 0)
-    last = _edge(storage, stanza, directories, -1)
+    # Directories to look into from either end, the next one last.
+    searches: dict[tuple[str, str], list[str]] = {}
+    for name, top in zip(ids, tops):
+        path = layout.archive_id_path(stanza, name)
+        names = [entry.name for entry in top if layout.is_segment_directory(entry.name)]
+        paths = [f"{path}/{directory}" for directory in sorted(names)]
+        searches[name, "last"] = paths
+        searches[name, "first"] = paths[::-1]
+    found: dict[tuple[str, str], list[str]] = {}
+    while True:
+        wanted = {key: paths.pop() for key, paths in searches.items() if paths and key not in found}
+        if not wanted:
+            break
+        unique = sorted(set(wanted.values()))
+        segments = dict(zip(unique, map(_whole_segments, _list_all(storage, unique))))
+        found.update((key, segments[path]) for key, path in wanted.items() if segments[path])
     return {
-        name: WalRange(min(first[name]), max(last[name])) if first[name] else None for name in ids
+        name: WalRange(min(found[name, "first"]), max(found[name, "last"]))
+        if (name, "first") in found
+        else None
+        for name in ids
     }
 
 
-def _edge(
-    storage: Storage, stanza: str, directories: t.Mapping[str, Sequence[str]], end: int
-) -> dict[str, list[str]]:
-    """The segments of the first (0) or last (-1) directory that has any, for each archive id."""
-    found: dict[str, list[str]] = {name: [] for name in directories}
-    left = {name: list(names) for name, names in directories.items() if names}
-    while left:
-        paths = [
-            f"{layout.archive_id_path(stanza, name)}/{names.pop(end)}"
-            for name, names in left.items()
-        ]
-        for name, entries in zip(list(left), _list_all(storage, paths)):
-            parsed = (parse_segment(entry.name) for entry in entries)
-            found[name] = [row.name for row in parsed if row is not None and not row.is_partial]
-            if found[name] or not left[name]:
-                del left[name]
-    return found
+def _whole_segments(entries: Iterable[FileInfo]) -> list[str]:
+    parsed = (parse_segment(entry.name) for entry in entries)
+    return [row.name for row in parsed if row is not None and not row.is_partial]
