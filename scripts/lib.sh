@@ -2,11 +2,18 @@
 # shellcheck shell=bash
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-TOP=$PWD
+# shellcheck disable=SC2034  # each script uses some
+{
+  TOP=$PWD
+  CACHE=$TOP/.cache
+  COLLECTIONS=$CACHE/collections
+  LOGS=$CACHE/log
+  VENV=$TOP/.venv
+  LAB=$TOP/tests/lab/lab
+}
+PGSFTP_TOP=$TOP
 # shellcheck source=scripts/env
 . "$TOP/scripts/env"
-LAB=$TOP/tests/lab/lab
-LOGS=$CACHE/log
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'pgsftp: %s\n' "$*" >&2; exit 1; }

@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup lint unit integration interop molecule lab-up lab-down engine clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## three hosts, from bare to a replicated cluster with verified backups
+	@scripts/demo
+
+test: ## set everything up, lint, run the walk-through on hosts of its own, run all tests
+	@scripts/test
+
+setup: ## what `make test` needs: Debian packages, .venv, collections, the hosts' image
+	@scripts/setup test
+
+lint: ## ruff, mypy, yamllint, ansible-lint, shellcheck
+	@scripts/lint
+
+unit: ## the tests that need nothing but Python
+	@scripts/pytest tests/unit
+
+integration: ## the tests against a local PostgreSQL server and sshd
+	@scripts/pytest tests/integration
+
+interop: ## the tests against stock pgBackRest
+	@scripts/pytest tests/interop
+
+molecule: ## the walk-through on hosts of its own (SCENARIO=default)
+	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)
+
+lab-up: ## boot the hosts of the demo, and nothing more
+	@tests/lab/lab up
+	@tests/lab/lab status
+
+lab-down: ## remove the hosts of the demo
+	@tests/lab/lab down
+
+engine: ## the host command and its libraries on this machine: make engine PREFIX=DIR
+	@scripts/engine "$(PREFIX)"
+
+clean: ## remove hosts, networks and generated files; says which caches stay
+	@scripts/clean
+
+distclean: ## remove the caches as well
+	@scripts/clean caches
