@@ -274,7 +274,7 @@ class SftpServer:
         return self._ok()
 
     def _do_fsync(self, fields: _Fields) -> tuple[int, bytes]:
-        os.fsync(self._handles[fields.string()])
+        os.fstat(self._handles[fields.string()])
         return self._ok()
 
     def _do_limits(self, _: _Fields) -> tuple[int, bytes]:

@@ -27,7 +27,7 @@ def sftp(root):
         root.mkdir(exist_ok=True)
         server = SftpServer(Defects(**defects))
         line = Line(server, window)
-        storage = SftpStorage(Channel(line, "sftp-srv"), "sftp-srv", str(root))
+        storage = SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", str(root))
         storage.test_server = server
         storage.line = line
         return storage

@@ -56,12 +56,8 @@ class _SftpOpener(Opener):
 
     def open(self) -> Storage:
         """See Opener."""
-        found = session.connect(self._options, self._key, self._check, self._io_timeout)
-        try:
-            return SftpStorage(found.channel, self._options.host, self._path, found.close)
-        except BaseException:
-            found.close()
-            raise
+        channel = session.connect(self._options, self._key, self._check, self._io_timeout)
+        return SftpStorage(channel, self._options.host, self._path)
 
 
 def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:

@@ -45,9 +45,6 @@ class Stream(t.Protocol):
     def recv_ready(self) -> bool:
         """Whether ``recv`` does not block."""
 
-    def close(self) -> None:
-        """End it."""
-
 
 class Reply(t.NamedTuple):
     """An answer."""
@@ -83,14 +80,21 @@ class _Pending(t.NamedTuple):
 class Channel:
     """The requests of one SFTP session.
 
-    ``why`` tells what ended the stream, for the message; ``name`` is the server's, for the same.
-    ``round_trips`` counts how often somebody had to wait for the answer to a request that was sent
+    ``name`` is the server's, for messages; ``end`` is called once when the channel is given up, and
+    ``why`` tells what ended the stream, if anybody knows. ``round_trips`` counts how often somebody had to wait for the answer to a request that was sent
     after the last such wait: the number of times that distance was paid for.
     """
 
-    def __init__(self, stream: Stream, name: str, why: t.Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        name: str,
+        end: t.Callable[[], None],
+        why: t.Callable[[], str] = lambda: "",
+    ) -> None:
         self._stream = stream
         self._name = name
+        self._end = end
         self._why = why
         self._splitter = protocol.Splitter()
         self._pending: dict[int, _Pending] = {}
@@ -171,7 +175,7 @@ class Channel:
             self._outbox.clear()
             self._queued = 0
             self._pending.clear()
-            self._stream.close()
+            self._end()
         return self.lost
 
     # How bytes go.

@@ -89,7 +89,7 @@ def error(action: str, status: Status, free: int | None = None) -> EngineError:
             kind = StorageLimitError
         elif free is not None and free < NO_ROOM and silent:
             kind, reason = StorageFullError, "no space left on the server"
-        elif silent:
+        elif silent and status.code not in _REASONS:
             reason = f"the server gives no reason (SFTP status {status.code})"
             hint = "the server's log may tell; a quota that is used up looks like this, too."
     if kind is StorageFullError and free is not None:

@@ -51,6 +51,10 @@ class Handles:
         """Handles that the server has, may have got, or may still have."""
         return self._held
 
+    def expect_many(self) -> None:
+        """The server will say its limit; until then suppose that it is large."""
+        self._limit = MOST
+
     def set_limit(self, granted: int) -> None:
         """What the server says that it grants; 0 when it does not say."""
         self._known = granted > 0

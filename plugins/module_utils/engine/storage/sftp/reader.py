@@ -15,9 +15,9 @@ from . import protocol
 from .channel import Reply
 from .server import Server
 
-# Requests at first when nobody knows how much there is; then twice as many with every answer, until
-# the size is known.
-FIRST_REQUESTS = 2
+# Requests at first, when nobody knows how much there is; then, where the server does not say, twice
+# as many with every answer.
+FIRST_REQUESTS = 1
 
 # Requests that whoever is being read may have on their way although the budget is used up.
 ALWAYS = 4
@@ -52,6 +52,8 @@ class Reader(base.Reader):
         """See base.Reader."""
         if self._closed:
             return b""
+        # Others, and our own next requests, go on while bytes are taken.
+        self._server.channel.step()
         if not self._has_next():
             self._eager = True
             self._fill()

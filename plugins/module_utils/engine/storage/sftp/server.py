@@ -60,6 +60,8 @@ class Server:
         self.fsync = protocol.FSYNC in self.extensions
         self.statvfs = protocol.STATVFS in self.extensions
         if protocol.LIMITS in self.extensions:
+            # Who has limits to tell grants more than the few of an unknown server.
+            self.handles.expect_many()
             self.channel.extended(protocol.LIMITS, b"", self._take_limits)
 
     def _take_limits(self, reply: Reply) -> None:

@@ -25,22 +25,13 @@ _MISSING = (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
 
 
 class SftpStorage(Storage):
-    """The verbs on directory ``root`` of a server, through one session.
-
-    ``end`` is called once when the storage is closed. Symbolic links are left alone, as pgBackRest
+    """The verbs on directory ``root`` of server ``name``, through one session. Symbolic links are left alone, as pgBackRest
     does over SFTP (repository reference, section 1).
     """
 
     features = Features(symlink=False, hardlink=False, path_sync=False)
 
-    def __init__(
-        self,
-        channel: Channel,
-        name: str,
-        root: str,
-        end: t.Callable[[], None] = lambda: None,
-    ) -> None:
-        self._end = end
+    def __init__(self, channel: Channel, name: str, root: str) -> None:
         self._channel = channel
         self.server = Server(channel, name, root)
         self.location = self.server.location
@@ -180,5 +171,3 @@ class SftpStorage(Storage):
         with contextlib.suppress(EngineError):
             self._channel.wait_until(self.server.is_clean)
         self._channel.give_up(TransportLostError(f"connection to {self.server.name} is closed"))
-        end, self._end = self._end, lambda: None
-        end()

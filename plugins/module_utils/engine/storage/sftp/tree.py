@@ -13,10 +13,10 @@ from . import protocol
 from .channel import Batch, Reply
 from .server import Server
 
-# READDIRs on their way for one directory: the second brings the end of a small one, and a large one
-# gets twice as many with every answer.
-FIRST_READDIRS = 2
-MOST_READDIRS = 16
+# READDIRs that are sent together: OpenSSH answers each with up to 100 names, and a directory of WAL
+# has 256. Those behind the end cost nothing. A large directory gets twice as many every time.
+FIRST_READDIRS = 4
+MOST_READDIRS = 64
 
 
 class Listing:
@@ -51,8 +51,8 @@ class Listing:
         self._ask()
 
     def _ask(self) -> None:
-        while self._pending < self._most:
-            self._pending += 1
+        self._pending = self._most
+        for _ in range(self._most):
             self._server.channel.request(
                 protocol.READDIR, protocol.string(self._handle), self._on_names
             )
@@ -66,10 +66,12 @@ class Listing:
             self._end = True
             if status.code != protocol.EOF:
                 self._error = self._server.error("list path", self._path, status)
+        if self._pending:
+            return
         if not self._end:
             self._most = min(2 * self._most, MOST_READDIRS)
             self._ask()
-        elif not self._pending:
+        else:
             self._server.handles.close(self._handle)
             self._complete()
 

@@ -1,0 +1,127 @@
+"""What distance costs: every figure here is a number of sequential round trips.
+
+A figure that grows is a promise broken; one that shrinks may be written down here.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
+
+
+def cost(storage, action):
+    """Round trips of ``action``, as the storage counts them and as the line has seen them."""
+    before, waits = storage.round_trips, storage.line.waits
+    result = action()
+    counted = storage.round_trips - before
+    assert counted == storage.line.waits - waits
+    return counted, result
+
+
+def put(storage, names, data, publish=Publish.RENAME):
+    completions = []
+    for name in names:
+        writer = storage.writer(name, publish=publish)
+        writer.write(data)
+        completions.append(writer.finish())
+    storage.wait(completions)
+
+
+def test_the_protocol_begins_with_one(sftp):
+    storage = sftp()
+    assert storage.line.waits == 1
+    assert storage.round_trips == 0
+
+
+def test_one_small_file(sftp):
+    storage = sftp()
+    # OPEN; WRITE, fsync, CLOSE; rename.
+    assert cost(storage, lambda: storage.write("info", b"x"))[0] == 3
+    # OPEN; FSTAT, READ; CLOSE is not waited for.
+    assert cost(storage, lambda: storage.read("info")) == (2, b"x")
+
+
+def test_two_info_files_cost_no_more_than_one(sftp):
+    storage = sftp()
+    storage.write("a", b"1")
+    storage.write("b", b"2")
+
+    def both():
+        readers = [storage.reader("a"), storage.reader("b")]
+        return [reader.read_all() for reader in readers]
+
+    assert cost(storage, both) == (2, [b"1", b"2"])
+
+
+def test_a_missing_directory_costs_two_more_for_all_files_in_it(sftp):
+    storage = sftp()
+    names = [f"backup/demo/20261122-110720F/{number}" for number in range(50)]
+    assert cost(storage, lambda: put(storage, names, b"x"))[0] == 5
+
+
+def test_a_hundred_small_files(sftp):
+    storage = sftp()
+    names = [f"f{number}" for number in range(100)]
+    assert cost(storage, lambda: put(storage, names, b"x" * 8192))[0] == 3
+    assert cost(storage, lambda: put(storage, names, b"x" * 8192, Publish.DIRECT))[0] == 2
+
+    def get():
+        readers = [storage.reader(name) for name in names]
+        return {reader.read_all() for reader in readers}
+
+    assert cost(storage, get) == (2, {b"x" * 8192})
+    assert cost(storage, lambda: storage.info_many(names))[0] == 1
+    # OPENDIR; READDIRs for all names and the end at once.
+    assert cost(storage, lambda: len(storage.list(""))) == (2, 100)
+    assert cost(storage, lambda: storage.remove_many(names))[0] == 1
+
+
+def test_ten_thousand_files_need_as_many_handles_as_there_are(sftp):
+    storage = sftp()
+    names = [f"f{number}" for number in range(3000)]
+    counted, _ = cost(storage, lambda: put(storage, names, b"x"))
+    # 252 files at a time, two round trips each, and one for the last renames.
+    assert counted <= 2 * (3000 // 252 + 1) + 1
+    assert storage.test_server.most_handles <= 252
+
+
+def test_large_file(sftp):
+    storage = sftp()
+    data = b"x" * (24 << 20)
+    # 16 MiB are on their way at once.
+    assert cost(storage, lambda: put(storage, ["x"], data))[0] <= 5
+    # The size comes with the first bytes, then everything at once.
+    assert cost(storage, lambda: len(storage.read("x"))) == (3, len(data))
+    # Who knows how much to ask for asks for all.
+    reader = storage.reader("x", size=len(data))
+    assert cost(storage, lambda: len(reader.read_all())) == (2, len(data))
+
+
+def test_list_many_directories(sftp):
+    storage = sftp()
+    names = [f"d{number}" for number in range(40)]
+    assert cost(storage, lambda: storage.make_paths(names))[0] == 1
+    assert cost(storage, lambda: storage.list_many(names))[0] == 2
+    assert cost(storage, lambda: storage.make_paths(names))[0] == 0
+
+
+def test_removing_a_backup(sftp):
+    storage = sftp()
+    put(storage, [f"b/pg_data/base/{n % 5}/{n}.zst" for n in range(970)], b"x")
+    # Down four levels at two each, files, and up again.
+    assert cost(storage, lambda: storage.remove_tree("b"))[0] <= 14
+    assert storage.list("") == []
+
+
+def test_a_file_over_a_narrow_window(sftp):
+    storage = sftp(window=10_000)
+    storage.write("x", b"y" * 100_000)
+    assert storage.read("x") == b"y" * 100_000
+
+
+def test_small_requests_of_one_moment_share_a_segment(sftp):
+    storage = sftp()
+    names = [f"f{number}" for number in range(200)]
+    before = storage.line.segments
+    storage.info_many(names)
+    # The first goes at once, since the line is free; the others are 20 KiB together.
+    assert storage.line.segments - before <= 3
