@@ -26,6 +26,9 @@ SEGMENT = 32768 - 64
 # Everything that is there is taken at once: paramiko's buffer moves all that is left behind.
 RECEIVE = 1 << 30
 
+# With fewer requests on their way the line counts as free.
+FEW = 8
+
 # Requests without data on their way at most, for verbs that take many paths.
 REQUESTS = 512
 
@@ -124,7 +127,7 @@ class Channel:
             raise self.lost
         number = self._next
         self._next = (number + 1) & 0xFFFFFFFF
-        idle = not self._pending
+        idle = len(self._pending) < FEW
         self._pending[number] = _Pending(on_reply, self.round_trips)
         self.requests += 1
         self._push(protocol.head(kind, number, len(fields) + len(data)) + fields)
