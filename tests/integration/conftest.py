@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from ansible_collections.pgsftp.backup.tests.support.engine import (  # noqa: F401
+    host_command,
+    sites,
+)
 from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # noqa: F401
     fixture_repositories,
 )

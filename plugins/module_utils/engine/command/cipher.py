@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import base64
-import os
-
 from ..config.options import RepoOptions
 from ..errors import OptionRequiredError
+from ..transform import cipher
 
 
 def cipher_pass(repo: RepoOptions) -> str | None:
@@ -24,7 +22,7 @@ def cipher_pass(repo: RepoOptions) -> str | None:
 
 
 def new_sub_key(repo: RepoOptions) -> str | None:
-    """A random key for what lies below: 48 bytes as base64 text (repository reference, 4)."""
+    """A random key for what lies below; None for a repository that is not encrypted."""
     if repo.cipher_type == "none":
         return None
-    return base64.b64encode(os.urandom(48)).decode("ascii")
+    return cipher.new_sub_key()

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 
 from ...config import names
 from ...config.options import Options
@@ -19,7 +21,7 @@ def restore_command(options: Options) -> str:
     What stands in the configuration file is read from there again; secrets are never on a command
     line, so none can get into it.
     """
-    command = options.cmd or shutil.which(HOST_COMMAND) or HOST_COMMAND
+    command = options.cmd or _host_command()
     words = {
         f"--{given.name}={given.value}"
         for given in options.explicit
@@ -29,6 +31,13 @@ def restore_command(options: Options) -> str:
     words.add(f"--stanza={options.require_stanza()}")
     line = " ".join(_quote(word) for word in sorted(words))
     return f'{command} {line} archive-get %f "%p"'
+
+
+def _host_command() -> str:
+    """The path of this command, or of the installed one when a module does the work."""
+    if os.path.basename(sys.argv[0]) == HOST_COMMAND:
+        return os.path.abspath(sys.argv[0])
+    return shutil.which(HOST_COMMAND) or HOST_COMMAND
 
 
 def _takes(name: str) -> bool:
