@@ -12,7 +12,9 @@ author:
 version_added: 0.1.0
 short_description: What PostgreSQL keeps of a password
 description:
-  - Returns the SCRAM-SHA-256 verifier of a password, which C(ALTER ROLE ... PASSWORD) takes in its place.
+  - >-
+    Returns the SCRAM-SHA-256 verifier of a password, which C(ALTER ROLE ... PASSWORD) takes in its
+    place.
   - So the server never sees the password, and its log cannot show it.
 options:
   _input:

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share: parameters, the change of user, results and errors.
+
+A module forks. Where it runs as root the child becomes the owner of the cluster and does the work;
+the parent waits and answers Ansible: it is still root, as the clean-up of Ansible's own temporary
+files needs. So no ``become_user`` is needed, and with it neither the acl package nor pipelining.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import logging
+import os
+import pkgutil
+import pwd
+import sys
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import engine
+from .engine import log
+from .engine.config import names
+from .engine.config.load import load
+from .engine.config.options import Options
+from .engine.errors import EngineError, OptionInvalidError, UserMissingError
+
+CONFIG = "/etc/pgbackrest.conf"
+COMMAND = "/usr/local/bin/pgsftp"
+LIBRARIES = "/opt/pgsftp/venv/lib/python{0.major}.{0.minor}/site-packages"
+DEFAULT_OWNER = "postgres"
+UMASK = 0o027
+
+Result = dict[str, t.Any]
+Work = t.Callable[["Task"], Result]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What Ansible asks for."""
+
+    params: t.Mapping[str, t.Any]
+    check_mode: bool
+
+    def options(self, command: str, **overrides: t.Any) -> Options:
+        """The engine's options of one command: file, the task's ``options``, then ``overrides``.
+
+        In an override ``_`` stands for ``-``, and None for an option that is not set. Raises the
+        errors of ``load``, and OptionInvalidError for a secret.
+        """
+        given = dict(self.params["options"])
+        for name in given:
+            known = names.find(name)
+            if known is not None and known.option.secret:
+                raise OptionInvalidError(
+                    f"option '{name}' is not allowed in a task",
+                    hint="a task's arguments are logged; the configuration file need not be seen.",
+                )
+        given["config"] = self.params["config"]
+        given["stanza"] = self.params["stanza"]
+        for name, value in overrides.items():
+            given[name.replace("_", "-")] = value
+        given = {name: value for name, value in given.items() if value is not None}
+        loaded = load(command, [], os.environ, overrides=given)
+        # What PostgreSQL is told to call is the host command, not this module.
+        return loaded if loaded.cmd else dataclasses.replace(loaded, cmd=COMMAND)
+
+
+def main(spec: t.Mapping[str, t.Any], command: str, work: Work, *, uninstalled: Result) -> None:
+    """Run a module to its end.
+
+    ``spec`` holds the parameters of its own, ``command`` names the engine's command, and ``work``
+    does it as the owner of the cluster. ``uninstalled`` is the answer of check mode on a host that
+    has no configuration yet, as in the first check of a playbook.
+    """
+    module = AnsibleModule(
+        argument_spec={
+            "stanza": {"type": "str", "required": True},
+            "config": {"type": "path", "default": CONFIG},
+            "options": {"type": "dict", "default": {}},
+            "user": {"type": "str"},
+            **spec,
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode and not os.path.exists(module.params["config"]):
+        module.exit_json(msg=f"{module.params['config']} does not exist yet", **uninstalled)
+    task = Task(module.params, module.check_mode)
+    answer = _in_child(lambda: _answer(task, command, work))
+    for warning in answer.pop("warnings", []):
+        module.warn(warning)
+    if answer.pop("failed", False):
+        module.fail_json(**answer)
+    module.exit_json(**answer)
+
+
+def _answer(task: Task, command: str, work: Work) -> Result:
+    """The work and what is said about it; nothing is raised."""
+    warnings = _Warnings()
+    log.attach(warnings, "warn")
+    try:
+        _import_engine()
+        _become(_owner(task, command))
+        return {"changed": False, **work(task), "warnings": warnings.texts}
+    except EngineError as error:
+        failure = {"type": type(error).__name__, "code": error.code, "hint": error.hint}
+        return {
+            "failed": True,
+            "msg": str(error),
+            "code": error.code,
+            "failure": failure,
+            "warnings": warnings.texts,
+        }
+    except Exception as error:
+        return {
+            "failed": True,
+            "msg": f"unexpected error: {error!r}",
+            "exception": traceback.format_exc(),
+            "warnings": warnings.texts,
+        }
+
+
+class _Warnings(logging.Handler):
+    """Keeps the engine's warnings for Ansible."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        if record.levelno == logging.WARNING:
+            self.texts.append(record.getMessage())
+
+
+def _import_engine() -> None:
+    """Import all of the engine that came along, and find the role's libraries.
+
+    Ansible's archive with the code belongs to root; whoever has become another user cannot read it.
+    """
+    sys.path.append(LIBRARIES.format(sys.version_info))
+    for found in pkgutil.walk_packages(engine.__path__, engine.__name__ + "."):
+        importlib.import_module(found.name)
+
+
+def _owner(task: Task, command: str) -> pwd.struct_passwd | None:
+    """Who the cluster belongs to; None when that is who we are, or we cannot choose."""
+    name = task.params["user"]
+    if os.geteuid() != 0:
+        if name is not None and name != pwd.getpwuid(os.geteuid()).pw_name:
+            raise UserMissingError(
+                f"cannot become user '{name}'", hint="run the task as that user or as root."
+            )
+        return None
+    try:
+        if name is not None:
+            return pwd.getpwnam(name)
+        path = _data_directory(task, command)
+        uid = os.stat(path).st_uid if path and os.path.exists(path) else 0
+        return pwd.getpwuid(uid) if uid else pwd.getpwnam(DEFAULT_OWNER)
+    except KeyError:
+        raise UserMissingError(
+            f"user '{name or DEFAULT_OWNER}' does not exist",
+            hint="is PostgreSQL installed? the parameter user names the owner of the cluster.",
+        ) from None
+
+
+def _data_directory(task: Task, command: str) -> str | None:
+    """The first one on this host. Commands that need none are not told of it: then check is asked."""
+    asked = {"config": task.params["config"], "stanza": task.params["stanza"]}
+    pgs = task.options(command).pgs or load("check", [], os.environ, overrides=asked).pgs
+    return next((pg.path for pg in pgs if pg.host is None), None)
+
+
+def _become(owner: pwd.struct_passwd | None) -> None:
+    """Take on the user for good, with groups, home directory and a place to stand in."""
+    if owner is None:
+        return
+    os.initgroups(owner.pw_name, owner.pw_gid)
+    os.setgid(owner.pw_gid)
+    os.setuid(owner.pw_uid)
+    os.environ.update(HOME=owner.pw_dir, USER=owner.pw_name, LOGNAME=owner.pw_name)
+    os.chdir("/")
+    os.umask(UMASK)
+
+
+def _in_child(answer: t.Callable[[], Result]) -> Result:
+    """The answer of a process of its own, whose output goes nowhere: Ansible reads this one's."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(readable)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(nowhere, stream)
+            with os.fdopen(writable, "w", encoding="utf-8") as pipe:
+                pipe.write(json.dumps(answer()) + "\n")
+        finally:
+            os._exit(0)
+    os.close(writable)
+    with os.fdopen(readable, encoding="utf-8") as pipe:
+        # One line, not all until the end: a worker of the child may hold the pipe a little longer.
+        line = pipe.readline()
+    _pid, status = os.waitpid(child, 0)
+    if not line.endswith("\n"):
+        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {status}"
+        return {"failed": True, "msg": f"the process that did the work died: {how}"}
+    return t.cast(Result, json.loads(line))

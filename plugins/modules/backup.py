@@ -1,0 +1,185 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup
+author:
+  - The pgsftp authors
+version_added: 0.1.0
+short_description: Back up a PostgreSQL cluster
+description:
+  - Takes a backup of a running cluster, with as many workers as the configuration says.
+  - >-
+    On a host whose configuration says C(backup-standby) it reads from the standby there, and from
+    the primary what only that has.
+  - A backup is listed only when all that it needs is in the repository.
+extends_documentation_fragment:
+  - pgsftp.backup.common
+  - pgsftp.backup.common.attributes
+  - pgsftp.backup.common.changes
+attributes:
+  idempotent:
+    description: Changes nothing when run again.
+    support: partial
+    details:
+      - With O(max_age) only.
+options:
+  type:
+    description:
+      - >-
+        A V(full) backup, what changed since the last full one (V(diff)), or since the last one of
+        all (V(incr)).
+    type: str
+    choices:
+      - full
+      - diff
+      - incr
+    default: incr
+  max_age:
+    description:
+      - >-
+        Take none when there is a backup of at least this O(type) that is younger, such as V(20h) or
+        V(7d).
+      - >-
+        It counts only if it was taken the same way, from a standby or not, since both are worth
+        having.
+    type: str
+seealso:
+  - module: pgsftp.backup.stanza_info
+"""
+
+EXAMPLES = r"""
+- name: Take a full backup, unless there is one of the last six days
+  pgsftp.backup.backup:
+    stanza: demo
+    type: full
+    max_age: 6d
+  become: true
+  register: taken
+
+- name: Show what was taken
+  ansible.builtin.debug:
+    msg: "{{ taken.backup.label }}, {{ taken.backup.repository_size | human_readable }}"
+"""
+
+RETURN = r"""
+backup:
+  description: The backup that was taken, or the young one that made it unnecessary.
+  returned: success, except in check mode when one would be taken
+  type: dict
+  contains:
+    label:
+      description: Its name.
+      type: str
+      sample: 20261122-193512F
+    type:
+      description: Its type; a first backup is always full.
+      type: str
+      sample: full
+    prior:
+      description: The backup on which it builds.
+      type: str
+      sample: null
+    size:
+      description: Size of the cluster in bytes.
+      type: int
+      sample: 23178953
+    size_delta:
+      description: Bytes of the cluster that were copied.
+      type: int
+      sample: 23178953
+    repository_size:
+      description: Bytes in the repository that a restore needs.
+      type: int
+      sample: 2981034
+    repository_size_delta:
+      description: Bytes that this backup added to the repository.
+      type: int
+      sample: 2981034
+    file_total:
+      description: Number of files. Only of a backup that was just taken.
+      type: int
+      sample: 971
+    lsn_start:
+      description: Where in the WAL it starts.
+      type: str
+      sample: 0/3000028
+    lsn_stop:
+      description: Where in the WAL it stops.
+      type: str
+      sample: 0/3000158
+    wal_start:
+      description: First WAL segment that a restore needs.
+      type: str
+      sample: "000000010000000000000003"
+    wal_stop:
+      description: Last WAL segment that a restore needs.
+      type: str
+      sample: "000000010000000000000003"
+    timestamp_start:
+      description: Seconds since 1970.
+      type: int
+      sample: 1795376112
+    timestamp_stop:
+      description: Seconds since 1970.
+      type: int
+      sample: 1795376115
+    page_errors:
+      description: Whether a page had a wrong checksum.
+      type: bool
+      sample: false
+    from_standby:
+      description: Whether it was read from a standby.
+      type: bool
+      sample: false
+    duration:
+      description: Seconds that it took.
+      type: float
+      sample: 3.2
+plan:
+  description: What would be done.
+  returned: in check mode, when a backup would be taken
+  type: dict
+  contains:
+    type:
+      description: The type of the backup.
+      type: str
+      sample: full
+code:
+  description: pgBackRest's exit code for the cause.
+  returned: failure
+  type: int
+  sample: 82
+"""
+
+from ..module_utils import module, state
+from ..module_utils.engine.command.backup import run as backup
+
+
+def work(task: module.Task) -> module.Result:
+    """Take a backup, unless a young one is there."""
+    options = task.options("backup", type=task.params["type"])
+    if task.params["max_age"] is not None:
+        young = state.young_backup(options, task.params["max_age"])
+        if young is not None:
+            return {"changed": False, "backup": young}
+    if task.check_mode:
+        return {"changed": True, "plan": {"type": task.params["type"]}}
+    return {"changed": True, "backup": backup.run(options).as_dict()}
+
+
+def main() -> None:
+    """What Ansible calls."""
+    spec = {
+        "type": {"type": "str", "choices": ["full", "diff", "incr"], "default": "incr"},
+        "max_age": {"type": "str"},
+    }
+    module.main(spec, "backup", work, uninstalled={"changed": True})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The door from Ansible to the engine: answers, errors, warnings, the owner."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils import module
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import log
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    EngineError,
+    OptionInvalidError,
+    PathNotEmptyError,
+)
+
+USER = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture
+def config(tmp_path: Path, fake_module: t.Any) -> Path:
+    path = tmp_path / "pgbackrest.conf"
+    path.write_text(
+        f"[global]\nrepo1-path={tmp_path}/repo\nprocess-max=2\n[demo]\npg1-path={tmp_path}/data\n",
+        encoding="utf-8",
+    )
+    fake_module.params = {"stanza": "demo", "config": str(path), "user": USER}
+    return path
+
+
+def _run(answer_of: t.Any, work: module.Work) -> t.Any:
+    return answer_of(lambda: module.main({}, "backup", work, uninstalled={"changed": True}))
+
+
+def test_a_result_comes_back(config: Path, answer_of: t.Any) -> None:
+    answer = _run(answer_of, lambda task: {"changed": True, "backup": {"label": "x"}})
+    assert not answer.failed
+    assert answer.result == {"changed": True, "backup": {"label": "x"}}
+
+
+def test_work_without_a_word_about_it_changes_nothing(config: Path, answer_of: t.Any) -> None:
+    assert _run(answer_of, lambda task: {}).result == {"changed": False}
+
+
+def test_an_error_keeps_text_hint_and_code(config: Path, answer_of: t.Any) -> None:
+    def work(task: module.Task) -> module.Result:
+        raise PathNotEmptyError("the cause", hint="the way out.")
+
+    answer = _run(answer_of, work)
+    assert answer.failed
+    assert answer.result["msg"] == "the cause\nHINT: the way out."
+    assert answer.result["code"] == 40
+    assert answer.result["failure"] == {
+        "type": "PathNotEmptyError",
+        "code": 40,
+        "hint": "the way out.",
+    }
+
+
+def test_a_mistake_of_ours_comes_with_its_traceback(config: Path, answer_of: t.Any) -> None:
+    answer = _run(answer_of, lambda task: {"changed": 1 // 0})
+    assert answer.failed
+    assert "ZeroDivisionError" in answer.result["msg"]
+    assert "Traceback" in answer.result["exception"]
+
+
+def test_warnings_reach_ansible_and_nothing_else_does(
+    config: Path, fake_module: t.Any, answer_of: t.Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work(task: module.Task) -> module.Result:
+        log.info("not this")
+        log.warn("only %s", "this")
+        os.write(1, b"noise")
+        return {}
+
+    _run(answer_of, work)
+    assert fake_module.warnings == ["only this"]
+    assert capfd.readouterr().out == ""
+
+
+def test_a_process_that_dies_is_a_failure(config: Path, answer_of: t.Any) -> None:
+    def work(task: module.Task) -> module.Result:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+    answer = _run(answer_of, work)
+    assert answer.failed
+    assert "signal 9" in answer.result["msg"]
+
+
+def test_options_of_the_task_replace_those_of_the_file(
+    config: Path, fake_module: t.Any, answer_of: t.Any
+) -> None:
+    fake_module.params["options"] = {"process-max": 7, "start-fast": True}
+
+    def work(task: module.Task) -> module.Result:
+        options = task.options("backup", type="full", set=None)
+        return {"seen": [options.process_max, options.start_fast, options.type, options.cmd]}
+
+    assert _run(answer_of, work).result["seen"] == [7, True, "full", module.COMMAND]
+
+
+def test_a_secret_is_refused_in_a_task(config: Path, fake_module: t.Any) -> None:
+    task = module.Task(
+        {"options": {"repo1-cipher-pass": "geheim"}, "config": str(config), "stanza": "demo"}, False
+    )
+    with pytest.raises(OptionInvalidError) as caught:
+        task.options("backup")
+    assert "repo1-cipher-pass" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+def test_an_unknown_user_is_an_error(config: Path, fake_module: t.Any, answer_of: t.Any) -> None:
+    fake_module.params["user"] = "no-such-user"
+    answer = _run(answer_of, lambda task: {})
+    assert answer.failed
+    assert answer.result["code"] in (89,)
+    assert "no-such-user" in answer.result["msg"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_becomes_the_owner_of_the_data_directory(
+    config: Path, tmp_path: Path, fake_module: t.Any, answer_of: t.Any
+) -> None:
+    (tmp_path / "data").mkdir()
+    owner = pwd.getpwnam("nobody")
+    os.chown(tmp_path / "data", owner.pw_uid, owner.pw_gid)
+    fake_module.params["user"] = None
+
+    def work(task: module.Task) -> module.Result:
+        return {"ids": [os.getuid(), os.geteuid(), os.getgid()], "home": os.environ["HOME"]}
+
+    result = _run(answer_of, work).result
+    assert result["ids"] == [owner.pw_uid, owner.pw_uid, owner.pw_gid]
+    assert result["home"] == owner.pw_dir
+    assert os.geteuid() == 0
+
+
+def test_every_error_can_be_answered(config: Path, answer_of: t.Any) -> None:
+    def classes(base: type[EngineError]) -> t.Iterator[type[EngineError]]:
+        for sub in base.__subclasses__():
+            yield sub
+            yield from classes(sub)
+
+    for error in classes(EngineError):
+
+        def work(task: module.Task, error: type[EngineError] = error) -> module.Result:
+            raise error("cause")
+
+        assert _run(answer_of, work).result["code"] == error.code
