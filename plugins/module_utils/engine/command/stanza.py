@@ -14,6 +14,7 @@ from ..errors import (
     EngineError,
     FileInvalidError,
     FileMissingError,
+    PathCreateError,
     PathNotEmptyError,
     StorageMissingError,
 )
@@ -81,7 +82,13 @@ def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDat
         _refuse_leftovers(storage, stanza)
         archive = archive_info.create(control.system_id, control.version, new_sub_key(repo))
         backup = backup_info.create(_history_row(control), new_sub_key(repo))
-        archive_info.save(storage, stanza, archive, secret)
+        try:
+            archive_info.save(storage, stanza, archive, secret)
+        except StorageMissingError as cause:
+            raise PathCreateError(
+                f"unable to make the stanza's directories: {cause.message}",
+                hint=f"is repo{repo.key}-path={repo.path} a directory on the repository's host?",
+            ) from cause
         backup_info.save(storage, stanza, backup, secret)
         return True
     archive_there = found["archive.info"] or found["archive.info.copy"]
