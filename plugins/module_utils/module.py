@@ -171,7 +171,7 @@ def _owner(task: Task, command: str) -> pwd.struct_passwd | None:
 
 
 def _data_directory(task: Task, command: str) -> str | None:
-    """The first one on this host. Commands that need none are not told of it: then check is asked."""
+    """The first one on this host; commands that need none are not told, so check is asked for it."""
     asked = {"config": task.params["config"], "stanza": task.params["stanza"]}
     pgs = task.options(command).pgs or load("check", [], os.environ, overrides=asked).pgs
     return next((pg.path for pg in pgs if pg.host is None), None)
