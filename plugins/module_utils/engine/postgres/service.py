@@ -155,10 +155,10 @@ class _Service:
         yield {"result": None}
 
     def _read(self, message: Message) -> t.Iterator[Answer]:
-        size = min(_number(message, "size"), READ_LIMIT)
+        offset, size = _number(message, "offset"), min(_number(message, "size"), READ_LIMIT)
         file = self._files.get(_number(message, "handle"))
         # Reads are sent ahead of the answer to the opening, which may have failed.
-        yield b"" if file is None else file.pread(_number(message, "offset"), size)
+        yield b"" if file is None else file.pread(offset, size)
 
     def _close(self, message: Message) -> t.Iterator[Answer]:
         file = self._files.pop(_number(message, "handle"), None)
