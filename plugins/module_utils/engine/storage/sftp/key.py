@@ -31,14 +31,13 @@ _PASSPHRASE_HINT = "check repo-sftp-private-key-passphrase in the configuration.
 _ARMOR = re.compile(r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\s(.*?)-----END", re.DOTALL)
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 
-# Key types by what the file says of itself, and the class of paramiko that reads them.
-_CLASSES: t.Mapping[str, str] = {
-    "ssh-ed25519": "Ed25519Key",
-    "ssh-rsa": "RSAKey",
-    "ecdsa-sha2-nistp256": "ECDSAKey",
-    "ecdsa-sha2-nistp384": "ECDSAKey",
-    "ecdsa-sha2-nistp521": "ECDSAKey",
-}
+_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+)
 
 
 class KeyForm(t.NamedTuple):
@@ -46,6 +45,7 @@ class KeyForm(t.NamedTuple):
 
     type: str
     encrypted: bool
+    openssh: bool
 
 
 def inspect(text: str) -> KeyForm | None:
@@ -58,7 +58,7 @@ def inspect(text: str) -> KeyForm | None:
         return _inspect_openssh(body)
     encrypted = label == "ENCRYPTED" or "ENCRYPTED" in body
     types = {"RSA": "ssh-rsa", "EC": "ecdsa-sha2-nistp256", "DSA": "ssh-dss"}
-    return KeyForm(types.get(label, ""), encrypted)
+    return KeyForm(types.get(label, ""), encrypted, openssh=False)
 
 
 def _inspect_openssh(body: str) -> KeyForm | None:
@@ -73,7 +73,7 @@ def _inspect_openssh(body: str) -> KeyForm | None:
         _, position = _string(data, position)
         public, _ = _string(data, position + 4)
         name, _ = _string(public, 0)
-        return KeyForm(name.decode("ascii"), cipher != b"none")
+        return KeyForm(name.decode("ascii"), cipher != b"none", openssh=True)
     except (binascii.Error, struct.error, UnicodeDecodeError):
         return None
 
@@ -103,7 +103,7 @@ def load(path: str, passphrase: Secret | None) -> paramiko.PKey:
             hint="set repo-sftp-private-key-passphrase in the configuration.",
         )
     secret = passphrase.reveal() if passphrase is not None and form.encrypted else None
-    if form.type not in _CLASSES and form.type:
+    if form.type and form.type not in _TYPES:
         raise ServiceError(
             f"private key '{file}' is of type {form.type}, which is not supported",
             hint="use an ed25519, ecdsa or rsa key.",
@@ -138,25 +138,28 @@ def _is_public(text: str) -> bool:
 
 
 def _parse(text: str, form: KeyForm, secret: str | None) -> paramiko.PKey:
-    name = _CLASSES.get(form.type)
-    if name is None:
-        # paramiko reads no PKCS #8; in OpenSSH's form it takes the same key.
-        text, name = _from_pkcs8(text, secret)
-        secret = None
-    kind = getattr(dependency.paramiko(), name)
-    return t.cast("paramiko.PKey", kind.from_private_key(io.StringIO(text), password=secret))
-
-
-def _from_pkcs8(text: str, secret: str | None) -> tuple[str, str]:
+    """The key as paramiko wants it. Its own reader is not asked: it knows no PKCS #8, and stumbles
+    over keys of OpenSSH that happen to need no padding.
+    """
+    library = dependency.paramiko()
     serialization = dependency.serialization()
     password = secret.encode() if secret is not None else None
-    key = serialization.load_pem_private_key(text.encode("ascii"), password)
-    plain = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.OpenSSH,
-        serialization.NoEncryption(),
-    ).decode("ascii")
-    form = inspect(plain)
-    if form is None or form.type not in _CLASSES:
-        raise ValueError(f"its type {form.type if form else ''} is not supported")
-    return plain, _CLASSES[form.type]
+    if form.openssh:
+        key = serialization.load_ssh_private_key(text.encode("ascii"), password)
+    else:
+        key = serialization.load_pem_private_key(text.encode("ascii"), password)
+    kind = type(key).__name__
+    if "RSA" in kind:
+        found = library.RSAKey(key=key)
+    elif "Elliptic" in kind or "ECPrivate" in kind:
+        found = library.ECDSAKey(vals=(key, key.public_key()))
+    elif "Ed25519" in kind:
+        plain = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        found = library.Ed25519Key.from_private_key(io.StringIO(plain.decode("ascii")))
+    else:
+        raise ValueError(f"its type {kind} is not supported")
+    return t.cast("paramiko.PKey", found)

@@ -1,0 +1,224 @@
+"""Which server is trusted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import stat
+
+import pytest
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import SftpOptions
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import ServiceError
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import hostkey
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.hostkey import (
+    HostKey,
+    HostKeyCheck,
+    Verdict,
+)
+
+SUPPORTED = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ssh-rsa",
+    "ssh-dss",
+)
+
+
+def key(kind="ssh-ed25519", seed=b"1"):
+    name = kind.encode()
+    return HostKey(kind, len(name).to_bytes(4, "big") + name + hashlib.sha256(seed).digest())
+
+
+def hashed(name, salt=b"0123456789abcdefghij"):
+    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """A check for ``sftp-srv`` with these lines of known_hosts."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def make(*lines, rule="strict", port=22, fingerprint=None, hash_type="sha256"):
+        file = tmp_path / "known_hosts"
+        file.write_text("".join(line if line.endswith("\n") else line + "\n" for line in lines))
+        options = SftpOptions(
+            host="sftp-srv",
+            user="pgbackrest",
+            private_key_file="~/.ssh/id",
+            port=port,
+            key_check_type=rule,
+            key_hash_type=hash_type,
+            fingerprint=fingerprint,
+            known_hosts=(str(tmp_path / "missing"), str(file)),
+        )
+        return HostKeyCheck(options)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "port"),
+    [
+        ("sftp-srv", 22),
+        ("SFTP-SRV", 22),
+        ("other,sftp-srv", 22),
+        ("sftp-*", 22),
+        ("sftp-sr?", 22),
+        (hashed("sftp-srv"), 22),
+        ("[sftp-srv]:2222", 2222),
+        (hashed("[sftp-srv]:2222"), 2222),
+        ("sftp-srv", 2222),
+    ],
+)
+def test_names_that_match(check, name, port):
+    found = check("# comment", "", key().line(name), port=port)
+    assert found.verify(key()) is Verdict.TRUSTED
+
+
+@pytest.mark.parametrize(
+    ("name", "port"),
+    [
+        ("other", 22),
+        ("[sftp-srv]:2222", 22),
+        ("[sftp-srv]:2223", 2222),
+        ("*,!sftp-srv", 22),
+        ("!sftp-srv,*", 22),
+        (hashed("other"), 22),
+        ("|1|broken", 22),
+        ("@cert-authority sftp-srv", 22),
+    ],
+)
+def test_names_that_do_not(check, name, port):
+    with pytest.raises(ServiceError, match="is unknown") as raised:
+        check(key().line(name), port=port).verify(key())
+    assert key().fingerprint in raised.value.message
+    assert "known_hosts" in raised.value.message
+
+
+def test_a_fingerprint_as_openssh_shows_it():
+    shown = base64.b64encode(hashlib.sha256(key().blob).digest()).decode().rstrip("=")
+    assert key().fingerprint == f"SHA256:{shown}"
+
+
+def test_a_changed_key_shows_both(check):
+    found = check(key(seed=b"old").line("sftp-srv"))
+    with pytest.raises(ServiceError, match="has changed") as raised:
+        found.verify(key(seed=b"new"))
+    assert key(seed=b"old").fingerprint in raised.value.message
+    assert key(seed=b"new").fingerprint in raised.value.message
+    assert "known_hosts:1" in raised.value.message
+    assert raised.value.code == 101
+
+
+def test_one_of_several_keys_is_enough(check):
+    found = check(key(seed=b"a").line("sftp-srv"), key(seed=b"b").line("sftp-srv"))
+    assert found.verify(key(seed=b"b")) is Verdict.TRUSTED
+
+
+def test_a_revoked_key(check):
+    line = "@revoked " + key().line("*")
+    for rule in ("strict", "accept-new"):
+        with pytest.raises(ServiceError, match="is revoked"):
+            check(line, key().line("sftp-srv"), rule=rule).verify(key())
+    assert check(line, key(seed=b"2").line("sftp-srv")).verify(key(seed=b"2")) is Verdict.TRUSTED
+
+
+def test_only_types_on_record_are_offered(check):
+    found = check(key("ssh-rsa").line("sftp-srv"))
+    assert found.algorithms(SUPPORTED) == ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+    found = check(key("ssh-ed25519").line("sftp-srv"), key("ecdsa-sha2-nistp256").line("sftp-srv"))
+    assert found.algorithms(SUPPORTED) == ["ecdsa-sha2-nistp256", "ssh-ed25519"]
+    assert check(rule="none").algorithms(SUPPORTED) == [
+        name for name in hostkey.PREFERENCE if name in SUPPORTED
+    ]
+
+
+def test_damaged_and_ancient_lines_are_passed_over(check):
+    lines = ["sftp-srv 1024 35 1234567", "sftp-srv ssh-ed25519 !!!", "sftp-srv ssh-ed25519 AAAA"]
+    assert check(*lines, key().line("sftp-srv")).verify(key()) is Verdict.TRUSTED
+
+
+def test_accept_new_writes_it_down(check, tmp_path):
+    found = check(rule="accept-new", port=2222)
+    assert found.verify(key()) is Verdict.TRUSTED
+    file = tmp_path / "home/.ssh/known_hosts"
+    assert file.read_text() == key().line("[sftp-srv]:2222")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    # The same check, and another one, know it now.
+    for known in (found, check(rule="accept-new", port=2222)):
+        assert known.verify(key()) is Verdict.TRUSTED
+        with pytest.raises(ServiceError, match="has changed"):
+            known.verify(key(seed=b"2"))
+    assert file.read_text() == key().line("[sftp-srv]:2222")
+
+
+def test_accept_new_does_not_take_another_type_for_a_known_host(check):
+    with pytest.raises(ServiceError, match="has changed"):
+        check(key().line("sftp-srv"), rule="accept-new").verify(key("ecdsa-sha2-nistp256"))
+
+
+def test_adding_keeps_what_is_there(tmp_path):
+    file = tmp_path / "ssh/known_hosts"
+    os.makedirs(file.parent)
+    file.write_text("no newline at the end")
+    for _ in range(2):
+        hostkey.append_known_host(str(file), "a b c\n")
+    assert file.read_text() == "no newline at the end\na b c\n"
+
+
+@pytest.mark.parametrize("hash_type", ["md5", "sha1", "sha256"])
+@pytest.mark.parametrize("rule", ["fingerprint", "strict"])
+def test_a_pinned_fingerprint(check, hash_type, rule):
+    pinned = hashlib.new(hash_type, key().blob).hexdigest()
+    assert check(rule=rule, fingerprint=pinned, hash_type=hash_type).verify(key()) is (
+        Verdict.TRUSTED
+    )
+    with_colons = ":".join(pinned[at : at + 2] for at in range(0, len(pinned), 2)).upper()
+    assert check(rule=rule, fingerprint=with_colons, hash_type=hash_type).verify(key()) is (
+        Verdict.TRUSTED
+    )
+
+
+def test_the_pinned_key_may_be_of_another_type(check):
+    pinned = hashlib.sha256(key("ssh-rsa").blob).hexdigest()
+    found = check(rule="fingerprint", fingerprint=pinned)
+    assert found.algorithms(SUPPORTED)[0] == "ecdsa-sha2-nistp256"
+    assert found.verify(key("ecdsa-sha2-nistp256")) is Verdict.TRY_OTHER
+    assert "ecdsa-sha2-nistp256" not in found.algorithms(SUPPORTED)
+    assert found.verify(key("ssh-ed25519")) is Verdict.TRY_OTHER
+    assert found.algorithms(SUPPORTED) == [
+        "ecdsa-sha2-nistp384",
+        "rsa-sha2-512",
+        "rsa-sha2-256",
+        "ssh-rsa",
+    ]
+    assert found.verify(key("ssh-rsa")) is Verdict.TRUSTED
+    # The next connection asks for it at once.
+    assert found.algorithms(SUPPORTED) == ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+
+
+def test_a_fingerprint_that_no_key_has(check):
+    found = check(rule="fingerprint", fingerprint="00" * 32)
+    found.verify(key("ssh-rsa"))
+    found.verify(key("ssh-ed25519"))
+    error = found.exhausted()
+    assert "00" * 32 in error.message
+    for kind in ("ssh-rsa", "ssh-ed25519"):
+        assert f"{kind} {hashlib.sha256(key(kind).blob).hexdigest()}" in error.message
+
+
+def test_a_check_by_fingerprint_without_one(check):
+    with pytest.raises(ServiceError, match="needs repo-sftp-host-fingerprint") as raised:
+        check(rule="fingerprint").verify(key())
+    assert hashlib.sha256(key().blob).hexdigest() in raised.value.hint
+
+
+def test_no_check_trusts_everything(check):
+    assert check(rule="none").verify(key(seed=os.urandom(8))) is Verdict.TRUSTED
