@@ -70,6 +70,7 @@ class Defects:
     cut_after: int | None = None  # requests
     silent_after: int | None = None  # requests
     noise: bytes = b""
+    ends: bool = False  # at once
     backwards: bool = False  # answers of one moment come in reverse order
 
 
@@ -87,7 +88,7 @@ class SftpServer:
         self.defects = defects or Defects()
         self.requests: list[str] = []
         self.most_handles = 0
-        self.ended = False
+        self.ended = self.defects.ends
         self._buffer = b""
         self._handles: dict[bytes, t.Any] = {}
         self._next = 0

@@ -73,11 +73,17 @@ def address(options: SftpOptions) -> str:
 
 
 def end(transport: paramiko.Transport) -> None:
-    """Close a transport. Its thread sleeps in ``recv``, from which a shut socket wakes it."""
+    """Close a transport, and see its thread end: it sleeps in ``recv``, from which a shut socket
+    wakes it. Never raises.
+    """
     with contextlib.suppress(OSError):
         transport.sock.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(Exception):
         transport.close()
+    with contextlib.suppress(RuntimeError):  # not started
+        transport.join(1)
+    with contextlib.suppress(OSError):
+        transport.sock.close()
 
 
 def _start(
@@ -100,7 +106,7 @@ def _start(
     transport.handshake_timeout = timeout
     transport.auth_timeout = timeout
     security = transport.get_security_options()
-    security.ciphers = _gcm_first(security.ciphers)
+    security.ciphers = gcm_first(security.ciphers)
     algorithms = check.algorithms(security.key_types)
     if not algorithms:
         end(transport)
@@ -114,8 +120,9 @@ def _start(
         raise _not_started(options, check, cause, time.monotonic() - started, timeout) from cause
     if not transport.is_active() or not transport.initial_kex_done:
         end(transport)
+        what = "no key exchange" if transport.remote_version else "no SSH server answers"
         raise HostConnectError(
-            f"unable to connect to '{address(options)}': no key exchange within {timeout:.0f} s"
+            f"unable to connect to '{address(options)}': {what} within {timeout:.0f} s"
         )
     transport.set_keepalive(KEEPALIVE)
     return transport
@@ -148,14 +155,12 @@ def _mend(library: t.Any) -> None:
 
 def _quiet(transport: paramiko.Transport) -> None:
     """paramiko logs tracebacks of what becomes our own message."""
-    logger = logging.getLogger(_LOGGER)
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
+    logging.getLogger(_LOGGER).setLevel(logging.CRITICAL + 1)
     transport.set_log_channel(_LOGGER)
 
 
-def _gcm_first(supported: t.Sequence[str]) -> list[str]:
+def gcm_first(supported: t.Sequence[str]) -> list[str]:
+    """The ciphers that paramiko has, in our order (pure); its own puts AES-GCM last."""
     first = [name for name in CIPHERS if name in supported]
     return first + [name for name in supported if name not in first]
 

@@ -1,0 +1,161 @@
+"""An SSH server in this process, around ``SftpServer``: what may go wrong before SFTP begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import logging
+import socket
+import threading
+import time
+import typing as t
+
+import paramiko
+
+from .sftp_server import Defects, SftpServer
+
+
+@dataclasses.dataclass
+class Conduct:
+    """How the server behaves; by default it lets everybody in."""
+
+    defects: Defects = dataclasses.field(default_factory=Defects)
+    hang_up: bool = False  # before a word
+    greeting: bytes | None = None  # instead of SSH
+    accept_key: bool = True
+    methods: str = "publickey"
+    more: bool = False  # a second factor is asked for
+    drop_at_auth: bool = False
+    accept_session: bool = True
+    subsystem: bool = True
+    latency: float = 0.0  # seconds before each answer
+
+
+class SshServer:
+    """Listens on ``port`` of the loopback until it is stopped."""
+
+    def __init__(self, host_keys: t.Sequence[paramiko.PKey], conduct: Conduct | None = None):
+        self.conduct = conduct or Conduct()
+        self.sessions: list[SftpServer] = []
+        self.connections = 0
+        self._host_keys = host_keys
+        self._transports: list[paramiko.Transport] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        logging.getLogger("paramiko").addHandler(logging.NullHandler())
+        logging.getLogger("paramiko").propagate = False
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def stop(self) -> None:
+        """Close everything."""
+        # Closing alone does not wake a thread that accepts.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut all connections."""
+        for transport in self._transports:
+            transport.sock.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            if self.conduct.hang_up:
+                client.close()
+            elif self.conduct.greeting is not None:
+                client.sendall(self.conduct.greeting)
+                time.sleep(0.1)
+                client.close()
+            else:
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        transport = paramiko.Transport(client)
+        self._transports.append(transport)
+        for key in self._host_keys:
+            transport.add_server_key(key)
+        try:
+            transport.start_server(server=_Interface(self, transport))
+        except (paramiko.SSHException, EOFError, OSError):
+            transport.close()
+
+
+class _Interface(paramiko.ServerInterface):
+    def __init__(self, server: SshServer, transport: paramiko.Transport) -> None:
+        self._server = server
+        self._conduct = server.conduct
+        self._transport = transport
+
+    def get_allowed_auths(self, username: str) -> str:
+        return self._conduct.methods
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        if self._conduct.drop_at_auth:
+            self._transport.sock.close()
+        if not self._conduct.accept_key or "publickey" not in self._conduct.methods:
+            return paramiko.AUTH_FAILED
+        if self._conduct.more:
+            self._conduct.methods = "password"
+            return paramiko.AUTH_PARTIALLY_SUCCESSFUL
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if self._conduct.accept_session:
+            return paramiko.OPEN_SUCCEEDED
+        return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        if not self._conduct.subsystem or name != "sftp":
+            return False
+        session = SftpServer(self._conduct.defects)
+        self._server.sessions.append(session)
+        threading.Thread(
+            target=_talk, args=(channel, session, self._conduct), daemon=True
+        ).start()
+        return True
+
+
+def _talk(channel: paramiko.Channel, session: SftpServer, conduct: Conduct) -> None:
+    due: list[tuple[float, int, bytes]] = []
+    ready = threading.Condition()
+
+    def answer() -> None:
+        while True:
+            with ready:
+                while not due:
+                    ready.wait()
+                when, _, data = heapq.heappop(due)
+            time.sleep(max(0.0, when - time.monotonic()))
+            if not data:
+                channel.close()
+                return
+            try:
+                channel.sendall(data)
+            except OSError:
+                return
+
+    threading.Thread(target=answer, daemon=True).start()
+    number = 0
+
+    def put(data: bytes) -> None:
+        nonlocal number
+        number += 1
+        with ready:
+            heapq.heappush(due, (time.monotonic() + conduct.latency, number, data))
+            ready.notify()
+
+    if conduct.defects.noise:
+        put(conduct.defects.noise)
+    while True:
+        data = channel.recv(1 << 20)
+        answers = session.feed(data)
+        if answers:
+            put(b"".join(answers))
+        if not data or session.ended:
+            put(b"")
+            return

@@ -1,0 +1,334 @@
+"""The way to a session: each cause has its class, its exit code and its sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+paramiko = pytest.importorskip("paramiko")
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors  # noqa: E402
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (  # noqa: E402
+    RepoOptions,
+    SftpOptions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (  # noqa: E402
+    open as opening,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (  # noqa: E402
+    Publish,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import (  # noqa: E402
+    session,
+)
+from ansible_collections.pgsftp.backup.tests.support.sftp_server import Defects  # noqa: E402
+from ansible_collections.pgsftp.backup.tests.support.ssh_server import (  # noqa: E402
+    Conduct,
+    SshServer,
+)
+from ansible_collections.pgsftp.backup.tests.support.sshd import keygen  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Host keys, and one to log in with."""
+    directory = tmp_path_factory.mktemp("keys")
+    keygen(directory / "user", "ed25519")
+    return {
+        "user": str(directory / "user"),
+        "ssh-rsa": paramiko.RSAKey.generate(2048),
+        "ecdsa-sha2-nistp256": paramiko.ECDSAKey.generate(),
+    }
+
+
+@pytest.fixture
+def server(keys):
+    """Start a server: ``server(accept_key=False)``."""
+    started = []
+
+    def start(*kinds, **conduct):
+        kinds = kinds or ("ssh-rsa", "ecdsa-sha2-nistp256")
+        made = SshServer([keys[kind] for kind in kinds], Conduct(**conduct))
+        started.append(made)
+        return made
+
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture
+def connect(keys, tmp_path):
+    """Open a storage on a server; host keys are not checked unless said otherwise."""
+    opened = []
+
+    def connect(port, *, io_timeout=5.0, host="127.0.0.1", **options):
+        options.setdefault("key_check_type", "none")
+        options.setdefault("private_key_file", keys["user"])
+        sftp = SftpOptions(host=host, port=port, user="pgbackrest", **options)
+        repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
+        storage = opening.open_storage(repo, io_timeout=io_timeout)
+        opened.append(storage)
+        return storage
+
+    yield connect
+    for storage in opened:
+        storage.close()
+
+
+def test_files_go_through(server, connect):
+    storage = connect(server().port)
+    data = os.urandom(3_000_000)
+    storage.write("d/x", data)
+    assert storage.read("d/x") == data
+    assert [entry.size for entry in storage.list("d")] == [3_000_000]
+
+
+def test_closing_is_quick_and_ends_the_thread(server, connect):
+    there = set(threading.enumerate())
+    storage = connect(server().port)
+    ours = [
+        thread
+        for thread in set(threading.enumerate()) - there
+        if isinstance(thread, paramiko.Transport) and not thread.server_mode
+    ]
+    assert len(ours) == 1
+    before = time.monotonic()
+    storage.close()
+    assert time.monotonic() - before < 0.08
+    assert not ours[0].is_alive()
+
+
+def test_nobody_answers(connect):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        with pytest.raises(errors.HostConnectError) as raised:
+            connect(port)
+    assert raised.value.message == (
+        f"unable to connect to '127.0.0.1:{port}': connection refused"
+    )
+    assert raised.value.hint
+
+
+def test_no_such_host(connect):
+    with pytest.raises(errors.HostConnectError, match="unable to connect to 'sftp-srv.invalid:22'"):
+        connect(22, host="sftp-srv.invalid")
+
+
+def test_a_server_that_says_nothing(connect):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(errors.HostConnectError, match="no SSH server answers within 1 s"):
+            connect(silent.getsockname()[1], io_timeout=1)
+
+
+@pytest.mark.parametrize("conduct", [{"hang_up": True}, {"greeting": b"220 FTP here\r\n"}])
+def test_a_server_that_is_no_ssh_server(server, connect, conduct):
+    with pytest.raises(errors.HostConnectError, match="unable to connect to '127.0.0.1:"):
+        connect(server(**conduct).port, io_timeout=2)
+
+
+def test_a_refused_key(server, connect, keys):
+    port = server(accept_key=False).port
+    with pytest.raises(errors.ServiceError) as raised:
+        connect(port)
+    assert raised.value.message == (
+        f"unable to authenticate as 'pgbackrest' on 127.0.0.1:{port} with key '{keys['user']}': "
+        "public key refused"
+    )
+    assert "authorized_keys" in raised.value.hint
+    assert raised.value.code == 101
+
+
+def test_a_server_that_wants_a_password(server, connect):
+    with pytest.raises(errors.ServiceError, match="does not allow public keys, only password"):
+        connect(server(methods="password").port)
+
+
+def test_a_server_that_wants_more(server, connect):
+    with pytest.raises(errors.ServiceError, match="the server asks for more: password"):
+        connect(server(more=True).port)
+
+
+def test_a_server_that_hangs_up_at_authentication(server, connect):
+    with pytest.raises(errors.HostConnectError, match="closed by the server"):
+        connect(server(drop_at_auth=True).port)
+
+
+def test_a_server_without_sftp(server, connect):
+    with pytest.raises(errors.ProtocolError, match="has no SFTP subsystem for user 'pgbackrest'"):
+        connect(server(subsystem=False).port)
+
+
+def test_a_server_that_refuses_sessions(server, connect):
+    with pytest.raises(errors.ServiceError, match="refuses a session"):
+        connect(server(accept_session=False).port)
+
+
+def test_login_noise(server, connect):
+    defects = Defects(noise=b"You have mail.\n")
+    with pytest.raises(errors.ProtocolError, match="'You have mail.' where the SFTP protocol"):
+        connect(server(defects=defects).port)
+
+
+def test_a_session_that_ends_before_the_protocol(server, connect):
+    with pytest.raises(errors.ProtocolError, match="ended the session before the SFTP protocol"):
+        connect(server(defects=Defects(ends=True)).port)
+
+
+def test_a_cut_connection(server, connect):
+    running = server()
+    storage = connect(running.port)
+    storage.write("x", b"1")
+    running.cut()
+    with pytest.raises(errors.TransportLostError, match="connection to 127.0.0.1 lost"):
+        for _ in range(10):
+            storage.read("x")
+    with pytest.raises(errors.TransportLostError):
+        storage.info("x")
+
+
+def test_a_server_that_falls_silent(server, connect):
+    storage = connect(server(defects=Defects(silent_after=5)).port, io_timeout=0.5)
+    before = time.monotonic()
+    with pytest.raises(errors.TransportLostError, match="no answer in time"):
+        storage.write("x", b"1")
+        storage.read("x")
+    assert time.monotonic() - before < 5
+
+
+def test_paramiko_logs_nothing(server, connect, caplog, capfd):
+    # The server in this process logs as paramiko, too, but not the client's name.
+    caplog.set_level(logging.DEBUG)
+    for conduct in ({"hang_up": True}, {"accept_key": False}, {"greeting": b"what?\n"}):
+        with pytest.raises(errors.EngineError):
+            connect(server(**conduct).port, io_timeout=2)
+    assert not [record for record in caplog.records if "client mode" in record.getMessage()]
+    assert capfd.readouterr() == ("", "")
+
+
+# Host keys over the wire.
+
+
+def line(port, key):
+    return f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n"
+
+
+@pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp256"])
+def test_the_key_on_record_is_the_one_that_is_asked_for(server, connect, keys, tmp_path, kind):
+    running = server()
+    known = tmp_path / "known_hosts"
+    known.write_text(line(running.port, keys[kind]))
+    connect(running.port, key_check_type="strict", known_hosts=(str(known),)).write("x", b"")
+
+
+def test_an_unknown_host_is_not_told_who_we_are(server, connect, tmp_path):
+    running = server()
+    with pytest.raises(errors.ServiceError, match="host key of '.*' is unknown"):
+        connect(running.port, key_check_type="strict", known_hosts=(str(tmp_path / "none"),))
+    assert not running.sessions
+
+
+def test_a_changed_host_key(server, connect, keys, tmp_path):
+    running = server("ssh-rsa")
+    known = tmp_path / "known_hosts"
+    other = paramiko.RSAKey.generate(2048)
+    known.write_text(line(running.port, other))
+    with pytest.raises(errors.ServiceError, match="has changed"):
+        connect(running.port, key_check_type="strict", known_hosts=(str(known),))
+
+
+def test_a_host_key_of_another_type_than_on_record(server, connect, keys, tmp_path):
+    running = server("ssh-rsa")
+    known = tmp_path / "known_hosts"
+    known.write_text(line(running.port, keys["ecdsa-sha2-nistp256"]))
+    with pytest.raises(errors.EngineError, match=r"host key"):
+        connect(running.port, key_check_type="strict", known_hosts=(str(known),))
+
+
+@pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp256"])
+def test_a_pinned_fingerprint_of_any_type(server, connect, keys, kind):
+    running = server()
+    pinned = hashlib.sha1(keys[kind].asbytes()).hexdigest()
+    options = {"key_check_type": "fingerprint", "key_hash_type": "sha1", "fingerprint": pinned}
+    connect(running.port, **options).write("x", b"")
+    assert running.connections == (2 if kind == "ssh-rsa" else 1)
+
+
+def test_a_fingerprint_that_does_not_fit(server, connect, keys):
+    running = server()
+    with pytest.raises(errors.ServiceError, match="does not match the configured") as raised:
+        connect(running.port, key_check_type="fingerprint", fingerprint="ab" * 32)
+    for kind in ("ssh-rsa", "ecdsa-sha2-nistp256"):
+        assert hashlib.sha256(keys[kind].asbytes()).hexdigest() in raised.value.message
+    assert "ab" * 32 in raised.value.message
+
+
+# Ready for workers.
+
+
+def test_the_key_is_read_before_anything_is_connected(tmp_path):
+    sftp = SftpOptions(host="sftp-srv", user="u", private_key_file=str(tmp_path / "missing"))
+    with pytest.raises(errors.ServiceError, match="unable to read private key"):
+        opening.prepare(RepoOptions(type="sftp", path="/", sftp=sftp))
+
+
+def test_forked_workers_have_sessions_of_their_own(server, keys, tmp_path):
+    running = server()
+    sftp = SftpOptions(
+        host="127.0.0.1",
+        port=running.port,
+        user="u",
+        private_key_file=keys["user"],
+        key_check_type="none",
+    )
+    repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
+    opener = opening.prepare(repo, io_timeout=10)
+    children = []
+    for number in range(3):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                with opener.open() as storage:
+                    storage.write(f"child{number}", b"%d" % number)
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
+    with opener.open() as storage:
+        assert [storage.read(f"child{number}") for number in range(3)] == [b"0", b"1", b"2"]
+
+
+def test_a_posix_repository_needs_no_ssh(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening.dependency, "paramiko", pytest.fail)
+    with opening.open_storage(RepoOptions(type="posix", path=str(tmp_path))) as storage:
+        storage.write("x", b"1")
+    with pytest.raises(errors.OptionInvalidValueError):
+        opening.prepare(RepoOptions(type="s3", path="/"))
+
+
+def test_latency_is_paid_per_round_trip_not_per_file(server, connect):
+    storage = connect(server(latency=0.05).port)
+    storage.make_path("d")
+    before = time.monotonic()
+    completions = []
+    for number in range(60):
+        writer = storage.writer(f"d/{number}", publish=Publish.RENAME)
+        writer.write(b"x" * 5000)
+        completions.append(writer.finish())
+    storage.wait(completions)
+    took = time.monotonic() - before
+    assert took < 0.05 * 12
+
+
+def test_fast_ciphers_come_first():
+    ciphers = session.gcm_first(["aes128-ctr", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com"])
+    assert ciphers == ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr"]
+    assert session.gcm_first(["aes128-ctr"]) == ["aes128-ctr"]
