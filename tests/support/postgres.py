@@ -148,11 +148,14 @@ class Cluster:
         self.run(self.bin / "pg_ctl", "promote", "--wait", "--silent", "--pgdata", self.data)
 
     def psql(self, sql: str, database: str = "postgres") -> str:
-        """The output of statements: one line a row, columns separated by '|'."""
+        """The output of statements: one line a row, columns separated by '|'.
+
+        Each statement is a transaction of its own.
+        """
         return self.run(
             self.bin / "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
             "--set", "ON_ERROR_STOP=1", "--host", self.socket, "--port", self.port,
-            "--username", OWNER, "--dbname", database, "--command", sql,
+            "--username", OWNER, "--dbname", database, input=sql,
         ).rstrip("\n")  # fmt: skip
 
     def wait(self, sql: str, expected: str, seconds: float = 30.0) -> None:
