@@ -46,6 +46,7 @@ _HINTS = (
     ("Connection refused", "does sshd run on that host, on that port?"),
     ("timed out", "is the host up, and may this one reach it?"),
     ("not found", "is the engine installed there? pg-host-cmd says where."),
+    ("No such file", "is the engine installed there? pg-host-cmd says where."),
 )
 
 
