@@ -131,12 +131,12 @@ def _talk(channel: paramiko.Channel, session: SftpServer, conduct: Conduct) -> N
                     ready.wait()
                 when, _, data = heapq.heappop(due)
             time.sleep(max(0.0, when - time.monotonic()))
-            if not data:
-                channel.close()
-                return
             try:
+                if not data:
+                    channel.close()
+                    return
                 channel.sendall(data)
-            except OSError:
+            except (OSError, EOFError):
                 return
 
     threading.Thread(target=answer, daemon=True).start()

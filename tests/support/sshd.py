@@ -71,6 +71,22 @@ class Sshd:
         self.process.wait()
 
 
+_slow: dict[str, tuple[bytes, bytes]] = {}
+
+
+def _host_key(file: pathlib.Path, kind: str) -> None:
+    """A new key; but one of RSA takes seconds, and so it is the same for all servers."""
+    public = file.with_name(file.name + ".pub")
+    if kind in _slow:
+        file.touch(mode=0o600)
+        file.write_bytes(_slow[kind][0])
+        public.write_bytes(_slow[kind][1])
+        return
+    keygen(file, kind)
+    if kind == "rsa":
+        _slow[kind] = (file.read_bytes(), public.read_bytes())
+
+
 def keygen(file: pathlib.Path, kind: str, *arguments: str, passphrase: str = "") -> None:
     """Make a key pair."""
     subprocess.run(
@@ -96,7 +112,7 @@ def start(
     if subsystem is not None:
         config += f"Subsystem sftp {subsystem}\n"
     for kind in host_keys:
-        keygen(directory / f"ssh_host_{kind}_key", kind)
+        _host_key(directory / f"ssh_host_{kind}_key", kind)
         config += f"HostKey {directory}/ssh_host_{kind}_key\n"
     (directory / "sshd_config").write_text(config)
     keygen(directory / "id_ed25519", "ed25519")

@@ -289,6 +289,6 @@ class Splitter:
 
 def noise(data: bytes) -> str:
     """Says what came instead of the protocol; a login script that prints is the usual cause."""
-    shown = data[:60].decode("ascii", "replace")
-    line = shown.splitlines()[0] if shown.splitlines() else shown
-    return f"the server says {line!r} where the SFTP protocol was expected"
+    shown = data[:80].decode("ascii", "replace")
+    lines = [line for line in shown.splitlines() if line.strip()]
+    return f"the server says {(lines or [shown])[0]!r} where the SFTP protocol was expected"
