@@ -11,16 +11,13 @@ import os
 import stat
 
 import pytest
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
     run as restore,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
 from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES
-
-LZ4 = "e-lz4-archivecopy-wal16"  # lz4 is not in the libraries that the engine may use
-RESTORED = [name for name in NAMES if name != LZ4]
 
 
 def options(command, repository, tmp_path, *arguments):
@@ -54,7 +51,7 @@ def test_info_is_equal_as_text(fixture_repositories, tmp_path, name, monkeypatch
     assert result.text.rstrip("\n") == repository.expected["info_text"].rstrip("\n")
 
 
-@pytest.mark.parametrize("name", RESTORED)
+@pytest.mark.parametrize("name", NAMES)
 def test_restore_gives_what_the_real_tool_restores(fixture_repositories, tmp_path, name):
     repository = fixture_repositories[name]
     root = tmp_path / "restore"
@@ -72,15 +69,6 @@ def test_restore_gives_what_the_real_tool_restores(fixture_repositories, tmp_pat
             expected["target"] = expected["target"].replace("<RESTORE>", str(root))
         actual = {key: found[path].get(key) for key in expected}
         assert actual == expected, path
-
-
-def test_a_type_of_compression_that_is_not_supported_is_refused_before_anything_is_written(
-    fixture_repositories, tmp_path
-):
-    (tmp_path / "restore").mkdir()
-    with pytest.raises(errors.FeatureNotSupportedError, match="lz4"):
-        restore.run(options("restore", fixture_repositories[LZ4], tmp_path, "--type=none"))
-    assert not (tmp_path / "restore" / "data").exists()
 
 
 def _maps(entries, root):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The third-party libraries, each imported only when something needs it.
+"""The third-party libraries, Python's and the system's, each loaded only when something needs it.
 
 A command pays for the libraries that it uses: ``archive-push`` through a resident archiver loads
 none of them. A missing one is reported by name, with the packages that bring it.
@@ -14,13 +14,15 @@ import typing as t
 from .errors import ServiceError
 
 if t.TYPE_CHECKING:
+    import ctypes
     from types import ModuleType
 
 
 def _missing(name: str, package: str, cause: ImportError) -> ServiceError:
     return ServiceError(
         f"python library '{name}' cannot be imported: {cause}",
-        hint=f"install the distribution package python3-{package} or, in the engine's venv, '{name}'.",
+        hint=f"install the distribution package python3-{package} or, in the engine's venv, "
+        f"'{name}'.",
     )
 
 
@@ -76,3 +78,21 @@ def serialization() -> ModuleType:
     except ImportError as cause:
         raise _missing("cryptography", "cryptography", cause) from cause
     return library
+
+
+def lz4() -> ctypes.CDLL:
+    """The LZ4 library of the system; its package manager needs it, too, so that it is there."""
+    try:
+        return _shared("liblz4.so.1")
+    except OSError as cause:
+        raise ServiceError(
+            f"library liblz4 cannot be loaded: {cause}",
+            hint="install the distribution package liblz4-1 (Debian) or lz4-libs (Red Hat).",
+        ) from cause
+
+
+def _shared(name: str) -> ctypes.CDLL:
+    import ctypes
+
+    # A handle of our own: prototypes that are set on it are nobody else's.
+    return ctypes.CDLL(name)

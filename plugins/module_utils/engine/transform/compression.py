@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compression types of the repository format (repository reference, section 5).
 
-Every codec streams. Compressors write exactly one gzip member, bzip2 stream or zstd frame, since
+Every codec streams. Compressors write exactly one gzip member, bzip2 stream or frame, since
 the real reader stops at the end of the first one. Decompressors give bounded pieces however well
 the input was compressed, and raise when the stream is damaged, ends early or is followed by
 anything.
@@ -17,7 +17,7 @@ import typing as t
 import zlib
 
 from .. import dependency
-from ..errors import FeatureNotSupportedError, FormatError, OptionInvalidValueError
+from ..errors import FormatError, OptionInvalidValueError
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,8 +59,6 @@ TYPES: Mapping[str, CompressType] = {
         CompressType("zst", ".zst", 3, range(-7, 23)),
     )
 }
-
-SUPPORTED = ("none", "gz", "bz2", "zst")
 
 # zlib's parameters of the real writer: a window of 32 KiB and the most memory.
 _ZLIB_MEMORY = 9
@@ -113,8 +111,8 @@ class Decompressor(t.Protocol):
 def compressor(
     name: str, level: int | None = None, *, framing: Framing = Framing.WHOLE
 ) -> Compressor:
-    """A new compressor; ``level`` None is the type's default. Raises for what is not supported."""
-    row = _supported(name)
+    """A new compressor; ``level`` None is the type's default. Raises OptionInvalidValueError."""
+    row = compress_type(name)
     if level is None:
         level = row.level
     elif row.levels and level not in row.levels:
@@ -132,29 +130,27 @@ def compressor(
         # No content size and no checksum, as the real writer: the size is not known beforehand.
         context = dependency.zstandard().ZstdCompressor(level=level, write_content_size=False)
         return _FlushCompressor(context.compressobj())
+    if name == "lz4":
+        from .lz4_frame import Lz4Compressor
+
+        return Lz4Compressor(t.cast(int, level), content_checksum=framing is Framing.WHOLE)
     return _Plain()
 
 
 def decompressor(name: str, *, framing: Framing = Framing.WHOLE) -> Decompressor:
-    """A new decompressor; raises for what is not supported."""
-    _supported(name)
+    """A new decompressor; raises OptionInvalidValueError for a name that is none."""
+    compress_type(name)
     if name == "gz":
         return _GzDecompressor(framing)
     if name == "bz2":
         return _Bz2Decompressor()
     if name == "zst":
         return _ZstDecompressor()
+    if name == "lz4":
+        from .lz4_frame import Lz4Decompressor
+
+        return Lz4Decompressor()
     return _Plain()
-
-
-def _supported(name: str) -> CompressType:
-    row = compress_type(name)
-    if name not in SUPPORTED:
-        raise FeatureNotSupportedError(
-            f"compression type '{name}' is not supported yet",
-            hint=f"supported are: {', '.join(SUPPORTED)}.",
-        )
-    return row
 
 
 class _Plain:
