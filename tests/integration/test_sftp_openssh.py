@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     RepoOptions,
@@ -93,8 +94,9 @@ def test_every_verb(server, connect, tmp_path):
     data = os.urandom(5_000_000)
     storage.write("backup/demo/x", data)
     assert storage.read("backup/demo/x") == data
-    assert storage.reader("backup/demo/x", offset=1_000_000, size=7).read_all() == (
-        data[1_000_000:1_000_007]
+    assert (
+        storage.reader("backup/demo/x", offset=1_000_000, size=7).read_all()
+        == (data[1_000_000:1_000_007])
     )
     found = os.stat(tmp_path / "repo/backup/demo/x")
     assert found.st_mode & 0o777 == 0o640
@@ -135,7 +137,7 @@ def test_what_openssh_says_of_each_cause(server, connect, tmp_path):
         storage.read("missing")
     with pytest.raises(errors.StorageMissingError):
         storage.list("x")
-    with pytest.raises(errors.EngineError, match="it is not a directory|no such file"):
+    with pytest.raises(errors.EngineError, match=r"it is not a directory|no such file"):
         storage.make_path("x/y")
     with pytest.raises(errors.FileReadError, match="ends at 4 bytes, 10 were expected"):
         storage.reader("x", size=10).read_all()
@@ -301,7 +303,7 @@ def test_a_session_that_is_killed(special, connect, when):
         for pid in sessions:
             os.kill(pid, signal.SIGKILL)
 
-    with pytest.raises(errors.TransportLostError, match="connection to 127.0.0.1 lost"):
+    with pytest.raises(errors.TransportLostError, match=r"connection to 127.0.0.1 lost"):
         if when == "idle":
             kill()
             time.sleep(0.2)

@@ -1,8 +1,8 @@
 """An SFTP server in this process, with the defects that real ones have, each to be switched on.
 
 ``SftpServer`` takes bytes and gives bytes, and works on the local file system. ``Line`` joins it to a
-client without threads or sockets: answers arrive only when the client waits for them, all that are
-due at once, so that one wait is one round trip and every run is the same.
+client without threads or sockets: answers arrive only when the client waits for them, all that
+are due at once, so that one wait is one round trip and every run is the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import collections
 import dataclasses
 import os
 import socket
-
 import struct
 import typing as t
 
@@ -370,5 +369,3 @@ def _code(cause: OSError) -> int:
     if isinstance(cause, (FileNotFoundError, NotADirectoryError)):
         return NO_SUCH_FILE
     return PERMISSION_DENIED if isinstance(cause, PermissionError) else FAILURE
-
-

@@ -114,9 +114,7 @@ class _Interface(paramiko.ServerInterface):
             return False
         session = SftpServer(self._conduct.defects)
         self._server.sessions.append(session)
-        threading.Thread(
-            target=_talk, args=(channel, session, self._conduct), daemon=True
-        ).start()
+        threading.Thread(target=_talk, args=(channel, session, self._conduct), daemon=True).start()
         return True
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import posix
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish

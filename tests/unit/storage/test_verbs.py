@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (
     FileKind,
@@ -55,8 +56,9 @@ def test_a_large_file_in_odd_pieces(storage, publish):
     assert completion.ready()
     assert storage.read("a/b/large") == data
     for offset, size in ((0, 10), (255 * 1024 - 1, 2), (1_100_000, 3), (5, 1_000_000), (7, 0)):
-        assert storage.reader("a/b/large", offset=offset, size=size).read_all() == (
-            data[offset : offset + size]
+        assert (
+            storage.reader("a/b/large", offset=offset, size=size).read_all()
+            == (data[offset : offset + size])
         )
     assert storage.reader("a/b/large", offset=1_000_000).read_all() == data[1_000_000:]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
 from ansible_collections.pgsftp.backup.tests.support import sftp_server
@@ -133,9 +134,7 @@ def test_login_noise(sftp):
 @pytest.mark.parametrize("handles", [1, 2, 10])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_few_handles_and_no_word_about_it(sftp, handles, backwards):
-    storage = sftp(
-        handles=handles, extensions=without("limits@openssh.com"), backwards=backwards
-    )
+    storage = sftp(handles=handles, extensions=without("limits@openssh.com"), backwards=backwards)
     names = [f"d/f{number}" for number in range(150)]
     completions = []
     for name in names:
@@ -180,7 +179,8 @@ def test_directories_can_be_listed_while_many_files_are_open(sftp):
 def test_a_full_repository_says_so_and_how_full(sftp):
     storage = sftp(room=500_000)
     storage.write("old", b"x" * 100_000)
-    with pytest.raises(errors.StorageFullError, match=r"no space left .*\(0 bytes free\)") as raised:
+    full = r"no space left .*\(0 bytes free\)"
+    with pytest.raises(errors.StorageFullError, match=full) as raised:
         storage.write("new", b"x" * 1_000_000)
     assert raised.value.hint
     assert raised.value.code == errors.FileWriteError.code

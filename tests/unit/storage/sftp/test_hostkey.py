@@ -9,6 +9,7 @@ import os
 import stat
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import SftpOptions
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import ServiceError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import hostkey

@@ -7,10 +7,12 @@ import pathlib
 import subprocess
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Secret
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import ServiceError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import key
 from ansible_collections.pgsftp.backup.tests.support.sshd import keygen
+
 
 def blob(file):
     return pathlib.Path(f"{file}.pub").read_text().split()[1]
@@ -113,7 +115,7 @@ def test_a_damaged_openssh_key(tmp_path):
     lines = file.read_text().splitlines()
     lines[3] = lines[3][::-1]
     file.write_text("\n".join(lines))
-    with pytest.raises(ServiceError, match="is damaged|is not a private key"):
+    with pytest.raises(ServiceError, match=r"is damaged|is not a private key"):
         key.load(str(file), None)
 
 

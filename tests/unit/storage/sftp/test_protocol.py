@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import ProtocolError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import FileKind
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import protocol
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def packet(kind, body):

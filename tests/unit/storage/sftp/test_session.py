@@ -111,14 +111,14 @@ def test_nobody_answers(connect):
         port = bound.getsockname()[1]
         with pytest.raises(errors.HostConnectError) as raised:
             connect(port)
-    assert raised.value.message == (
-        f"unable to connect to '127.0.0.1:{port}': connection refused"
-    )
+    assert raised.value.message == (f"unable to connect to '127.0.0.1:{port}': connection refused")
     assert raised.value.hint
 
 
 def test_no_such_host(connect):
-    with pytest.raises(errors.HostConnectError, match="unable to connect to 'sftp-srv.invalid:22'"):
+    with pytest.raises(
+        errors.HostConnectError, match=r"unable to connect to 'sftp-srv.invalid:22'"
+    ):
         connect(22, host="sftp-srv.invalid")
 
 
@@ -130,7 +130,7 @@ def test_a_server_that_says_nothing(connect):
 
 @pytest.mark.parametrize("conduct", [{"hang_up": True}, {"greeting": b"220 FTP here\r\n"}])
 def test_a_server_that_is_no_ssh_server(server, connect, conduct):
-    with pytest.raises(errors.HostConnectError, match="unable to connect to '127.0.0.1:"):
+    with pytest.raises(errors.HostConnectError, match=r"unable to connect to '127.0.0.1:"):
         connect(server(**conduct).port, io_timeout=2)
 
 
@@ -173,7 +173,7 @@ def test_a_server_that_refuses_sessions(server, connect):
 
 def test_login_noise(server, connect):
     defects = Defects(noise=b"You have mail.\n")
-    with pytest.raises(errors.ProtocolError, match="'You have mail.' where the SFTP protocol"):
+    with pytest.raises(errors.ProtocolError, match=r"'You have mail.' where the SFTP protocol"):
         connect(server(defects=defects).port)
 
 
@@ -187,7 +187,7 @@ def test_a_cut_connection(server, connect):
     storage = connect(running.port)
     storage.write("x", b"1")
     running.cut()
-    with pytest.raises(errors.TransportLostError, match="connection to 127.0.0.1 lost"):
+    with pytest.raises(errors.TransportLostError, match=r"connection to 127.0.0.1 lost"):
         for _ in range(10):
             storage.read("x")
     with pytest.raises(errors.TransportLostError):
@@ -230,7 +230,7 @@ def test_the_key_on_record_is_the_one_that_is_asked_for(server, connect, keys, t
 
 def test_an_unknown_host_is_not_told_who_we_are(server, connect, tmp_path):
     running = server()
-    with pytest.raises(errors.ServiceError, match="host key of '.*' is unknown"):
+    with pytest.raises(errors.ServiceError, match=r"host key of '.*' is unknown"):
         connect(running.port, key_check_type="strict", known_hosts=(str(tmp_path / "none"),))
     assert not running.sessions
 

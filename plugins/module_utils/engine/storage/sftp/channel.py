@@ -84,7 +84,9 @@ class Channel:
     """The requests of one SFTP session.
 
     ``name`` is the server's, for messages; ``end`` is called once when the channel is given up, and
-    ``why`` tells what ended the stream, if anybody knows. ``round_trips`` counts how often somebody had to wait for the answer to a request that was sent
+    ``why`` tells what ended the stream, if anybody knows.
+
+    ``round_trips`` counts how often somebody had to wait for the answer to a request that was sent
     after the last such wait: the number of times that distance was paid for.
     """
 

@@ -5,7 +5,7 @@
 
 Sources: draft-ietf-secsh-filexfer-02, which every server speaks, and OpenSSH's file PROTOCOL,
 sections 4.3 to 4.9, for the ``...@openssh.com`` extensions. Integers are big-endian; a string is
-its length in four bytes and its bytes. A packet is length, type, request id, and what the type says.
+its length in four bytes and its bytes. A packet is length, type, request id, and the type's fields.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
             fail(reply)
 
     def look(refusal: Reply) -> None:
-        """FAILURE has many causes. The target goes only if it is there, and what replaces it, too."""
+        """FAILURE has many causes. The target goes only if both names are there."""
         there: list[bool] = []
 
         def found(reply: Reply) -> None:

@@ -146,8 +146,8 @@ def _connect(options: SftpOptions, io_timeout: float, timeout: float) -> socket.
 
 
 def _mend(library: t.Any) -> None:
-    """Before version 3, paramiko formats every message that it sends, data and all, into the text of
-    an exception that it then drops: four fifths of the time of an upload.
+    """Before version 3, paramiko formats every message that it sends, data and all, into the text
+    of an exception that it then drops: four fifths of the time of an upload.
     """
     if int(library.__version__.split(".")[0]) < 3:
         library.Message.__repr__ = object.__repr__

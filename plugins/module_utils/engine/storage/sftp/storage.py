@@ -25,8 +25,10 @@ _MISSING = (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
 
 
 class SftpStorage(Storage):
-    """The verbs on directory ``root`` of server ``name``, through one session. Symbolic links are left alone, as pgBackRest
-    does over SFTP (repository reference, section 1).
+    """The verbs on directory ``root`` of server ``name``, through one session.
+
+    Repositories get no symbolic links over SFTP, as pgBackRest has it (repository reference,
+    section 1), although ``link`` makes one when asked.
     """
 
     features = Features(symlink=False, hardlink=False, path_sync=False)
