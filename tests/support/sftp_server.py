@@ -1,7 +1,7 @@
 """An SFTP server in this process, with the defects that real ones have, each to be switched on.
 
-``SftpServer`` takes bytes and gives bytes, and works on the local file system. ``Line`` joins it to a
-client without threads or sockets: answers arrive only when the client waits for them, all that
+``SftpServer`` takes bytes and gives bytes, and works on the local file system. ``Line`` joins it to
+a client without threads or sockets: answers arrive only when the client waits for them, all that
 are due at once, so that one wait is one round trip and every run is the same.
 """
 

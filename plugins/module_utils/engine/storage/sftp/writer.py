@@ -5,8 +5,8 @@
 
 Writes, fsync and CLOSE follow one another without waiting, since a server works through the
 requests on one handle in order. The rename cannot be called back once it is sent: it goes out when
-every earlier answer of the file was OK. A refusal anywhere ends the file: nothing gets its name, and
-what was written is removed, as far as that is possible.
+every earlier answer of the file was OK. A refusal anywhere ends the file: nothing gets its name,
+and what was written is removed, as far as that is possible.
 """
 
 from __future__ import annotations
