@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a restore fetches together, and that damage never passes."""
 
 from __future__ import annotations
@@ -6,8 +9,8 @@ import hashlib
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import copy
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.copy import (
     Fetcher,
     Keep,
@@ -43,29 +46,6 @@ def file_at(path, offset, size, *, name="f", target="", data=b"", mtime=1000):
         os.getegid(),
         mtime,
     )
-
-
-def test_neighbours_in_a_bundle_are_one_range():
-    files = [file_at("bundle/1", 100, 50), file_at("bundle/1", 0, 100)]
-    (joined,) = copy.ranges(files)
-    assert (joined.offset, joined.size) == (0, 150)
-    assert [file.stored.offset for file in joined.files] == [0, 100]
-
-
-def test_a_small_gap_is_fetched_along_and_a_large_one_is_not():
-    near = [file_at("b", 0, 10), file_at("b", 10 + copy.JOIN_GAP, 10)]
-    far = [file_at("b", 0, 10), file_at("b", 11 + copy.JOIN_GAP, 10)]
-    assert len(copy.ranges(near)) == 1
-    assert len(copy.ranges(far)) == 2
-
-
-def test_files_of_their_own_are_ranges_of_their_own():
-    assert len(copy.ranges([file_at("a", 0, 10), file_at("b", 0, 10)])) == 2
-
-
-def test_a_range_holds_a_bounded_number_of_open_files():
-    files = [file_at("b", number, 1) for number in range(copy.FILES_PER_RANGE + 1)]
-    assert [len(part.files) for part in copy.ranges(files)] == [copy.FILES_PER_RANGE, 1]
 
 
 @pytest.fixture
@@ -140,7 +120,9 @@ def test_one_flipped_byte_fails_and_names_the_file(bundle, position):
     data = bytearray(path.read_bytes())
     data[files[2].stored.offset + position if position > 0 else position] ^= 1
     path.write_bytes(data)
-    with pytest.raises((errors.ChecksumError, errors.FormatError), match="'three' in the repository is damaged"):
+    with pytest.raises(
+        (errors.ChecksumError, errors.FormatError), match="'three' in the repository is damaged"
+    ):
         restore(repo, files[2:])
 
 

@@ -31,6 +31,7 @@ from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.pipeline import Decoder
 from ...worker.pool import Deferred, Done, Handler
+from ..ranges import Range, RangeBytes, ranges
 from .blocks import content
 
 CHUNK = 1024 * 1024
@@ -38,14 +39,6 @@ REPORT_EVERY = 16 * CHUNK
 
 # Ranges opened ahead of the one that is being written.
 RANGES_AHEAD = 8
-
-# Parts of a bundle with at most this many unwanted bytes between them are fetched together: at
-# usual rates the bytes cost less than another request.
-JOIN_GAP = 64 * 1024
-
-
-# A range keeps its files open until all are flushed.
-FILES_PER_RANGE = 256
 
 
 class RestoreFile(t.NamedTuple):
@@ -91,31 +84,6 @@ class RestoredFile(t.NamedTuple):
     name: str
     size: int
     fetched: bool
-
-
-class Range(t.NamedTuple):
-    """A part of one repository file and the files in it, in the order of their offsets."""
-
-    path: str
-    offset: int
-    size: int
-    files: tuple[RestoreFile, ...]
-
-
-def ranges(files: t.Iterable[RestoreFile]) -> list[Range]:
-    """Join what lies together (pure)."""
-    joined: list[Range] = []
-    for file in sorted(files, key=lambda file: (file.stored.path, file.stored.offset)):
-        path, offset, size, _ = file.stored
-        last = joined[-1] if joined else None
-        if last is not None and last.path == path and len(last.files) < FILES_PER_RANGE:
-            end = last.offset + last.size
-            if end <= offset <= end + JOIN_GAP:
-                whole = offset + size - last.offset
-                joined[-1] = Range(path, last.offset, whole, (*last.files, file))
-                continue
-        joined.append(Range(path, offset, size, (file,)))
-    return joined
 
 
 class Fetcher:
@@ -180,7 +148,7 @@ class Fetcher:
 
     def _fetch(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[RestoreFile]:
         waiting = collections.deque(ranges(files))
-        opened: collections.deque[tuple[Range, Reader]] = collections.deque()
+        opened: collections.deque[tuple[Range[RestoreFile], Reader]] = collections.deque()
         while waiting or opened:
             while waiting and len(opened) < RANGES_AHEAD:
                 part = waiting.popleft()
@@ -191,7 +159,7 @@ class Fetcher:
             # many files at once.
             unflushed: list[int] = []
             try:
-                stored = _Bytes(part, reader)
+                stored = RangeBytes(part, reader)
                 for file in part.files:
                     unflushed.append(self._restore(file, stored, job))
                 for descriptor in unflushed:
@@ -224,7 +192,7 @@ class Fetcher:
         finally:
             os.close(descriptor)
 
-    def _restore(self, file: RestoreFile, stored: _Bytes, job: RestoreJob) -> int:
+    def _restore(self, file: RestoreFile, stored: RangeBytes, job: RestoreJob) -> int:
         descriptor = _create(file)
         try:
             decoder = Decoder(job.chain.encoding, framing=file.stored.framing)
@@ -251,38 +219,6 @@ class Fetcher:
         if self._unreported >= REPORT_EVERY:
             self._report(self._unreported)
             self._unreported = 0
-
-
-class _Bytes:
-    """The bytes of one range, cut into those of its files."""
-
-    def __init__(self, part: Range, reader: Reader) -> None:
-        self._path = part.path
-        self._position = part.offset
-        self._chunks = iter(reader)
-        self._rest = memoryview(b"")
-
-    def take(self, stored: Stored) -> t.Iterator[memoryview]:
-        """The stored bytes of one file; files come in the order of their offsets."""
-        left = stored.offset - self._position
-        while left:
-            left -= len(self._next(left))
-        left = stored.size
-        while left:
-            data = self._next(left)
-            left -= len(data)
-            yield data
-
-    def _next(self, most: int) -> memoryview:
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
-            if not self._rest:
-                raise FileReadError(
-                    f"'{self._path}' in the repository ends at {self._position} bytes, too early"
-                )
-        data, self._rest = self._rest[:most], self._rest[most:]
-        self._position += len(data)
-        return data
 
 
 def _create(file: RestoreFile) -> int:
