@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import PgOptions
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
@@ -19,6 +20,8 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres impo
     wal,
 )
 from ansible_collections.pgsftp.backup.tests.support.postgres import VERSIONS
+
+pytestmark = pytest.mark.integration
 
 
 def pg_options(cluster, **changes):

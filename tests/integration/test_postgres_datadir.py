@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
     control,
@@ -15,6 +16,8 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres impo
     wal,
 )
 from ansible_collections.pgsftp.backup.tests.support.postgres import VERSIONS
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -81,15 +84,17 @@ def test_what_is_only_of_the_running_server(cluster):
 
 
 def test_temporary_relations(cluster):
-    cluster.psql("checkpoint", "app")
-    held = "create temp table t (x int); insert into t values (1); select pg_relation_filepath('t')"
-    path = cluster.psql(held, "app").splitlines()[-1]
-    # The session has ended and took its table along; a crashed server would have left it.
-    (cluster.data / path).write_bytes(bytes(8192))
+    sql = "create temp table t (x int); select pg_relation_filepath('t')"
+    path = cluster.data / cluster.psql(sql, "app").splitlines()[-1]
+    assert path.name.startswith("t")
+    # That one went away with its session; a crashed server leaves them behind.
+    left = path.with_name("t999_" + path.name.split("_")[1])
+    left.write_bytes(bytes(8192))
     try:
-        assert f"pg_data/{path}" not in {entry.name for entry in scan(cluster).files}
+        names = {entry.name for entry in scan(cluster).files}
     finally:
-        (cluster.data / path).unlink()
+        left.unlink()
+    assert f"pg_data/{left.relative_to(cluster.data)}" not in names
 
 
 def test_everything_else_is_there(cluster):

@@ -12,12 +12,15 @@ import subprocess
 import sys
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import cli, errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import wal
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.node import LocalNode
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.remote import RemoteNode
 from ansible_collections.pgsftp.backup.tests.support import sshd as sshd_support
+
+pytestmark = pytest.mark.integration
 
 
 def script(path, *lines):
@@ -108,9 +111,7 @@ def far(sshd, host):
 def test_the_cluster_of_the_other_host(far, host):
     node = far()
     node.connect()
-    local = LocalNode(
-        dataclasses.replace(node.pg, host=None, **{"path": str(host.data)}), node.options
-    )
+    local = LocalNode(dataclasses.replace(node.pg, host=None, path=str(host.data)), node.options)
     assert node.db.facts().data_directory == str(host.data)
     assert node.control() == local.control()
     spaces = node.db.tablespaces()
@@ -162,7 +163,7 @@ def test_a_connection_that_is_lost(far, sshd):
     assert sshd.sessions()
     for pid in sshd.sessions():
         os.kill(pid, signal.SIGKILL)
-    with pytest.raises(errors.HostConnectError, match="connection to '127.0.0.1'"):
+    with pytest.raises(errors.HostConnectError, match=r"connection to '127\.0\.0\.1'"):
         node.db.now()
 
 

@@ -15,6 +15,7 @@ import sys
 import typing as t
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import cli, errors, log
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.commands import COMMANDS
 

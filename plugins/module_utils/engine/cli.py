@@ -210,7 +210,8 @@ def _run(command: Command, options: Options, output: t.TextIO) -> int:
         return cause.code
     except EngineError as cause:
         return _failed(level, command, cause)
-    except Exception as cause:  # noqa: BLE001 - a bug, too, ends with a line in the log
+    except Exception as cause:
+        # A mistake of ours, too, ends with a line in the log.
         log.debug("%s", traceback.format_exc())
         return _failed(level, command, _unexpected(cause))
     finally:

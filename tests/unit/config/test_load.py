@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import command_line, file
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
@@ -213,7 +214,7 @@ def test_set_twice(conf, tmp_path):
 
 
 def test_a_line_outside_of_a_section(conf):
-    with pytest.raises(errors.FormatError, match="outside of a section in .*, line 1"):
+    with pytest.raises(errors.FormatError, match=r"outside of a section in .*, line 1"):
         conf("process-max=2\n" + MINIMAL)
 
 
@@ -233,7 +234,7 @@ def test_comments_and_blanks(conf):
 def test_text_must_be_utf8(tmp_path):
     path = tmp_path / "x.conf"
     path.write_bytes(b"[demo]\npg1-path=/\xff\n")
-    with pytest.raises(errors.FormatError, match="not UTF-8 in .*, line 2"):
+    with pytest.raises(errors.FormatError, match=r"not UTF-8 in .*, line 2"):
         load("backup", [f"--config={path}", "--stanza=demo"], {})
 
 

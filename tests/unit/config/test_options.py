@@ -9,6 +9,7 @@ import copy
 import pickle
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import (
     build,
     foreign,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import values
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.table import OPTIONS

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
     control,

@@ -10,6 +10,7 @@ import os
 import socket
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
     datadir,
@@ -467,7 +468,7 @@ def test_a_directory_that_cannot_be_read(tree, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(errors.FileOpenError, match="unable to list '.*': Permission denied"):
+    with pytest.raises(errors.FileOpenError, match=r"unable to list '.*': Permission denied"):
         tree.scan()
 
 

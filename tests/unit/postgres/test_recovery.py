@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import recovery

@@ -11,6 +11,7 @@ import struct
 import threading
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import releases, wal
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import releases, wal
 
 SIZES = st.sampled_from([1 << power for power in range(20, 31)])
 LSNS = st.integers(0, 2**64 - 1)

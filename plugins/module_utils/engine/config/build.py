@@ -55,7 +55,7 @@ def options(
         config_file=config_file,
         explicit=tuple(sorted(explicit, key=_shown_order)),
         warnings=tuple(resolver.warnings),
-        **stated,  # type: ignore[arg-type]
+        **stated,
     )
     if made.selected_repo is not None:
         made.repo()

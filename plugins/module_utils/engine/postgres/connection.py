@@ -133,7 +133,7 @@ class Connection(Server):
 
     def tablespaces(self) -> dict[int, str]:
         rows = self._rows("select oid::bigint, spcname from pg_tablespace order by oid")
-        return {oid: name for oid, name in rows}
+        return dict(rows)
 
     def create_restore_point(self, name: str) -> str:
         return str(self._value("select pg_create_restore_point(%s)::text", (name,)))

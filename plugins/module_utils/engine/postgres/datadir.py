@@ -98,7 +98,7 @@ def scan(
     walk.run()
     found = walk.found
     for rows in (found.paths, found.files, found.links, found.targets):
-        rows.sort(key=_name)  # type: ignore[attr-defined]
+        rows.sort(key=_name)
     return found
 
 

@@ -115,9 +115,9 @@ class Line:
 
     def _fill(self, *, end_allowed: bool = False) -> bool:
         """Read more; False at the end of the line."""
-        if self._timeout is not None:
-            if not any(select.select([self._receive], [], [], self._timeout)):
-                raise HostConnectError(f"no answer for {self._timeout:g}s")
+        bounded = self._timeout is not None
+        if bounded and not any(select.select([self._receive], [], [], self._timeout)):
+            raise HostConnectError(f"no answer for {self._timeout:g}s")
         try:
             data = os.read(self._receive, _CHUNK)
         except OSError as cause:
