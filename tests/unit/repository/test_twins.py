@@ -21,7 +21,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     TransportLostError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.twins import (
-    load_twins,
+    Loading,
     save_twins,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (
@@ -55,7 +55,7 @@ def put(storage: PosixStorage, main: str | None, copy: str | None) -> None:
 )
 def test_either_is_enough(storage: PosixStorage, main: str | None, copy: str | None) -> None:
     put(storage, main, copy)
-    assert load_twins(storage, "x.info", decode) == "good"
+    assert Loading(storage, "x.info", decode).result() == "good"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_when_both_fail(
 ) -> None:
     put(storage, main, copy)
     with pytest.raises(error) as caught:
-        load_twins(storage, "x.info", decode, hint="do this.")
+        Loading(storage, "x.info", decode, hint="do this.").result()
     lines = caught.value.message.split("\n")
     assert lines[0] == "unable to load info file 'x.info' or 'x.info.copy':"
     assert len(lines) == 3
@@ -82,14 +82,14 @@ def test_when_both_fail(
 
 def test_both_missing_is_a_missing_file_of_the_storage(storage: PosixStorage) -> None:
     with pytest.raises(StorageMissingError):
-        load_twins(storage, "x.info", decode)
+        Loading(storage, "x.info", decode).result()
 
 
 @pytest.mark.parametrize(("main", "copy"), [("lost", "good"), ("crypto", "lost")])
 def test_a_lost_connection_is_nothing_else(storage: PosixStorage, main: str, copy: str) -> None:
     put(storage, main, copy)
     with pytest.raises(TransportLostError):
-        load_twins(storage, "x.info", decode)
+        Loading(storage, "x.info", decode).result()
 
 
 def test_both_are_written(storage: PosixStorage, tmp_path: Path) -> None:

@@ -89,8 +89,10 @@ def _stanza(
     facts = RepoFacts(repo.key, repo.cipher_type)
     secret = cipher_pass(repo)
     try:
-        wal_info = _if_there(lambda: archive_info.load(storage, name, secret))
-        backups = _if_there(lambda: backup_info.load(storage, name, secret))
+        # Both are on their way while one of them is waited for.
+        loading = archive_info.begin(storage, name, secret)
+        backups = _if_there(backup_info.begin(storage, name, secret).result)
+        wal_info = _if_there(loading.result)
         if wal_info is None and backups is None:
             paths = [layout.archive_path(name), layout.backup_path(name)]
             present = any(found is not None for found in storage.info_many(paths))

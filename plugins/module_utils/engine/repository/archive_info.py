@@ -13,7 +13,7 @@ from ..transform.pipeline import Decoder, Encoding, encode
 from ..version import REPOSITORY_VERSION
 from . import infofile, layout
 from .fields import Fields
-from .twins import load_twins, save_twins
+from .twins import Loading, save_twins
 
 if t.TYPE_CHECKING:
     from ..storage.base import Storage
@@ -107,8 +107,13 @@ def render(info: ArchiveInfo, version: str = REPOSITORY_VERSION) -> str:
 
 def load(storage: Storage, stanza: str, cipher_pass: str | None) -> ArchiveInfo:
     """Read it from a repository; ``cipher_pass`` is the user's."""
+    return begin(storage, stanza, cipher_pass).result()
+
+
+def begin(storage: Storage, stanza: str, cipher_pass: str | None) -> Loading[ArchiveInfo]:
+    """``load``, as far as it goes without waiting."""
     encoding = Encoding(cipher_pass=cipher_pass)
-    return load_twins(
+    return Loading(
         storage,
         layout.archive_info(stanza),
         lambda chunks: parse("".join(infofile.text_pieces(Decoder(encoding).stream(chunks)))),

@@ -13,7 +13,7 @@ from ..transform.pipeline import Decoder, Encoding, encode
 from ..version import REPOSITORY_FORMAT, REPOSITORY_VERSION
 from . import infofile, layout
 from .fields import Fields
-from .twins import load_twins, save_twins
+from .twins import Loading, save_twins
 
 if t.TYPE_CHECKING:
     from ..storage.base import Storage
@@ -262,8 +262,13 @@ def _entry_value(entry: BackupEntry) -> dict[str, object]:
 
 def load(storage: Storage, stanza: str, cipher_pass: str | None) -> BackupInfo:
     """Read it from a repository; ``cipher_pass`` is the user's."""
+    return begin(storage, stanza, cipher_pass).result()
+
+
+def begin(storage: Storage, stanza: str, cipher_pass: str | None) -> Loading[BackupInfo]:
+    """``load``, as far as it goes without waiting."""
     encoding = Encoding(cipher_pass=cipher_pass)
-    return load_twins(
+    return Loading(
         storage,
         layout.backup_info(stanza),
         lambda chunks: parse("".join(infofile.text_pieces(Decoder(encoding).stream(chunks)))),

@@ -36,7 +36,7 @@ from .contents import (
 )
 from .manifest_reader import parse, parse_pieces
 from .manifest_writer import render, render_pieces
-from .twins import load_twins
+from .twins import Loading
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +97,7 @@ def validate(manifest: Manifest) -> None:
 def load(storage: Storage, stanza: str, label: str, cipher_pass: str | None) -> Manifest:
     """Read a backup's manifest; ``cipher_pass`` is that of backup.info.
 
-    Raises as ``load_twins``, and FormatError when the manifest is of another backup.
+    Raises as ``Loading.result``, and FormatError when the manifest is of another backup.
     """
     encoding = Encoding(cipher_pass=cipher_pass)
 
@@ -110,7 +110,8 @@ def load(storage: Storage, stanza: str, label: str, cipher_pass: str | None) -> 
             )
         return manifest
 
-    return load_twins(storage, layout.manifest_path(stanza, label), decoded, kind="backup manifest")
+    path = layout.manifest_path(stanza, label)
+    return Loading(storage, path, decoded, kind="backup manifest").result()
 
 
 def save_checkpoint(

@@ -99,7 +99,9 @@ def labels_on_disk(storage: Storage, stanza: str) -> dict[str, bool]:
 
 def load_reconstructed(storage: Storage, stanza: str, cipher_pass: str | None) -> Reconstruction:
     """backup.info as it should be; nothing is written. ``cipher_pass`` is the user's."""
-    info = backup_info.load(storage, stanza, cipher_pass)
+    loading = backup_info.begin(storage, stanza, cipher_pass)
+    on_disk = labels_on_disk(storage, stanza)
+    info = loading.result()
 
     def load_manifest(name: str) -> Manifest | None:
         try:
@@ -110,7 +112,6 @@ def load_reconstructed(storage: Storage, stanza: str, cipher_pass: str | None) -
             log.debug("manifest of backup '%s' cannot be read: %s", name, cause)
             return None
 
-    on_disk = labels_on_disk(storage, stanza)
     result = reconstruct(info, on_disk, load_manifest)._replace(on_disk=on_disk)
     for name in result.removed:
         log.warn("backup '%s' missing manifest removed from backup.info", name)

@@ -23,37 +23,49 @@ if t.TYPE_CHECKING:
 _T = t.TypeVar("_T")
 
 
-def load_twins(
-    storage: Storage,
-    path: str,
-    decode: t.Callable[[Iterable[bytes]], _T],
-    *,
-    kind: str = "info",
-    hint: str | None = None,
-) -> _T:
-    """Read ``path`` or, when anything is wrong with it, its copy.
+class Loading(t.Generic[_T]):
+    """A twin on its way: asked for when this is made, waited for by ``result``.
 
     ``decode`` makes the value of the stored bytes, which come in chunks, and raises what is wrong
-    with them. When both fail one error lists both causes. A lost connection says nothing about the
-    files: it is raised as it is.
+    with them.
     """
-    try:
-        return _decoded(storage, path, decode)
-    except TransportLostError:
-        raise
-    except EngineError as cause:
-        first = cause
-    try:
-        return _decoded(storage, copy_of(path), decode)
-    except TransportLostError:
-        raise
-    except EngineError as cause:
-        raise _both(path, kind, first, cause, hint) from cause
 
+    def __init__(
+        self,
+        storage: Storage,
+        path: str,
+        decode: t.Callable[[Iterable[bytes]], _T],
+        *,
+        kind: str = "info",
+        hint: str | None = None,
+    ) -> None:
+        self._storage = storage
+        self._path = path
+        self._decode = decode
+        self._kind = kind
+        self._hint = hint
+        self._reader = storage.reader(path)
 
-def _decoded(storage: Storage, path: str, decode: t.Callable[[Iterable[bytes]], _T]) -> _T:
-    with storage.reader(path) as reader:
-        return decode(reader)
+    def result(self) -> _T:
+        """The value of the file or, when anything is wrong with it, of its copy.
+
+        When both fail one error lists both causes. A lost connection says nothing about the files:
+        it is raised as it is.
+        """
+        try:
+            with self._reader as reader:
+                return self._decode(reader)
+        except TransportLostError:
+            raise
+        except EngineError as cause:
+            first = cause
+        try:
+            with self._storage.reader(copy_of(self._path)) as reader:
+                return self._decode(reader)
+        except TransportLostError:
+            raise
+        except EngineError as cause:
+            raise _both(self._path, self._kind, first, cause, self._hint) from cause
 
 
 def save_twins(storage: Storage, path: str, data: bytes) -> None:

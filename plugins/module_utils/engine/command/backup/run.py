@@ -105,8 +105,9 @@ class _Backup:
 
     def run(self, pool: WorkerPool, wanted: str, started: float) -> BackupResult:
         """The steps."""
-        archive = archive_info.load(self.storage, self.stanza, self.secret)
+        loading = archive_info.begin(self.storage, self.stanza, self.secret)
         found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
+        archive = loading.result()
         info = found.info
         self._check_identity(info)
         check_archiving(self.facts, self.options)
