@@ -220,6 +220,16 @@ def test_a_signal(run, number):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_that_is_ignored_stays_so(run):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        got = run("backup", does=lambda _options: os.kill(os.getpid(), signal.SIGHUP))
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert got.code == 0
+
+
 def test_root(run, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     for command, root in ((name, row.root) for name, row in COMMANDS.items()):

@@ -195,7 +195,9 @@ def _run(command: Command, options: Options, output: t.TextIO) -> int:
     _log(level, "%s command begin %s:%s", command.name, VERSION, command_line.shown(options))
     for warning in options.warnings:
         log.warn("%s", warning)
-    previous = {number: signal.signal(number, _terminate) for number in _SIGNALS}
+    # What is ignored stays so: a command under nohup goes on when its terminal is gone.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, _terminate) for number in heard}
     try:
         result = DISPATCH[command.name](options)
         text = getattr(result, "text", None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -441,16 +442,21 @@ def test_a_tablespace_without_a_directory_of_this_version(tree):
 
 
 def test_what_vanishes_while_it_is_listed(tree, monkeypatch):
-    tree.file("base/5/1", "base/6/1", "x")
+    tree.file("base/5/1", "base/6/1")
+
+    class Gone:
+        name = "gone"
+
+        def stat(self, *, follow_symlinks):
+            raise FileNotFoundError(2, "No such file or directory")
 
     real = os.scandir
 
     def scandir(path):
         if str(path).endswith("base/6"):
-            raise FileNotFoundError(2, "gone")
-        if str(path).endswith("base/5"):
-            (tree.root / "x").unlink(missing_ok=True)
-        return real(path)
+            raise FileNotFoundError(2, "No such file or directory")
+        listed = [*real(path), Gone()]
+        return contextlib.nullcontext(listed)
 
     monkeypatch.setattr(os, "scandir", scandir)
     found = tree.scan()

@@ -66,8 +66,6 @@ def _of_backup_and_restore() -> list[Option]:
     return [
         Option("compress", B, "", default="y", commands=frozenset({"archive-push", "backup"})),
         Option("page-header-check", B, "", default="y", commands=_BACKUP),
-        Option("db-exclude", L, "", commands=_RESTORE),
-        Option("db-include", L, "", commands=_RESTORE),
     ]
 
 

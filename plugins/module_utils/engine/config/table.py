@@ -176,6 +176,10 @@ _BACKUPS = (
 _RESTORES = (
     Option("archive-mode", C, "Whether the restored cluster archives.", default="preserve",
            choices=("preserve", "off"), commands=_RESTORE),
+    Option("db-exclude", L, "A database of which only the directory is restored.",
+           commands=_RESTORE),
+    Option("db-include", L, "The only databases to restore, apart from the system's.",
+           commands=_RESTORE),
     Option("link-all", B, "Restore every symbolic link as a link.", default="n",
            commands=_RESTORE),
     Option("link-map", H, "Where a symbolic link leads, link=destination.", commands=_RESTORE),

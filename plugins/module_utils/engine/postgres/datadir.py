@@ -38,6 +38,9 @@ from .entries import (
 from .links import LinkCheck
 from .owner import group_name, user_name
 
+# One number for all files of a mode, instead of one each.
+_MODES = tuple(range(0o10000))
+
 _TEMPORARY_PREFIX = "pgsql_tmp"
 _RELATION = r"([0-9]+)(_(fsm|vm))?(\.[0-9]+)?"
 _LOGGED_FORK = re.compile(_RELATION)
@@ -99,6 +102,7 @@ def scan(
     found = walk.found
     for rows in (found.paths, found.files, found.links, found.targets):
         rows.sort(key=_name)
+    found.notes.sort()
     return found
 
 
@@ -150,29 +154,17 @@ class _Walk:
         """Everything in one directory; ``parent`` is its name in the manifest."""
         relations = self._relations.fullmatch(parent) is not None
         first = len(self.found.files)
-        for name, status in self._entries(path):
-            self._entry(parent, path, name, status, relations=relations)
+        others = []
+        for name, status in _entries(path):
+            # A directory may hold very many files: each is done with before the next is looked at.
+            if stat.S_ISREG(status.st_mode):
+                self._entry(parent, path, name, status, relations=relations)
+            else:
+                others.append((name, status))
         if relations:
             self._drop_unlogged(parent, first)
-
-    def _entries(self, path: str) -> t.Iterator[tuple[str, os.stat_result]]:
-        try:
-            with os.scandir(path) as entries:
-                listed = sorted(entries, key=_name)
-        except FileNotFoundError:
-            return  # a database that was dropped just now
-        except OSError as cause:
-            raise FileOpenError(f"unable to list '{path}': {cause.strerror}") from cause
-        for entry in listed:
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # vanished since it was listed
-            except OSError as cause:
-                raise FileOpenError(
-                    f"unable to get info for '{entry.path}': {cause.strerror}"
-                ) from cause
-            yield entry.name, status
+        for name, status in sorted(others):
+            self._entry(parent, path, name, status, relations=relations)
 
     def _entry(
         self, parent: str, path: str, name: str, status: os.stat_result, *, relations: bool
@@ -232,7 +224,7 @@ class _Walk:
                 full,
                 status.st_size,
                 status.st_mtime_ns // 1_000_000_000,
-                stat.S_IMODE(status.st_mode),
+                _MODES[stat.S_IMODE(status.st_mode)],
                 user_name(status.st_uid),
                 group_name(status.st_gid),
                 page_check=relations and name not in _NO_PAGES and full != CONTROL,
@@ -334,6 +326,21 @@ class _Walk:
 
     def _note(self, level: str, text: str) -> None:
         self.found.notes.append(Note(level, text))
+
+
+def _entries(path: str) -> t.Iterator[tuple[str, os.stat_result]]:
+    """Names and what lstat says of them; what vanishes meanwhile is left out."""
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    yield entry.name, entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+    except FileNotFoundError:
+        return  # a database that was dropped just now
+    except OSError as cause:
+        raise FileOpenError(f"unable to list '{path}': {cause.strerror}") from cause
 
 
 def _name(entry: t.Any) -> str:

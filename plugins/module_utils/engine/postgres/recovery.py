@@ -47,13 +47,14 @@ def signal_file(version: str, kind: str) -> str | None:
 
 
 def recovery_settings(options: Options, version: str, restore_command: str) -> Settings:
-    """The settings in the order in which they are written; none for the types none and preserve.
+    """The settings in the order in which they are written; none for the type preserve.
 
-    Raises OptionInvalidError for a setting that cannot be, OptionRequiredError for a target that is
+    For the type none it is at most archive_mode: a copy that starts from WAL of its own stays on
+    the timeline of its origin, and must not archive all the more. Raises OptionInvalidError for a setting that cannot be, OptionRequiredError for a target that is
     missing.
     """
     kind = options.type or "default"
-    if kind in ("none", "preserve"):
+    if kind == "preserve" or (kind == "none" and options.archive_mode != "off"):
         return []
     new = releases.number(version) >= _IN_AUTO_CONF
     settings: dict[str, str] = {}
@@ -74,6 +75,8 @@ def recovery_settings(options: Options, version: str, restore_command: str) -> S
                 hint="set 'archive_mode' to 'off' in postgresql.conf.",
             )
         settings["archive_mode"] = "off"
+    if kind == "none":
+        return list(settings.items())
     settings.setdefault("restore_command", restore_command)
     settings.update(_target(options, kind, new=new))
     return list(settings.items())

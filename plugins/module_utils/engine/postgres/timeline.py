@@ -82,5 +82,6 @@ def holders(way: Path, number: int, size: int) -> list[str]:
     return [
         number_name(stretch.timeline, number, size)
         for stretch in reversed(way)
-        if stretch.begin // size <= number and (stretch.end is None or number <= stretch.end // size)
+        if stretch.begin // size <= number
+        and (stretch.end is None or number <= stretch.end // size)
     ]
