@@ -91,6 +91,14 @@ def lz4() -> ctypes.CDLL:
         ) from cause
 
 
+def xxhash() -> ctypes.CDLL | None:
+    """The xxHash library of the system; None where it is not installed, which costs only speed."""
+    try:
+        return _shared("libxxhash.so.0")
+    except OSError:
+        return None
+
+
 def _shared(name: str) -> ctypes.CDLL:
     import ctypes
 

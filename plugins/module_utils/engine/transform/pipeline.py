@@ -156,9 +156,13 @@ class Decoder:
 
 
 def encode(data: Buffer, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> bytes:
-    """Encode what fits in memory."""
-    encoder = Encoder(encoding, framing=framing)
-    return encoder.update(data) + encoder.finish()
+    """Encode what fits in memory. Without digests, which Encoder has."""
+    stream = compressor(encoding.compress_type, encoding.compress_level, framing=framing)
+    output = stream.update(data) + stream.finish()
+    if encoding.cipher_pass is None:
+        return output
+    encryptor = Encryptor(encoding._pass, framing=framing)
+    return encryptor.update(output) + encryptor.finish()
 
 
 def decode(data: Buffer, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> bytes:

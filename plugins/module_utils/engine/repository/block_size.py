@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which files are stored block by block, and in blocks of what size (repository reference, 13.1).
+
+Pure. Larger files get larger blocks, and so do older ones, which change less. A file keeps its
+block size as long as backups build on each other.
+"""
+
+from __future__ import annotations
+
+from .contents import Block
+
+KIB = 1024
+MIB = 1024 * KIB
+DAY = 24 * 60 * 60
+
+# Smallest file size of a row, and its block size; bytes.
+_SIZES = (
+    (914 * MIB, 88 * KIB),
+    (740 * MIB, 80 * KIB),
+    (585 * MIB, 72 * KIB),
+    (448 * MIB, 64 * KIB),
+    (329 * MIB, 56 * KIB),
+    (228 * MIB, 48 * KIB),
+    (146 * MIB, 40 * KIB),
+    (96 * MIB, 32 * KIB),
+    (43 * MIB, 24 * KIB),
+    (11 * MIB, 16 * KIB),
+    (16 * KIB, 8 * KIB),
+)
+
+# Smallest age of a row in seconds, and its multiplier; 0 stores the file whole.
+_AGES = ((28 * DAY, 0), (14 * DAY, 4), (7 * DAY, 2))
+
+# Smallest block size of a row, and the bytes of each checksum in the map.
+_CHECKSUMS = (
+    (4 * MIB, 12),
+    (2 * MIB, 11),
+    (1 * MIB, 10),
+    (512 * KIB, 9),
+    (128 * KIB, 8),
+    (32 * KIB, 7),
+    (0, 6),
+)
+
+# How much content a super block has at least, in a full backup and in those that build on it.
+SUPER_FULL = MIB
+SUPER = 256 * KIB
+
+
+def block_for(size: int, age: int, prior: Block | None) -> Block | None:
+    """How to store a file of ``size`` bytes that changed ``age`` seconds before the backup.
+
+    ``prior`` is how the backup before stores it: its blocks remain, unless not even one of them
+    would be filled. None stores the file whole.
+    """
+    multiplier = next((factor for least, factor in _AGES if age >= least), 1)
+    block_size = multiplier * next((block for least, block in _SIZES if size >= least), 0)
+    if not block_size:
+        return None
+    if continues(size, prior) and prior is not None:
+        return prior._replace(map_size=0)
+    return Block(block_size, next(width for least, width in _CHECKSUMS if block_size >= least))
+
+
+def continues(size: int, prior: Block | None) -> bool:
+    """Whether a file of ``size`` bytes is compared with the block map of the backup before."""
+    return prior is not None and prior.map_size > 0 and size >= prior.size
+
+
+def super_size(block_size: int, *, full: bool) -> int:
+    """How much content fills a super block: whole blocks."""
+    least = SUPER_FULL if full else SUPER
+    return -(-least // block_size) * block_size
