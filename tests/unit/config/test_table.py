@@ -38,7 +38,7 @@ HONOURED = [row for row in ROWS if row.support is Support.HONOURED and row.field
 MADE = {"command", "parameters", "repos", "pgs", "config_file", "explicit", "warnings"}
 # Prepared for options that are still refused.
 PREPARED = {
-    Options: {"db_include", "db_exclude", "stop_auto", "compress_level_network"},
+    Options: {"stop_auto", "compress_level_network"},
     RepoOptions: {"block", "hardlink", "retention_history"},
     PgOptions: set(),
     SftpOptions: set(),
