@@ -26,6 +26,10 @@ if not LINK.exists():
     LINK.symlink_to(TOP)
     importlib.invalidate_caches()
 
+# Interpreters that a test starts import the collection as the test does.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(TOP / ".cache/collections"), os.environ.get("PYTHONPATH")])
+)
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(TOP / ".cache/hypothesis"))
 
 
