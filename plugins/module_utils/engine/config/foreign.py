@@ -17,7 +17,6 @@ _REPO = words(
 )
 _HOST = words("backup check stanza-create stanza-delete stanza-upgrade")
 _BACKUP = frozenset({"backup"})
-_RESTORE = frozenset({"restore"})
 _RETAIN = frozenset({"backup", "expire"})
 _ARCHIVE = frozenset({"archive-get", "archive-push"})
 _GET = frozenset({"archive-get"})
@@ -38,16 +37,8 @@ def _of_command_line() -> list[Option]:
     return [
         Option("archive-expire-before", S, "", commands=frozenset({"expire"})),
         Option("detail-level", S, "", default="full", commands=frozenset({"info"})),
-        Option("filter", S, "", commands=frozenset({"manifest", "repo-ls"})),
-        Option("ignore-missing", B, "", default="n", commands=frozenset({"repo-get"})),
-        Option("oldest", B, "", default="n", commands=frozenset({"expire"})),
         Option("pg", N, "", commands=frozenset({"backup", "manifest"})),
-        Option("raw", B, "", default="n", commands=frozenset({"repo-get"})),
-        Option("recurse", B, "", default="n", commands=frozenset({"repo-ls", "repo-rm"})),
-        Option("reference", S, "", commands=frozenset({"manifest"})),
         Option("report", B, "", default="n", commands=frozenset({"check"})),
-        Option("sort", S, "", default="asc", commands=frozenset({"repo-ls"})),
-        Option("verbose", B, "", default="n", commands=frozenset({"verify"})),
     ]
 
 
@@ -107,8 +98,6 @@ def _of_cluster() -> list[Option]:
 
 def _of_repository() -> list[Option]:
     return [
-        Option("repo-block", B, "", default="n", commands=_BACKUP,
-               condition=Condition("repo-bundle", ("y",))),
         Option("repo-block-age-map", H, "", commands=_BACKUP, condition=_BLOCK),
         Option("repo-block-checksum-size-map", H, "", commands=_BACKUP, condition=_BLOCK),
         Option("repo-block-size-map", H, "", commands=_BACKUP, condition=_BLOCK),

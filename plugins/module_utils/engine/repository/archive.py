@@ -163,6 +163,22 @@ def wal_ranges(storage: Storage, stanza: str, ids: Sequence[str]) -> dict[str, W
     }
 
 
+def segments(
+    storage: Storage, stanza: str, archive_id: str, within: t.Callable[[str], bool]
+) -> dict[str, StoredSegment]:
+    """All whole segments in the directories (16 digits) that ``within`` accepts, by name."""
+    top = layout.archive_id_path(stanza, archive_id)
+    (entries,) = _list_all(storage, [top])
+    names = [entry.name for entry in entries if layout.is_segment_directory(entry.name)]
+    paths = [f"{top}/{name}" for name in names if within(name)]
+    found = {}
+    for path, listed in zip(paths, _list_all(storage, paths)):
+        for name, copies in _by_name(path, listed).items():
+            if not name.endswith(".partial"):
+                found[name] = copies[0]
+    return found
+
+
 def _whole_segments(entries: Iterable[FileInfo]) -> list[str]:
     parsed = (parse_segment(entry.name) for entry in entries)
     return [row.name for row in parsed if row is not None and not row.is_partial]

@@ -71,6 +71,8 @@ class RestoreJob(t.NamedTuple):
     keep: Keep
     copy_start: int
     files: tuple[RestoreFile, ...]
+    repo: int = 1
+    """Key of the repository."""
 
     @property
     def size(self) -> int:
@@ -125,11 +127,14 @@ class Fetcher:
         with os.fdopen(descriptor, "r+b", buffering=0) as existing:
             status = os.fstat(descriptor)
             if job.keep is Keep.SAME_SIZE_AND_TIME:
-                return (
+                same = (
                     status.st_size == file.size
                     and int(status.st_mtime) == file.mtime
                     and file.mtime < job.copy_start
                 )
+                if same:
+                    _attributes(descriptor, file)
+                return same
             if status.st_size < file.size:
                 return False
             if status.st_size > file.size:
@@ -253,10 +258,22 @@ def _attributes(descriptor: int, file: RestoreFile) -> None:
     os.utime(descriptor, (file.mtime, file.mtime))
 
 
-def worker_setup(opener: Opener) -> t.Callable[[int, t.Callable[[int], None]], Handler]:
-    """The set-up for a ``WorkerPool``: connect at once."""
+def worker_setup(
+    openers: t.Mapping[int, Opener],
+) -> t.Callable[[int, t.Callable[[int], None]], Handler]:
+    """The set-up for a ``WorkerPool``: connect at once, where it is clear which repository to."""
 
     def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
-        return Fetcher(opener.open(), report)
+        fetchers: dict[int, Fetcher] = {}
+        if len(openers) == 1:
+            ((key, opener),) = openers.items()
+            fetchers[key] = Fetcher(opener.open(), report)
+
+        def handle(job: RestoreJob) -> Deferred[list[RestoredFile]]:
+            if job.repo not in fetchers:
+                fetchers[job.repo] = Fetcher(openers[job.repo].open(), report)
+            return fetchers[job.repo](job)
+
+        return handle
 
     return setup

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from ... import log
 from ...config.options import Options
 from ...errors import LinkMapError, TablespaceMapError
-from ...repository import layout
 from ...repository.blockmap import Chain
 from ...repository.contents import PG_CONTROL, PG_DATA, Manifest, ManifestFile, Target
+from ...repository.databases import database_of
 from ...repository.stored import Stored, stored
+from ...storage.base import TEMPORARY_SUFFIX
 from ...transform.compression import Framing, decompressor
 from .copy import Keep, RestoreFile, RestoreJob
 from .owner import Owners
@@ -29,8 +30,6 @@ NOWHERE = Stored("", 0, 0, Framing.WHOLE)
 # Small files stored alone are fetched together by one worker.
 JOB_FILES = 128
 JOB_SIZE = 16 * 1024 * 1024
-
-TEMPORARY_SUFFIX = layout.TEMPORARY_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,10 @@ class Places:
         oid, _, below = rest.partition("/")
         root = self.tablespaces[int(oid)]
         return f"{root}/{below}" if below else root
+
+    def link_place(self, name: str) -> str:
+        """The absolute path of the link itself, whatever it leads to."""
+        return f"{self.pg_data}/{name[len(PG_DATA) + 1 :]}"
 
 
 def places(manifest: Manifest, options: Options) -> Places:
@@ -96,9 +99,29 @@ def places(manifest: Manifest, options: Options) -> Places:
         if target.file is not None:
             parent = posixpath.dirname(f"{pg_data}/{relative}")
             file_links[target.name] = posixpath.normpath(posixpath.join(parent, destination))
-    if wanted:
-        raise LinkMapError(f"unable to remap invalid link '{sorted(wanted)[0]}'")
+    made, made_files = _made_links(manifest, pg_data, wanted)
+    links.update(made)
+    file_links.update(made_files)
     return Places(pg_data, tablespaces, links, file_links)
+
+
+def _made_links(
+    manifest: Manifest, pg_data: str, wanted: t.Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What ``--link-map`` makes a link of, although it is an ordinary directory or file."""
+    paths = {path.name for path in manifest.paths} if wanted else set()
+    files = {file.name for file in manifest.files} if wanted else set()
+    links, file_links = {}, {}
+    for relative, destination in wanted.items():
+        name = f"{PG_DATA}/{relative}"
+        if name not in paths and name not in files:
+            raise LinkMapError(f"unable to remap invalid link '{relative}'")
+        log.info("map link '%s' to '%s'", relative, destination)
+        links[name] = destination
+        if name in files:
+            parent = posixpath.dirname(f"{pg_data}/{relative}")
+            file_links[name] = posixpath.normpath(posixpath.join(parent, destination))
+    return links, file_links
 
 
 def _link_text(target: Target) -> str:
@@ -130,19 +153,36 @@ def _tablespaces(manifest: Manifest, options: Options) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """The files to fetch, as jobs, and those that are only made."""
+    """The files to fetch, as jobs, and those that are only made: empty, or of zeroes."""
 
     jobs: tuple[RestoreJob, ...]
     empty: tuple[RestoreFile, ...]
     size: int
-    """Bytes after the restore."""
+    """Bytes to fetch, unless they are there already."""
     file_total: int
+
+    @property
+    def files(self) -> t.Iterator[RestoreFile]:
+        """The files that take room."""
+        return (file for job in self.jobs for file in job.files)
 
 
 def plan(
-    manifest: Manifest, where: Places, owners: Owners, *, stanza: str, keep: Keep, preserve: bool
+    manifest: Manifest,
+    where: Places,
+    owners: Owners,
+    *,
+    stanza: str,
+    keep: Keep,
+    preserve: bool,
+    left_out: t.Collection[int] = (),
+    repo: int = 1,
 ) -> RestorePlan:
-    """Divide the files of the backup into jobs, largest first."""
+    """Divide the files of the backup into jobs, largest first.
+
+    ``left_out`` are the oids of databases of which only the sizes of files are restored; ``repo``
+    is the key of the repository that the files come from.
+    """
     bundles: dict[str, list[RestoreFile]] = {}
     singles: list[RestoreFile] = []
     empty: list[RestoreFile] = []
@@ -155,7 +195,7 @@ def plan(
     for file in files:
         place = stored(stanza, manifest, file) or NOWHERE
         item = _restore_file(file, place, where, owners)
-        if file.size == 0:
+        if file.size == 0 or database_of(file.name) in left_out:
             empty.append(item)
         elif file.bundle_id:
             bundles.setdefault(place.path, []).append(item)
@@ -164,9 +204,9 @@ def plan(
     groups = [*bundles.values(), *_group(singles)]
     start = manifest.backup.timestamp_copy_start
     chain = Chain.of(stanza, manifest)
-    jobs = [RestoreJob(chain, keep, start, tuple(group)) for group in groups]
+    jobs = [RestoreJob(chain, keep, start, tuple(group), repo) for group in groups]
     jobs.sort(key=lambda job: -job.size)
-    size = sum(file.size for file in files)
+    size = sum(job.size for job in jobs)
     return RestorePlan(tuple(jobs), tuple(empty), size, len(files))
 
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 import time
 import typing as t
 from dataclasses import asdict, dataclass
@@ -13,16 +15,22 @@ from datetime import datetime
 
 from ... import log
 from ...config.options import Options, RepoOptions
-from ...errors import BackupSetInvalidError, OptionInvalidValueError, PathMissingError
-from ...postgres import recovery
-from ...repository import backup_info, lock, manifest
-from ...repository.backup_info import BackupEntry, BackupInfo
-from ...repository.contents import Manifest
-from ...storage.base import Storage
+from ...errors import (
+    EngineError,
+    OptionInvalidValueError,
+    OptionRequiredError,
+    PathMissingError,
+    PathRemoveError,
+)
+from ...postgres import goal, recovery, timeline
+from ...postgres.goal import Goal
+from ...repository import databases, lock, manifest
+from ...repository.contents import PG_DATA, Manifest
 from ...storage.open import Opener, prepare
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
-from ..cipher import cipher_pass
+from . import space
+from .choice import Choice
 from .command_line import restore_command
 from .copy import Keep, worker_setup
 from .owner import Owners
@@ -58,20 +66,50 @@ class RestoreResult:
 def run(options: Options) -> RestoreResult:
     """Restore one backup; a failure leaves a directory that PostgreSQL refuses to start."""
     stanza = options.require_stanza()
-    repo = options.repo()
     restore_type = options.type or "default"
     if restore_type not in TYPES:
         raise OptionInvalidValueError(f"'{restore_type}' is not allowed for 'type' option")
+    aim = _aim(options, restore_type)
+    first = options.repo()
+    repos = options.repos if options.selected_repo is None else (first,)
     started = time.monotonic()
     with lock.Locks(options.exec_id or None) as locks:
-        locks.acquire(options.lock_path, stanza, [lock.LockType.RESTORE], [repo.key])
+        keys = [repo.key for repo in repos]
+        locks.acquire(options.lock_path, stanza, [lock.LockType.RESTORE], keys)
         pg_data = options.pg.path.rstrip("/")
         refuse_running(pg_data)
         reuse = _reuse(options, pg_data)
         _refuse_early(pg_data, reuse)
-        opener = prepare(repo, io_timeout=options.io_timeout)
-        with WorkerPool(options.process_max, worker_setup(opener)) as pool:
-            return _restore(options, repo, opener, pool, locks, restore_type, reuse, started)
+        openers = _openers(options, repos)
+        with (
+            WorkerPool(options.process_max, worker_setup(openers)) as pool,
+            Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice,
+        ):
+            return _restore(options, choice, aim, pool, locks, reuse, started)
+
+
+def _openers(options: Options, repos: t.Sequence[RepoOptions]) -> dict[int, Opener]:
+    """What opens each repository; of several, one that is not set up right is left out."""
+    openers: dict[int, Opener] = {}
+    causes = []
+    for repo in repos:
+        try:
+            openers[repo.key] = prepare(repo, io_timeout=options.io_timeout)
+        except EngineError as cause:
+            causes.append(cause)
+            if len(repos) > 1:
+                log.warn("repo%d: %s", repo.key, cause.message)
+    if not openers and causes:
+        raise causes[0]
+    return openers
+
+
+def _aim(options: Options, restore_type: str) -> Goal:
+    """The target, refused here when it is missing or no target at all."""
+    if restore_type in recovery.TARGETED and options.target is None:
+        raise OptionRequiredError("restore command requires option: target")
+    timeline.wanted(options.target_timeline or timeline.LATEST)
+    return goal.goal(restore_type, options.target)
 
 
 class Reuse(t.NamedTuple):
@@ -121,44 +159,54 @@ def _refuse_early(pg_data: str, reuse: Reuse) -> None:
 
 def _restore(
     options: Options,
-    repo: RepoOptions,
-    opener: Opener,
+    choice: Choice,
+    aim: Goal,
     pool: WorkerPool,
     locks: lock.Locks,
-    restore_type: str,
     reuse: Reuse,
     started: float,
 ) -> RestoreResult:
-    stanza = options.require_stanza()
-    with opener.open() as storage:
-        entry, contents = _load(storage, options, repo)
-    log.info(
-        "repo%d: restore backup set %s, recovery will start at %s",
-        repo.key,
-        entry.label,
-        datetime.fromtimestamp(entry.timestamp_start).strftime("%Y-%m-%d %H:%M:%S"),
-    )
+    chosen = choice.choose(aim)
+    contents = chosen.contents
+    if not contents.options.online and not _is_given(options, "type"):
+        # Nothing to recover: the cluster was stopped when it was copied.
+        aim = aim._replace(kind="none")
+    options = dataclasses.replace(options, type=aim.kind)
     where = places(contents, options)
     owners = Owners(where.pg_data)
     target = Target(contents, where, owners)
-    preserve = restore_type == "preserve"
-    work = plan(contents, where, owners, stanza=stanza, keep=reuse.keep, preserve=preserve)
+    work = plan(
+        contents,
+        where,
+        owners,
+        stanza=options.require_stanza(),
+        keep=reuse.keep,
+        preserve=aim.kind == "preserve",
+        left_out=databases.left_out(contents, options.db_include, options.db_exclude),
+        repo=chosen.repo.key,
+    )
+    options = _archiving(options, contents)
+    settings = _settings(options, contents)
+    if not reuse.any:
+        target.refuse_unless_empty()
+    choice.check_reach(chosen, aim)
+    choice.close()
+    space.check(work.files, where, target.roots() if reuse.any else ())
+    _remove_spool(options)
     removed = 0
     if reuse.any:
         target.remove_control()
-        removed = target.clean(preserve=PRESERVED if preserve else ())
-    else:
-        target.refuse_unless_empty()
+        removed = target.clean(preserve=PRESERVED if aim.kind == "preserve" else ())
     target.make_directories()
     target.mark(manifest.render(contents))
     target.make_empty(work.empty)
     fetched, fetched_size = _copy(pool, work, locks)
-    _write_recovery(target, contents, options, restore_type)
+    _write_recovery(target, contents, settings, aim.kind)
     target.finish(online=contents.options.online)
     log.info("restore size = %s, file total = %d", size_text(work.size), work.file_total)
     return RestoreResult(
-        label=entry.label,
-        type=restore_type,
+        label=chosen.entry.label,
+        type=aim.kind,
         path=where.pg_data,
         size=work.size,
         size_fetched=fetched_size,
@@ -169,37 +217,59 @@ def _restore(
     )
 
 
-def _load(storage: Storage, options: Options, repo: RepoOptions) -> tuple[BackupEntry, Manifest]:
-    stanza = options.require_stanza()
-    info = backup_info.load(storage, stanza, cipher_pass(repo))
-    entry = select(info, options.set)
-    return entry, manifest.load(storage, stanza, entry.label, info.cipher_pass)
+def _is_given(options: Options, name: str, source: str | None = None) -> bool:
+    return any(given.name == name and source in (None, given.source) for given in options.explicit)
 
 
-def select(info: BackupInfo, wanted: str | None) -> BackupEntry:
-    """The backup to restore: the newest of the current cluster, or the one that is named.
+def _archiving(options: Options, contents: Manifest) -> Options:
+    """Decide whether the restored cluster archives, where the user did not.
 
-    Raises BackupSetInvalidError when there is none.
+    A directory that only the command line names, and not the configuration, is a copy beside the
+    cluster: with the origin's archive_command it would write into the origin's stanza, and break
+    its archive as soon as both have a segment of the same name. So its archiving is off. A standby
+    of the cluster does not archive before it is promoted, and then it should.
     """
-    if wanted is not None and wanted != "latest":
-        try:
-            return info.backups[wanted]
-        except KeyError:
-            raise BackupSetInvalidError(
-                f"backup set {wanted} is not valid",
-                hint="the info command lists the backups that there are.",
-            ) from None
-    if not info.backups:
-        raise BackupSetInvalidError(
-            "no backup set found to restore", hint="has a backup been taken for this stanza?"
+    original = next(row.path for row in contents.targets if row.name == PG_DATA)
+    if (
+        _is_given(options, "archive-mode")
+        or options.type == "standby"
+        or not _is_given(options, f"pg{options.pg.key}-path", "argument")
+        or original.rstrip("/") == options.pg.path.rstrip("/")
+    ):
+        return options
+    how = "--archive-mode=preserve keeps it as it was in the backup."
+    if options.type == "preserve" or recovery.config_file(contents.db.version) != (
+        recovery.AUTO_CONF
+    ):
+        log.warn(
+            "this is a copy of the cluster in '%s', which may archive into the stanza of its"
+            " origin\nHINT: set archive_mode to 'off' before it is started.",
+            original,
         )
-    latest = info.backups[max(info.backups)]
-    if latest.db_id != info.current_id:
-        raise BackupSetInvalidError(
-            f"the latest backup set {latest.label} is of a former cluster of this stanza",
-            hint="name it with --set to restore it all the same.",
-        )
-    return latest
+        return options
+    log.warn(
+        "this is a copy of the cluster in '%s': archive_mode is set to 'off', so that it does not"
+        " archive into the stanza of its origin\nHINT: %s",
+        original,
+        how,
+    )
+    return dataclasses.replace(options, archive_mode="off")
+
+
+def _settings(options: Options, contents: Manifest) -> recovery.Settings:
+    """Made before anything is touched, since they may be refused."""
+    return recovery.recovery_settings(options, contents.db.version, restore_command(options))
+
+
+def _remove_spool(options: Options) -> None:
+    """WAL that was fetched ahead for another recovery must not get into this one."""
+    path = f"{options.spool_path}/archive/{options.require_stanza()}"
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as cause:
+        raise PathRemoveError(f"unable to remove '{path}': {cause.strerror}") from cause
 
 
 def _copy(pool: WorkerPool, work: RestorePlan, locks: lock.Locks) -> tuple[int, int]:
@@ -226,12 +296,11 @@ def _copy(pool: WorkerPool, work: RestorePlan, locks: lock.Locks) -> tuple[int, 
 
 
 def _write_recovery(
-    target: Target, contents: Manifest, options: Options, restore_type: str
+    target: Target, contents: Manifest, settings: recovery.Settings, restore_type: str
 ) -> None:
     if restore_type == "preserve":
         return
     version = contents.db.version
-    settings = recovery.recovery_settings(options, version, restore_command(options))
     name = recovery.config_file(version)
     path = f"{target.pg_data}/{name}"
     now = datetime.now()

@@ -15,6 +15,7 @@ import typing as t
 
 from ... import log
 from ...errors import (
+    FileExistsError_,
     FileOwnerError,
     FileRemoveError,
     PathCreateError,
@@ -24,8 +25,10 @@ from ...errors import (
 )
 from ...postgres import control
 from ...repository.contents import PG_DATA, Manifest, ManifestPath
+from ...storage.base import TEMPORARY_SUFFIX
+from .copy import RestoreFile
 from .owner import Owners
-from .plan import TEMPORARY_SUFFIX, Places, RestoreFile
+from .plan import Places
 
 PG_CONTROL = "global/pg_control"
 
@@ -36,11 +39,38 @@ MARKER = "backup.manifest"
 
 def refuse_running(pg_data: str) -> None:
     """PostgresRunningError when a server runs in the directory, or did not end cleanly there."""
-    if os.path.lexists(f"{pg_data}/postmaster.pid"):
-        raise PostgresRunningError(
-            f"unable to restore while PostgreSQL is running in '{pg_data}'",
-            hint="stop it first; if it is not running, remove postmaster.pid and try again.",
+    path = f"{pg_data}/postmaster.pid"
+    if not os.path.lexists(path):
+        return
+    process = _process(path)
+    if process is None:
+        hint = (
+            f"no process of '{path}' is running on this host: if none runs on another one either,"
+            " remove the file and try again."
         )
+    else:
+        hint = f"process {process} is running: stop the server first."
+    raise PostgresRunningError(
+        f"unable to restore while PostgreSQL is running in '{pg_data}'", hint=hint
+    )
+
+
+def _process(path: str) -> int | None:
+    """The process that a postmaster.pid names, when there is one."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            # A negative number is that of a server in single-user mode.
+            process = abs(int(file.readline()))
+    except (OSError, ValueError):
+        return None
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        # It is there, and somebody else's.
+        return process
+    except (OSError, OverflowError):
+        return None
+    return process or None
 
 
 def is_data_directory(pg_data: str) -> bool:
@@ -59,9 +89,15 @@ class Target:
 
     def refuse_unless_empty(self) -> None:
         """PathNotEmptyError when any directory of the restore holds something already."""
-        for root in self._roots():
+        for root in self.roots():
             self._check_owner(root)
             self.refuse_not_empty(root)
+        for place in self._where.file_links.values():
+            if os.path.lexists(place):
+                raise FileExistsError_(
+                    f"unable to restore file '{place}' because it already exists",
+                    hint="try using --delta if this is what you intended.",
+                )
 
     @staticmethod
     def refuse_not_empty(root: str) -> None:
@@ -78,7 +114,7 @@ class Target:
                 hint="try using --delta if this is what you intended.",
             )
 
-    def _roots(self) -> list[str]:
+    def roots(self) -> list[str]:
         """The data directory, the version's directory of each tablespace, linked directories."""
         roots = [self._where.pg_data]
         for path in self._manifest.paths:
@@ -126,7 +162,7 @@ class Target:
             keep.update(self._where.of(file.name) or "" for file in files)
         links = {self._where.of(name): text for name, text in self._where.links.items()}
         removed = 0
-        for root in self._roots():
+        for root in self.roots():
             self._check_owner(root)
             if os.path.isdir(root):
                 removed += _clean(root, keep, links)
@@ -147,14 +183,16 @@ class Target:
             self._make(path, place)
             # Links of this directory, so that what lies below one finds it.
             self._make_links(path.name)
+        owner = self._owners.of(*self._link_owner(PG_DATA))
         for place in self._where.file_links.values():
-            os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+            _make_directories(os.path.dirname(place), owner)
 
     def _make(self, path: ManifestPath, place: str) -> None:
+        owner = self._owners.of(path.user, path.group)
         try:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            _make_directories(place, owner)
             if os.geteuid() == 0:
-                os.chown(place, *self._owners.of(path.user, path.group))
+                os.chown(place, *owner)
             os.chmod(place, path.mode)
         except OSError as cause:
             raise PathCreateError(
@@ -166,17 +204,25 @@ class Target:
         for name, text in self._where.links.items():
             if name.rsplit("/", 1)[0] != parent:
                 continue
-            # The link itself stands in its parent directory, whatever it leads to.
-            relative = name[len(PG_DATA) + 1 :]
-            link = f"{self.pg_data}/{relative}"
-            if os.path.islink(link) and os.readlink(link) == text:
-                continue
+            link = self._where.link_place(name)
             try:
-                os.symlink(text, link)
+                if not os.path.islink(link) or os.readlink(link) != text:
+                    os.symlink(text, link)
+                if os.geteuid() == 0:
+                    user, group = self._link_owner(name)
+                    os.chown(link, *self._owners.of(user, group), follow_symlinks=False)
             except OSError as cause:
                 raise PathCreateError(
                     f"unable to create symlink '{link}' to '{text}': {cause.strerror}"
                 ) from cause
+
+    def _link_owner(self, name: str) -> tuple[str | None, str | None]:
+        """Who owns a link; one that --link-map made of something else is the data directory's."""
+        for link in self._manifest.links:
+            if link.name == name:
+                return link.user, link.group
+        data = next(path for path in self._manifest.paths if path.name == PG_DATA)
+        return data.user, data.group
 
     def mark(self, text: str) -> None:
         """Leave the manifest in the directory while the restore is under way."""
@@ -186,7 +232,7 @@ class Target:
             file.write(text)
 
     def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
-        """Files of the backup that have no bytes."""
+        """Files of the backup that have no bytes, and those that get zeroes instead of theirs."""
         for file in files:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             descriptor = os.open(file.target, flags, 0o600)
@@ -194,6 +240,8 @@ class Target:
                 if os.geteuid() == 0:
                     os.fchown(descriptor, file.uid, file.gid)
                 os.fchmod(descriptor, file.mode)
+                # Without blocks on disk, however large.
+                os.ftruncate(descriptor, file.size)
                 os.utime(descriptor, (file.mtime, file.mtime))
             finally:
                 os.close(descriptor)
@@ -243,6 +291,18 @@ def _invalidate_checkpoint(path: str) -> None:
         file.flush()
         os.fsync(file.fileno())
         os.utime(file.fileno(), (status.st_mtime, status.st_mtime))
+
+
+def _make_directories(path: str, owner: tuple[int, int]) -> None:
+    """Make a directory; root gives it, and the parents that were not there, to their owner."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for place in reversed(missing):
+        os.mkdir(place, 0o700)
+        if os.geteuid() == 0:
+            os.chown(place, *owner)
 
 
 def sync_directory(path: str) -> None:

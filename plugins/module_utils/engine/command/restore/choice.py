@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backup of which repository is restored, and whether its WAL leads to the target."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from datetime import datetime
+
+from ... import log
+from ...config.options import Options, RepoOptions
+from ...errors import (
+    AssertError,
+    BackupSetInvalidError,
+    DbMismatchError,
+    EngineError,
+    FormatError,
+)
+from ...postgres import control, timeline
+from ...postgres.goal import Goal
+from ...repository import archive_info, backup_info, manifest, selection
+from ...repository.backup_info import BackupEntry, BackupInfo
+from ...repository.blockmap import Chain
+from ...repository.cluster_archive import ClusterArchive
+from ...repository.contents import PG_CONTROL, PG_DATA, Manifest
+from ...repository.stored import stored
+from ...storage.base import Storage
+from ...storage.open import Opener
+from ...transform.pipeline import decode
+from ..cipher import cipher_pass
+from .blocks import content
+from .reach import Reach, start_of, way
+
+_WAL = f"{PG_DATA}/pg_wal/"
+
+
+class Chosen(t.NamedTuple):
+    """The backup to restore; ``path`` is None where no recovery follows that could be checked."""
+
+    repo: RepoOptions
+    entry: BackupEntry
+    contents: Manifest
+    path: timeline.Path | None
+
+
+class Choice:
+    """The repositories that may be asked, each one opened when its turn comes."""
+
+    def __init__(
+        self, options: Options, repos: t.Sequence[RepoOptions], openers: t.Mapping[int, Opener]
+    ) -> None:
+        self._options = options
+        self._stanza = options.require_stanza()
+        self._repos = repos
+        self._openers = openers
+        self._stack = contextlib.ExitStack()
+        self._storages: dict[int, Storage] = {}
+        self._archives: dict[int, ClusterArchive] = {}
+
+    def __enter__(self) -> Choice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._stack.close()
+        self._storages.clear()
+
+    def choose(self, aim: Goal) -> Chosen:
+        """The first repository that has the right backup decides.
+
+        Raises BackupSetInvalidError or DbMismatchError when none has one, and what went wrong when
+        the only repository cannot be read.
+        """
+        causes: list[EngineError] = []
+        for repo in self._repos:
+            try:
+                return self._choose_from(repo, aim)
+            except EngineError as cause:
+                if len(self._repos) == 1:
+                    raise
+                log.warn("repo%d: %s", repo.key, cause.message)
+                causes.append(cause)
+        wanted = (BackupSetInvalidError, DbMismatchError)
+        raise next((cause for cause in causes if isinstance(cause, wanted)), causes[0])
+
+    def _choose_from(self, repo: RepoOptions, aim: Goal) -> Chosen:
+        storage = self._storage(repo)
+        info = backup_info.load(storage, self._stanza, cipher_pass(repo))
+        entry, path = self._reachable(repo, info, aim)
+        contents = manifest.load(storage, self._stanza, entry.label, info.cipher_pass)
+        log.info(
+            "repo%d: restore backup set %s, recovery will start at %s",
+            repo.key,
+            entry.label,
+            datetime.fromtimestamp(entry.timestamp_start).strftime("%Y-%m-%d %H:%M:%S"),
+        )
+        return Chosen(repo, entry, contents, path)
+
+    def _reachable(
+        self, repo: RepoOptions, info: BackupInfo, aim: Goal
+    ) -> tuple[BackupEntry, timeline.Path | None]:
+        """The best backup from which a way leads to the target timeline."""
+        first: DbMismatchError | None = None
+        entries = selection.candidates(info, aim, self._options.set)
+        for entry in entries:
+            if entry.archive_start is None or aim.kind == "none":
+                return entry, None
+            try:
+                return entry, way(self._archive(repo, info, entry), entry, self._timeline(aim))
+            except DbMismatchError as cause:
+                if len(entries) > 1:
+                    log.info("repo%d: %s", repo.key, cause.message)
+                first = first or cause
+        raise first or AssertError("there is no backup to choose from")
+
+    def _timeline(self, aim: Goal) -> str:
+        if self._options.target_timeline is not None:
+            return self._options.target_timeline
+        # A recovery that ends with the backup stays on its timeline; of preserved settings nothing
+        # is known.
+        backup_only = aim.kind in ("immediate", "preserve")
+        return timeline.CURRENT if backup_only else timeline.LATEST
+
+    def check_reach(self, chosen: Chosen, aim: Goal) -> None:
+        """Raise when the WAL that recovery needs is not in any repository; see ``Reach.check``."""
+        entry, contents, path = chosen.entry, chosen.contents, chosen.path
+        if path is None or entry.archive_start is None:
+            return
+        size = self._segment_size(chosen)
+        own = [file.name[len(_WAL) :] for file in contents.files if file.name.startswith(_WAL)]
+        reach = Reach(path, start_of(entry, size), size, own=own)
+        reach.add(self._archives[chosen.repo.key], aim)
+        if not reach.is_whole(aim):
+            self._add_others(reach, chosen, aim)
+        reach.check(aim)
+        log.info(
+            "recovery has %d WAL segments, from %s to %s",
+            reach.count,
+            entry.archive_start,
+            reach.last,
+        )
+
+    def _add_others(self, reach: Reach, chosen: Chosen, aim: Goal) -> None:
+        """archive-get asks all repositories, whichever the backup is from."""
+        for repo in self._options.repos:
+            if repo.key == chosen.repo.key or repo.key not in self._openers:
+                continue
+            try:
+                info = backup_info.load(self._storage(repo), self._stanza, cipher_pass(repo))
+                reach.add(self._archive(repo, info, chosen.entry), aim)
+            except EngineError as cause:
+                log.warn("repo%d: %s", repo.key, cause.message)
+
+    def _segment_size(self, chosen: Chosen) -> int:
+        """As pg_control of the backup has it; the info files do not."""
+        contents = chosen.contents
+        file = next((file for file in contents.files if file.name == PG_CONTROL), None)
+        place = None if file is None else stored(self._stanza, contents, file)
+        if file is None or place is None:
+            raise FormatError(
+                f"backup set {chosen.entry.label} has no pg_control",
+                hint="restore another backup with --set.",
+            )
+        storage = self._storage(chosen.repo)
+        if file.block is not None:
+            chain = Chain.of(self._stanza, contents)
+            data = b"".join(content(storage, chain, file.name, place, file.block))
+        else:
+            reader = storage.reader(place.path, offset=place.offset, size=place.size)
+            data = decode(reader.read_all(), contents.encoding, framing=place.framing)
+        return control.read(data).wal_segment_size
+
+    def _archive(self, repo: RepoOptions, info: BackupInfo, entry: BackupEntry) -> ClusterArchive:
+        if repo.key not in self._archives:
+            storage = self._storage(repo)
+            db = next(row for row in info.history if row.id == entry.db_id)
+            self._archives[repo.key] = ClusterArchive(
+                storage,
+                self._stanza,
+                archive_info.load(storage, self._stanza, cipher_pass(repo)),
+                version=db.version,
+                system_id=db.system_id,
+            )
+        return self._archives[repo.key]
+
+    def _storage(self, repo: RepoOptions) -> Storage:
+        if repo.key not in self._storages:
+            storage = self._openers[repo.key].open()
+            self._storages[repo.key] = self._stack.enter_context(storage)
+        return self._storages[repo.key]

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The WAL archive of one cluster in one repository, over all ids that the cluster ever had there.
+
+A stanza that was upgraded and taken back holds the same cluster under two ids; archive-get looks
+into all of them, and so does whoever asks what a recovery will find.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import FormatError, RepoInvalidError
+from ..postgres import wal
+from ..transform.pipeline import Encoding, decode
+from . import archive, layout
+from .archive import StoredSegment
+
+if t.TYPE_CHECKING:
+    from ..storage.base import Storage
+    from .archive_info import ArchiveInfo
+
+
+class ClusterArchive:
+    """What is there for recovery; every listing is asked for once."""
+
+    def __init__(
+        self, storage: Storage, stanza: str, info: ArchiveInfo, *, version: str, system_id: int
+    ) -> None:
+        self._storage = storage
+        self._stanza = stanza
+        self._encoding = Encoding(cipher_pass=info.cipher_pass)
+        self.ids = [
+            row.archive_id
+            for row in reversed(info.history)
+            if (row.version, row.system_id) == (version, system_id)
+        ]
+        if not self.ids:
+            raise RepoInvalidError(
+                f"the archive has no history of PostgreSQL version {version}, system-id {system_id}"
+            )
+        self._timelines: dict[int, str] | None = None
+        self._forks: dict[int, list[wal.Fork]] = {}
+
+    def timelines(self) -> t.Collection[int]:
+        """The timelines with a history file."""
+        if self._timelines is None:
+            # Ids are newest first, and the newest counts.
+            self._timelines = {
+                timeline: archive_id
+                for archive_id in reversed(self.ids)
+                for timeline in archive.timelines(self._storage, self._stanza, archive_id)
+            }
+        return self._timelines.keys()
+
+    def forks(self, timeline: int) -> list[wal.Fork]:
+        """How the timeline came about; nothing when it has no history file.
+
+        Raises FormatError when the file is damaged.
+        """
+        if timeline not in self._forks:
+            self.timelines()
+            archive_id = (self._timelines or {}).get(timeline)
+            if archive_id is None:
+                return []
+            name = f"{timeline:08X}.history"
+            path = layout.wal_file_path(self._stanza, archive_id, name)
+            data = decode(self._storage.read(path), self._encoding)
+            try:
+                self._forks[timeline] = wal.history(data.decode("utf-8", "replace"))
+            except FormatError as cause:
+                raise FormatError(f"'{path}' is damaged: {cause.message}") from cause
+        return self._forks[timeline]
+
+    def segments(self, within: t.Callable[[str], bool]) -> dict[str, StoredSegment]:
+        """All whole segments in the directories (16 digits) that ``within`` accepts, by name."""
+        found: dict[str, StoredSegment] = {}
+        for archive_id in reversed(self.ids):
+            found.update(archive.segments(self._storage, self._stanza, archive_id, within))
+        return found
+
+    def written_at(self, segment: StoredSegment) -> int | None:
+        """When the segment came into the archive, in epoch seconds of the repository's clock."""
+        info = self._storage.info(segment.path)
+        return None if info is None else info.mtime
