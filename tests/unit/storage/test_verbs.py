@@ -285,3 +285,36 @@ def test_closing_twice(storage):
     with storage as same:
         assert same is storage
     storage.close()
+
+
+# Names that must come one after another.
+
+
+def chain(storage, names, data=b"x"):
+    writers = [storage.writer(name, publish=Publish.RENAME) for name in names]
+    for writer in writers:
+        writer.write(data)
+    last = None
+    for writer in writers:
+        last = writer.finish(after=last)
+    return last
+
+
+def test_names_come_in_the_order_that_was_asked_for(storage, root):
+    chain(storage, ["d/first", "d/second", "third"]).wait()
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == [
+        "d/first",
+        "d/second",
+        "third",
+    ]
+
+
+def test_what_follows_a_file_that_failed_gets_no_name(storage, root):
+    (root / "d").mkdir()
+    (root / "d/first").mkdir()  # nothing can be renamed over a directory
+    with pytest.raises(errors.EngineError, match="d/first"):
+        chain(storage, ["d/first", "d/second", "third"]).wait()
+    storage.list("d")
+    # Without an atomic rename a temporary file may be all there is, so it stays.
+    names = [path.name for path in root.rglob("*") if path.is_file()]
+    assert [name for name in names if not name.endswith(".pgbackrest.tmp")] == []

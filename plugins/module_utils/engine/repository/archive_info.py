@@ -16,7 +16,7 @@ from .fields import Fields
 from .twins import Loading, save_twins
 
 if t.TYPE_CHECKING:
-    from ..storage.base import Storage
+    from ..storage.base import Completion, Storage
 
 
 class ArchiveDb(t.NamedTuple):
@@ -124,5 +124,17 @@ def begin(storage: Storage, stanza: str, cipher_pass: str | None) -> Loading[Arc
 
 def save(storage: Storage, stanza: str, info: ArchiveInfo, cipher_pass: str | None) -> None:
     """Write it and its copy; ``cipher_pass`` is the user's."""
+    begin_save(storage, stanza, info, cipher_pass).wait()
+
+
+def begin_save(
+    storage: Storage,
+    stanza: str,
+    info: ArchiveInfo,
+    cipher_pass: str | None,
+    *,
+    after: Completion | None = None,
+) -> Completion:
+    """``save`` without waiting; nothing gets its name before ``after`` is complete."""
     data = encode(infofile.to_bytes(render(info)), Encoding(cipher_pass=cipher_pass))
-    save_twins(storage, layout.archive_info(stanza), data)
+    return save_twins(storage, layout.archive_info(stanza), data, after=after)

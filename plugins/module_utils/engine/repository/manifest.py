@@ -41,7 +41,7 @@ from .twins import Loading
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..storage.base import Storage, Writer
+    from ..storage.base import Completion, Storage, Writer
 
 __all__ = [
     "EMPTY_SHA1",
@@ -119,15 +119,22 @@ def save_checkpoint(
 ) -> None:
     """Write only the copy: what a backup has so far. Without its twin it is not a backup."""
     path = layout.copy_of(layout.manifest_path(stanza, manifest.backup.label))
-    _write(storage, manifest, [([path], Encoding(cipher_pass=cipher_pass))])
+    _write(storage, manifest, [([path], Encoding(cipher_pass=cipher_pass))]).wait()
 
 
 def save(storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None) -> None:
     """Write the history copy, the copy, and last the manifest itself, which makes it a backup."""
+    begin_save(storage, stanza, manifest, cipher_pass).wait()
+
+
+def begin_save(
+    storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None
+) -> Completion:
+    """``save`` without waiting for the end."""
     label = manifest.backup.label
     history = layout.history_manifest_path(stanza, label)
     path = layout.manifest_path(stanza, label)
-    _write(
+    return _write(
         storage,
         manifest,
         [
@@ -141,10 +148,10 @@ def _write(
     storage: Storage,
     manifest: Manifest,
     files: t.Iterable[tuple[t.Sequence[str], Encoding]],
-) -> None:
+) -> Completion:
     """Write the text once under every path; paths with one encoding get the same bytes.
 
-    All are on their way together, and each appears only when the one before it is durable.
+    All are on their way together, and each appears only when the one before it has appeared.
     """
     waiting: list[Writer] = []
     try:
@@ -160,13 +167,14 @@ def _write(
                 _put(writers, encoder.update(data))
         for encoder, writers in outputs:
             _put(writers, encoder.finish())
-        while waiting:
-            waiting[0].finish().wait()
-            del waiting[0]
+        last: Completion | None = None
+        for writer in waiting:
+            last = writer.finish(after=last)
     except BaseException:
         for writer in waiting:
             writer.abort()
         raise
+    return t.cast("Completion", last)
 
 
 def _put(writers: t.Iterable[Writer], data: bytes) -> None:

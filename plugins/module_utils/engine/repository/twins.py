@@ -18,7 +18,7 @@ from .layout import copy_of
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..storage.base import Storage
+    from ..storage.base import Completion, Storage
 
 _T = t.TypeVar("_T")
 
@@ -68,19 +68,40 @@ class Loading(t.Generic[_T]):
             raise _both(self._path, self._kind, first, cause, self._hint) from cause
 
 
-def save_twins(storage: Storage, path: str, data: bytes) -> None:
-    """Replace ``path``, and its copy only when ``path`` is durable: one of them is always good."""
-    main = storage.writer(path, publish=Publish.RENAME)
-    # Both are on their way at once; what waits is the copy's rename.
-    copy = storage.writer(copy_of(path), publish=Publish.RENAME)
+def save_twins(
+    storage: Storage, path: str, data: bytes, *, after: Completion | None = None
+) -> Completion:
+    """Replace ``path``, and its copy only when ``path`` has its name: one of them is always good.
+
+    Does not wait; with ``after`` nothing appears before that completion.
+    """
+    return publish_in_order(storage, [path, copy_of(path)], [data], after=after)
+
+
+def publish_in_order(
+    storage: Storage,
+    paths: t.Sequence[str],
+    chunks: Iterable[bytes],
+    *,
+    after: Completion | None = None,
+) -> Completion:
+    """Write the same bytes under every path; each gets its name when the one before it has its own.
+
+    All are on their way at once, only the names come one after another. Does not wait.
+    """
+    writers = [storage.writer(path, publish=Publish.RENAME) for path in paths]
     try:
-        main.write(data)
-        copy.write(data)
-        main.finish().wait()
+        for data in chunks:
+            for writer in writers:
+                writer.write(data)
+        last = after
+        for writer in writers:
+            last = writer.finish(after=last)
     except BaseException:
-        copy.abort()
+        for writer in writers:
+            writer.abort()
         raise
-    copy.finish().wait()
+    return t.cast("Completion", last)
 
 
 def _both(

@@ -153,8 +153,12 @@ class Writer(abc.ABC):
         """Take bytes; blocks only when too many are on their way. May raise for earlier ones."""
 
     @abc.abstractmethod
-    def finish(self) -> Completion:
-        """No more bytes follow: make the file durable and publish it. Does not block."""
+    def finish(self, *, after: Completion | None = None) -> Completion:
+        """No more bytes follow: make the file durable and publish it. Does not block.
+
+        With ``after``, another writer's completion, it gets its name (Publish.RENAME) only when
+        that one has its own, and never when that one fails.
+        """
 
     @abc.abstractmethod
     def abort(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import grp
 import os
 import pwd
@@ -220,6 +221,7 @@ def _info(path: str, found: os.stat_result) -> FileInfo:
     )
 
 
+@functools.cache
 def _user(uid: int) -> str | None:
     try:
         return pwd.getpwuid(uid).pw_name
@@ -227,6 +229,7 @@ def _user(uid: int) -> str | None:
         return None
 
 
+@functools.cache
 def _group(gid: int) -> str | None:
     try:
         return grp.getgrgid(gid).gr_name
@@ -357,10 +360,12 @@ class _PosixWriter(Writer):
             self._fail(failure("write", self._name, cause))
             raise self._error or StorageError(str(cause)) from cause
 
-    def finish(self) -> Completion:
+    def finish(self, *, after: Completion | None = None) -> Completion:
         """See Writer. Blocks, as local storage does."""
         if self._error is None and self._descriptor is not None:
             try:
+                if after is not None:
+                    after.wait()
                 os.fsync(self._descriptor)
                 descriptor, self._descriptor = self._descriptor, None
                 os.close(descriptor)

@@ -410,3 +410,34 @@ def test_a_listing_that_fails_in_the_middle(sftp):
     with pytest.raises(errors.StorageError, match="unable to list path 'd'"):
         storage.make_path("d")
         storage.list("d")
+
+
+def test_a_rename_that_has_to_wait_is_not_sent_before_the_one_before_is_answered(sftp):
+    storage = sftp()
+    first = storage.writer("first", publish=Publish.RENAME)
+    second = storage.writer("second", publish=Publish.RENAME)
+    second.write(b"2")
+    waiting = None
+
+    def begin():
+        nonlocal waiting
+        waiting = second.finish(after=first)
+        storage.list("")
+
+    assert POSIX_RENAME not in requests(storage, begin)
+    assert not waiting.ready()
+    first.write(b"1")
+    first.finish()
+    waiting.wait()
+    assert storage.read("first") + storage.read("second") == b"12"
+
+
+def test_what_has_arrived_is_given_although_the_session_is_lost(sftp):
+    storage = sftp()
+    storage.write("x", b"x" * 600_000)
+    reader = storage.reader("x", size=600_000)
+    first = reader.take()
+    storage.test_server.ended = True
+    with pytest.raises(errors.TransportLostError):
+        storage.list("")
+    assert first + reader.read_all() == b"x" * 600_000

@@ -125,3 +125,20 @@ def test_small_requests_of_one_moment_share_a_segment(sftp):
     storage.info_many(names)
     # The first go at once, since the line is free; the others are 20 KiB together.
     assert storage.line.segments - before <= 10
+
+
+def test_files_whose_names_come_in_order_cost_one_for_each_name(sftp):
+    storage = sftp()
+
+    def chain():
+        writers = [storage.writer(f"f{n}", publish=Publish.RENAME) for n in range(5)]
+        for writer in writers:
+            writer.write(b"x")
+        last = None
+        for writer in writers:
+            last = writer.finish(after=last)
+        last.wait()
+
+    # OPEN; WRITE, fsync, CLOSE; the renames.
+    assert cost(storage, chain)[0] == 2 + 5
+    assert storage.test_server.count("posix-rename@openssh.com") == 5

@@ -46,6 +46,7 @@ from .. import wal
 from ..cipher import cipher_pass, new_sub_key
 from ..cluster import Cluster, connected, open_node
 from ..expire import expire
+from ..latest import point_latest
 from .copy import CopiedFile, Outcome, worker_setup
 from .finish import Copied, assemble, store_control, store_labels
 from .plan import CopyPlan, Layout, bundle_rule, plan
@@ -61,8 +62,6 @@ def run(options: Options) -> BackupResult:
     wanted = options.type or label.INCR
     if wanted not in TYPES:
         raise OptionInvalidValueError(f"'{wanted}' is not allowed for 'type' option")
-    if repo.block:
-        raise FeatureNotSupportedError("option 'repo-block' is not supported yet")
     lock.check_stop(options.lock_path, stanza)
     started = time.monotonic()
     with lock.Locks(options.exec_id or None) as locks:
@@ -124,7 +123,7 @@ class _Backup:
         start = self._start(archive_id, archive.cipher_pass)
         data = self._scan()
         copy_start = self._next_second()
-        store, planned = self._plan(name, prior, data)
+        store, planned = self._plan(name, prior, data, begin)
         copied = self._copy(pool, planned)
         files = Copied(data, planned, copied)
         control = store_control(self.storage, store, self.cluster, files)
@@ -150,10 +149,11 @@ class _Backup:
         )
         manifest.validate(made)
         log.info("new backup label = %s", name)
-        manifest.save(self.storage, self.stanza, made, info.cipher_pass)
+        saving = manifest.begin_save(self.storage, self.stanza, made, info.cipher_pass)
         entry = manifest.entry_for(made)
-        backup_info.save(self.storage, self.stanza, info.with_backup(entry), self.secret)
-        self._point_latest(name)
+        info = info.with_backup(entry)
+        backup_info.begin_save(self.storage, self.stanza, info, self.secret, after=saving).wait()
+        point_latest(self.storage, self.repo, self.stanza, name)
         log.info(
             "%s backup size = %s, file total = %d",
             backup_type,
@@ -241,7 +241,7 @@ class _Backup:
         return int(now) + 1
 
     def _plan(
-        self, name: str, prior: Manifest | None, data: DataDirectory
+        self, name: str, prior: Manifest | None, data: DataDirectory, begin: int
     ) -> tuple[Layout, CopyPlan]:
         options = self.options
         if prior is None:
@@ -249,7 +249,7 @@ class _Backup:
             if level is None:
                 level = compress_type(options.compress_type).level
             encoding = Encoding(options.compress_type, level, new_sub_key(self.repo))
-            framing = Framing.WHOLE
+            framing = Framing.RAW if self.repo.block else Framing.WHOLE
         else:
             encoding, framing = prior.encoding, prior.bundle_framing
             if encoding.compress_type != options.compress_type:
@@ -259,7 +259,16 @@ class _Backup:
                     options.compress_type,
                     prior.backup.label,
                 )
-        store = Layout(self.stanza, name, encoding, bundle_rule(self.repo), framing)
+        store = Layout(
+            self.stanza,
+            name,
+            encoding,
+            bundle_rule(self.repo),
+            framing,
+            _references(prior, name),
+            blocks=self.repo.block,
+            started=begin,
+        )
         standby = self.cluster.standby
         page_size = self.cluster.control.page_size if self._checksum_page(prior) else None
         planned = plan(
@@ -326,29 +335,27 @@ class _Backup:
         start: BackupStart,
         stop: BackupStop,
     ) -> BackupFacts:
-        references = (*prior.backup.references, name) if prior is not None else (name,)
         return BackupFacts(
             label=name,
             backup_type=backup_type,
             timestamp_start=begin,
             timestamp_copy_start=copy_start,
             timestamp_stop=stop.timestamp,
-            references=references,
+            references=_references(prior, name),
             prior=prior.backup.label if prior is not None else None,
             archive_start=start.wal_segment,
             archive_stop=stop.wal_segment,
             lsn_start=start.lsn,
             lsn_stop=stop.lsn,
             bundle=self.repo.bundle,
-            bundle_raw=prior.backup.bundle_raw if prior is not None else False,
+            bundle_raw=prior.backup.bundle_raw if prior is not None else self.repo.block,
+            block_incr=self.repo.block,
         )
 
-    def _point_latest(self, name: str) -> None:
-        """The link for people; only where the storage has links."""
-        if self.storage.features.symlink and self.repo.symlink:
-            path = layout.latest_path(self.stanza)
-            self.storage.remove(path)
-            self.storage.link(name, path)
+
+def _references(prior: Manifest | None, name: str) -> tuple[str, ...]:
+    """The labels of the chain; block maps count in them."""
+    return (*prior.backup.references, name) if prior is not None else (name,)
 
 
 def check_archiving(facts: ServerFacts, options: Options) -> None:

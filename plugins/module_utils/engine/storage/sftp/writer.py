@@ -56,6 +56,8 @@ class Writer(base.Writer):
         self._finished = False
         self._path_made = False
         self._error: EngineError | None = None
+        self._after: Writer | None = None  # whose name must come first
+        self._followers: list[Writer] = []
         self._open()
 
     # What the caller does.
@@ -89,12 +91,15 @@ class Writer(base.Writer):
         if self._server.unacknowledged > WRITE_AHEAD:
             channel.wait_until(self._may_go_on)
 
-    def finish(self) -> Completion:
+    def finish(self, *, after: Completion | None = None) -> Completion:
         """See base.Writer."""
         if not self._finished:
             self._finished = True
+            self._follow(after)
             if self._tail_size and self._phase is not _Phase.FAILED:
                 self._send_tail(memoryview(b""))
+            if self._after is not None and self._after._error is not None:
+                self._fail(self._after._error)
             self._advance()
             self._server.channel.step()
         return self
@@ -121,6 +126,13 @@ class Writer(base.Writer):
         self._server.channel.wait_until(self._ended)
         if self._error is not None:
             raise self._error
+
+    def _follow(self, after: Completion | None) -> None:
+        if isinstance(after, Writer):
+            self._after = after
+            after._followers.append(self)
+        elif after is not None:
+            after.wait()
 
     def _is_gone(self) -> bool:
         return not self._opening and self._server.is_clean()
@@ -173,8 +185,8 @@ class Writer(base.Writer):
                 self._close()
         if self._phase is _Phase.CLOSING and not self._unanswered:
             if self._publish is Publish.DIRECT:
-                self._phase = _Phase.DONE
-            else:
+                self._end()
+            elif self._after is None or self._after._phase is _Phase.DONE:
                 self._phase = _Phase.RENAMING
                 rename(self._server, self._name, self._path, self._on_renamed)
 
@@ -238,13 +250,18 @@ class Writer(base.Writer):
             self._server.fsync = False
         self._advance()
 
-    def _on_renamed(self, error: EngineError | None) -> None:
+    def _on_renamed(self, error: EngineError | None, target_gone: bool) -> None:
         if error is not None:
             # Without an atomic rename the target may be gone already: then this is all there is.
-            self._opened = self._server.posix_rename
+            self._opened = not target_gone
             self._fail(error)
         else:
-            self._phase = _Phase.DONE
+            self._end()
+
+    def _end(self) -> None:
+        self._phase = _Phase.DONE
+        for follower in self._followers:
+            follower._advance()
 
     # When it goes wrong.
 
@@ -262,6 +279,8 @@ class Writer(base.Writer):
         self._error = self._error or error
         if first:
             self._clean_up()
+        for follower in self._followers:
+            follower._fail(error)
 
     def _clean_up(self) -> None:
         self._server.unacknowledged -= sum(map(len, self._queue))
