@@ -441,3 +441,15 @@ def test_what_has_arrived_is_given_although_the_session_is_lost(sftp):
     with pytest.raises(errors.TransportLostError):
         storage.list("")
     assert first + reader.read_all() == b"x" * 600_000
+
+
+def test_the_new_file_stays_when_the_old_one_is_gone_and_the_rename_fails(sftp):
+    storage = sftp(extensions=without(POSIX_RENAME))
+    storage.write("x", b"old")
+    storage.test_server.defects.refuse = {"rename": 4}
+    with pytest.raises(errors.StorageError, match=r"unable to rename 'x.pgbackrest.tmp'"):
+        storage.write("x", b"new")
+    assert storage.read("x.pgbackrest.tmp") == b"new"
+    with pytest.raises(errors.StorageError):
+        storage.write("y", b"new")
+    assert [entry.name for entry in storage.list("")] == ["x.pgbackrest.tmp"]

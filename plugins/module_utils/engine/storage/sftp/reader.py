@@ -9,6 +9,8 @@ own. Answers that are shorter than asked are completed by further requests.
 
 from __future__ import annotations
 
+import contextlib
+
 from ...errors import EngineError, FileReadError
 from .. import base
 from . import protocol
@@ -52,8 +54,10 @@ class Reader(base.Reader):
         """See base.Reader."""
         if self._closed:
             return b""
-        # Others, and our own next requests, go on while bytes are taken.
-        self._server.channel.step()
+        # Others, and our own next requests, go on while bytes are taken. That the transport is lost
+        # matters when something is missing.
+        with contextlib.suppress(EngineError):
+            self._server.channel.step()
         if not self._has_next():
             self._eager = True
             self._fill()
@@ -82,11 +86,9 @@ class Reader(base.Reader):
         for data in self._arrived.values():
             self._server.read_ahead.give(len(data))
         self._arrived.clear()
-        try:
+        # Where the transport is gone, the handle is gone with it.
+        with contextlib.suppress(EngineError):
             self._release()
-        except EngineError:
-            # The transport is gone, and the handle with it.
-            return
 
     # What answers do.
 
@@ -153,7 +155,7 @@ class Reader(base.Reader):
         if self._closed:
             self._release()
             return
-        if self._handle is None:
+        if self._handle is None or self._server.channel.lost is not None:
             return
         while self._error is None and not self._all_asked():
             if self._end is None and self._pending >= self._most:

@@ -15,11 +15,12 @@ from .server import Server
 # How servers refuse a plain RENAME onto a name that is taken.
 _TAKEN = (protocol.FAILURE, protocol.FILE_ALREADY_EXISTS)
 
-Then = t.Callable[[t.Optional[EngineError]], None]
+# Gets the error or None, and whether the old target is gone in spite of an error.
+Then = t.Callable[[t.Optional[EngineError], bool], None]
 
 
 def rename(server: Server, source: str, target: str, then: Then) -> None:
-    """Rename, and call ``then`` with the error or None.
+    """Rename, and tell ``then`` what came of it.
 
     ``posix-rename@openssh.com`` replaces the target in one step. Without it a target that is in the
     way is removed and the rename repeated, as pgBackRest does (repository reference, section 21):
@@ -30,7 +31,7 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
 
     def on_posix(reply: Reply) -> None:
         if reply.is_ok():
-            then(None)
+            then(None, False)
             return
         status = reply.status()
         if status.code in (protocol.UNSUPPORTED, protocol.BAD_MESSAGE):
@@ -47,7 +48,7 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
 
     def on_plain(reply: Reply) -> None:
         if reply.is_ok():
-            then(None)
+            then(None, False)
         elif reply.status().code in _TAKEN:
             look(reply)
         else:
@@ -75,12 +76,12 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
 
     def on_again(reply: Reply) -> None:
         if reply.is_ok():
-            then(None)
+            then(None, False)
         else:
-            fail(reply)
+            fail(reply, target_gone=True)
 
-    def fail(reply: Reply) -> None:
-        server.explain("rename", source, reply.status(), then)
+    def fail(reply: Reply, *, target_gone: bool = False) -> None:
+        server.explain("rename", source, reply.status(), lambda error: then(error, target_gone))
 
     if server.posix_rename:
         server.channel.extended(protocol.POSIX_RENAME, fields, on_posix)

@@ -136,7 +136,7 @@ class SftpStorage(Storage):
     def rename(self, source: str, target: str) -> None:
         """See Storage."""
         ended: list[EngineError | None] = []
-        rename(self.server, source, target, ended.append)
+        rename(self.server, source, target, lambda error, _: ended.append(error))
         self._channel.wait_until(lambda: bool(ended))
         if ended[0] is not None:
             raise ended[0]
