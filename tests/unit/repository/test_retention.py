@@ -103,6 +103,15 @@ def test_fewer_backups_than_the_rule_keeps_all_wal():
     assert retention.keeps(verdict, f"{1:024X}")
 
 
+@pytest.mark.parametrize(("outdated", "kept"), [((), True), (FULL[:1], False)])
+def test_by_time_wal_goes_only_when_a_full_backup_was_too_old(outdated, kept):
+    remaining = catalogue(entry(FULL[1], number=16), entry(FULL[2], number=32))
+    rule = RetentionRule(full=2, full_type="time")
+    verdict = retention.archive(remaining, rule, 1, current_id=1, outdated=outdated)
+    assert retention.keeps(verdict, f"{15:024X}") is kept
+    assert retention.keeps(verdict, f"{16:024X}")
+
+
 @pytest.mark.parametrize(("current_id", "kept"), [(1, True), (2, False)])
 def test_wal_without_any_backup_goes_only_with_a_former_cluster(current_id, kept):
     current = catalogue(entry(FULL[0], db_id=2, number=1))

@@ -20,11 +20,13 @@ from ..errors import BackupSetInvalidError, EngineError, FormatError, StorageMis
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
+from ..repository.label import FULL
 from ..repository.reconstruct import Reconstruction
 from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
 from ..storage.base import Storage
 from ..storage.open import open_storage
 from .cipher import cipher_pass
+from .latest import point_latest
 
 _STARTS_AS_SEGMENT = re.compile("[0-9A-F]{24}")
 
@@ -102,7 +104,12 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         )
     if not options.dry_run:
         _remove_backups(storage, stanza, found, info, doomed, secret)
-    archives, wal = _expire_archives(storage, stanza, archive, info, rule, repo, options.dry_run)
+        if info.backups and doomed and max(doomed) > max(info.backups):
+            point_latest(storage, repo, stanza, max(info.backups))
+    outdated = _outdated(found.info, doomed) if options.set is None else []
+    archives, wal = _expire_archives(
+        storage, stanza, archive, info, rule, outdated, repo, options.dry_run
+    )
     return ExpireResult(tuple(verdicts), archives, tuple(wal), options.dry_run)
 
 
@@ -127,7 +134,7 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None) -> list
     fulls = {
         name
         for name, entry in info.backups.items()
-        if entry.backup_type == "full" and entry.db_id == info.current_id
+        if entry.backup_type == FULL and entry.db_id == info.current_id
     }
     if fulls and fulls <= gone:
         raise BackupSetInvalidError(
@@ -137,6 +144,10 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None) -> list
         Verdict(name, name in gone, f"named by --set={wanted}" if name in gone else "not named")
         for name in info.backups
     ]
+
+
+def _outdated(info: BackupInfo, doomed: t.Sequence[str]) -> list[str]:
+    return [name for name in doomed if info.backups[name].backup_type == FULL]
 
 
 def _remove_backups(
@@ -184,6 +195,7 @@ def _expire_archives(
     archive: ArchiveInfo,
     info: BackupInfo,
     rule: RetentionRule,
+    outdated: t.Sequence[str],
     repo: RepoOptions,
     dry_run: bool,
 ) -> tuple[dict[str, ArchiveVerdict], list[str]]:
@@ -191,7 +203,9 @@ def _expire_archives(
     verdicts: dict[str, ArchiveVerdict] = {}
     removed: list[str] = []
     for row in archive.history:
-        verdict = retention.archive(info.backups, rule, row.id, current_id=archive.current_id)
+        verdict = retention.archive(
+            info.backups, rule, row.id, current_id=archive.current_id, outdated=outdated
+        )
         verdicts[row.archive_id] = verdict
         paths = _removable(storage, stanza, row.archive_id, verdict)
         if paths:

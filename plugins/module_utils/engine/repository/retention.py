@@ -115,10 +115,18 @@ def _kept(entry: BackupEntry, rule: RetentionRule) -> str:
 
 
 def archive(
-    remaining: Backups, rule: RetentionRule, db_id: int, *, current_id: int
+    remaining: Backups,
+    rule: RetentionRule,
+    db_id: int,
+    *,
+    current_id: int,
+    outdated: t.Collection[str] = (),
 ) -> ArchiveVerdict:
-    """Which WAL of the cluster ``db_id`` stays, given the backups that remain."""
-    keep = _archive_retention(remaining, rule)
+    """Which WAL of the cluster ``db_id`` stays, given the backups that remain.
+
+    ``outdated`` are the full backups that a retention by time has just removed.
+    """
+    keep = _archive_retention(remaining, rule, outdated)
     if keep is None:
         return ArchiveVerdict(None, "retention of WAL is not set")
     types = {FULL: (FULL,), DIFF: (FULL, DIFF)}.get(rule.archive_type)
@@ -151,7 +159,9 @@ def archive(
     return ArchiveVerdict(tuple(ranges), f"WAL from {first.label} on is kept")
 
 
-def _archive_retention(remaining: Backups, rule: RetentionRule) -> int | None:
+def _archive_retention(
+    remaining: Backups, rule: RetentionRule, outdated: t.Collection[str]
+) -> int | None:
     if rule.archive is not None:
         return rule.archive
     if rule.archive_type == FULL:
@@ -159,7 +169,10 @@ def _archive_retention(remaining: Backups, rule: RetentionRule) -> int | None:
             return None
         if rule.full_type == "count":
             return rule.full
-        return sum(1 for entry in remaining.values() if entry.backup_type == FULL) or None
+        # Until a full backup is too old, all WAL is young enough to stay.
+        if not outdated:
+            return None
+        return sum(1 for entry in remaining.values() if entry.backup_type == FULL)
     return rule.diff if rule.archive_type == DIFF else None
 
 
