@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 
-from ...config import names
+from ...config.command_line import words_for
 from ...config.options import Options
 
 HOST_COMMAND = "pgsftp"
@@ -22,11 +22,7 @@ def restore_command(options: Options) -> str:
     line, so none can get into it.
     """
     command = options.cmd or _host_command()
-    words = {
-        f"--{given.name}={given.value}"
-        for given in options.explicit
-        if given.source == "argument" and given.name != "exec-id" and _takes(given.name)
-    }
+    words = set(words_for(options, "archive-get"))
     words.add(f"--pg1-path={options.pg.path}")
     words.add(f"--stanza={options.require_stanza()}")
     line = " ".join(_quote(word) for word in sorted(words))
@@ -38,11 +34,6 @@ def _host_command() -> str:
     if os.path.basename(sys.argv[0]) == HOST_COMMAND:
         return os.path.abspath(sys.argv[0])
     return shutil.which(HOST_COMMAND) or HOST_COMMAND
-
-
-def _takes(name: str) -> bool:
-    found = names.find(name)
-    return found is not None and found.option.takes("archive-get")
 
 
 def _quote(word: str) -> str:
