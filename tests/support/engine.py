@@ -105,12 +105,10 @@ class Site:
             repo1_sftp_known_host=str(keys / "known_hosts"),
         )
 
-    def archive(self) -> None:
+    def archive(self, command: Path | None = None) -> None:
         """Have the cluster archive into the repository; it restarts once for that."""
-        self.cluster.configure(
-            archive_mode="on",
-            archive_command=f"{self.command} --config={self.config} --stanza=demo archive-push %p",
-        )
+        pushes = f"{command or self.command} --config={self.config} --stanza=demo archive-push %p"
+        self.cluster.configure(archive_mode="on", archive_command=pushes)
         self.cluster.restart()
 
     def run(
@@ -136,9 +134,9 @@ class Site:
             )
         return done
 
-    def pgbackrest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def pgbackrest(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run stock pgBackRest on the same configuration."""
-        return self.run(*arguments, command=Path("/usr/bin/pgbackrest"))
+        return self.run(*arguments, code=code, command=Path("/usr/bin/pgbackrest"))
 
     def restored(self, name: str) -> Cluster:
         """A cluster in the directory that a restore will make, with its own socket; not started."""
