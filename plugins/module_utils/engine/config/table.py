@@ -242,6 +242,8 @@ _REPOSITORIES = (
     Option("repo-bundle-limit", Z, "Files up to this size go into bundles.", group="repo",
            default="2MiB", low="8KiB", high="1PiB", commands=_BACKUP,
            condition=Condition("repo-bundle", ("y",)), unmet="2MiB"),
+    Option("repo-block", B, "Store of large files only the blocks that changed.", group="repo",
+           default="n", commands=_BACKUP, condition=Condition("repo-bundle", ("y",)), unmet="n"),
     Option("repo-symlink", B, "Make the link latest, where the repository has links.",
            group="repo", default="y", commands=_RETAIN),
     Option("repo-retention-full", N, "How many full backups are kept, or for how many days.",
