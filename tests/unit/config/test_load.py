@@ -176,8 +176,8 @@ def test_hashes(conf):
          "a time is a number with a unit, such as 500ms, 30s, 5m, 1h or 2d."),
         ("stanza=demo", errors.OptionInvalidError, "option 'stanza' is only allowed on the command",
          None),
-        ("repo1-block=y", errors.FeatureNotSupportedError,
-         "option 'repo1-block' is not supported yet", "remove it, or leave it at its default."),
+        ("repo1-hardlink=y", errors.FeatureNotSupportedError,
+         "option 'repo1-hardlink' is not supported yet", "remove it, or leave it at its default."),
         ("repo257-path=/x", errors.OptionInvalidError, "invalid option 'repo257-path'",
          "did you mean 'repo256-path'?"),
         ("repo01-path=/x", errors.OptionInvalidError, "invalid option 'repo01-path'", None),
@@ -386,7 +386,7 @@ def test_what_is_not_supported_is_refused_only_where_it_would_matter(conf):
     assert conf(MINIMAL + "archive-async=y\n")  # no business of a backup
     with pytest.raises(errors.FeatureNotSupportedError, match="option 'archive-async'"):
         conf(MINIMAL + "archive-async=y\n", "x", command="archive-push")
-    assert conf(MINIMAL + "repo1-block=y\n")  # as in pgBackRest: no bundles, no blocks
+    assert conf(MINIMAL + "repo1-block-size-super=1MiB\n")  # of no meaning without blocks
     assert conf(MINIMAL + "repo1-s3-key=x\n")
     with pytest.raises(errors.FeatureNotSupportedError):
         conf(MINIMAL, "--no-page-header-check")

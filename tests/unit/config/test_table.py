@@ -39,7 +39,7 @@ MADE = {"command", "parameters", "repos", "pgs", "config_file", "explicit", "war
 # Prepared for options that are still refused.
 PREPARED = {
     Options: {"stop_auto", "compress_level_network"},
-    RepoOptions: {"block", "hardlink", "retention_history"},
+    RepoOptions: {"hardlink", "retention_history"},
     PgOptions: set(),
     SftpOptions: set(),
 }

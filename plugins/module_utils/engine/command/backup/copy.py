@@ -9,6 +9,7 @@ its own, and at most one connection to the primary.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import hashlib
 import typing as t
@@ -16,12 +17,16 @@ import typing as t
 from ...config.options import Options
 from ...postgres.node import Node, NodeFile
 from ...repository import layout
+from ...repository.block_encoder import BlockEncoder
+from ...repository.blockmap import Chain
+from ...repository.contents import Block
 from ...storage.base import Completion, Publish, Storage, Writer
 from ...storage.open import Opener
 from ...transform.compression import Framing
 from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
 from ...worker.pool import Deferred, Handler
+from .blocks import BlockEncoders, BlockRule
 
 CHUNK = 1024 * 1024
 
@@ -45,6 +50,7 @@ class SourceFile(t.NamedTuple):
     limit: int | None
     pages: PageRule | None
     unchanged: str | None = None  # checksum of the prior backup: equal means no need to store
+    blocks: BlockRule | None = None  # None stores the file whole
 
 
 class CopyJob(t.NamedTuple):
@@ -59,6 +65,7 @@ class CopyJob(t.NamedTuple):
     bundle_id: int
     store_empty: bool
     files: tuple[SourceFile, ...]
+    references: tuple[str, ...] = ()  # labels of the chain, this backup last; block maps count here
 
     @property
     def size(self) -> int:
@@ -88,6 +95,7 @@ class CopiedFile(t.NamedTuple):
     page_valid: bool | None = None
     page_errors: tuple[int | tuple[int, int], ...] = ()
     page_misaligned: bool = False
+    block: Block | None = None
 
 
 class _Pending:
@@ -125,49 +133,64 @@ class Copier:
         node = self._nodes.get(job.node)
         if node is None:
             node = self._nodes[job.node] = self._open_node(job.node)
-        if job.bundle_id:
-            pending = self._bundle(job, node)
-        else:
-            pending = self._singles(job, node)
+        chain = Chain(job.stanza, job.references, job.encoding)
+        encoders = BlockEncoders(
+            self._storage, chain, ((file.name, file.blocks) for file in job.files)
+        )
+        with contextlib.closing(encoders):
+            if job.bundle_id:
+                pending = self._bundle(job, node, encoders)
+            else:
+                pending = self._singles(job, node, encoders)
         self._flush_report()
         return pending
 
-    def _bundle(self, job: CopyJob, node: Node) -> _Pending:
+    def _bundle(self, job: CopyJob, node: Node, encoders: BlockEncoders) -> _Pending:
         path = layout.bundle_path(job.stanza, job.label, job.bundle_id)
         sink = _Sink(self._storage, path)
         copied = []
         for file in job.files:
             offset = sink.size
-            result = self._file(job, node, file, sink)
+            result = self._file(job, node, file, sink, encoders)
             if result.repo_size:
                 result = result._replace(bundle_id=job.bundle_id, bundle_offset=offset)
             copied.append(result)
         return _Pending(sink.finish(), copied)
 
-    def _singles(self, job: CopyJob, node: Node) -> _Pending:
+    def _singles(self, job: CopyJob, node: Node, encoders: BlockEncoders) -> _Pending:
         completions: list[Completion] = []
         copied = []
         for file in job.files:
-            path = layout.data_path(job.stanza, job.label, file.name, job.extension)
+            if file.blocks is not None:
+                path = layout.block_path(job.stanza, job.label, file.name)
+            else:
+                path = layout.data_path(job.stanza, job.label, file.name, job.extension)
             sink = _Sink(self._storage, path)
-            result = self._file(job, node, file, sink)
+            result = self._file(job, node, file, sink, encoders)
             copied.append(result)
             completions += sink.finish()
         return _Pending(completions, copied)
 
-    def _file(self, job: CopyJob, node: Node, file: SourceFile, sink: _Sink) -> CopiedFile:
+    def _file(
+        self, job: CopyJob, node: Node, file: SourceFile, sink: _Sink, encoders: BlockEncoders
+    ) -> CopiedFile:
         try:
             source = node.open_file(file.path)
         except FileNotFoundError:
             return CopiedFile(file.name, Outcome.VANISHED)
         with source:
-            if file.unchanged is not None and file.size > _Sink.HOLD:
+            by_blocks = file.blocks is not None and file.blocks.prior is not None
+            if file.unchanged is not None and file.size > _Sink.HOLD and not by_blocks:
                 # What is stored could not be held back until its end: read twice, send less.
                 if _checksum(source, file) == file.unchanged:
                     self._count(file.size)
                     return CopiedFile(file.name, Outcome.UNCHANGED, file.size, file.unchanged)
                 source.seek(0)
-            encoder = Encoder(job.encoding, framing=job.framing)
+            encoder: Encoder | BlockEncoder
+            if file.blocks is None:
+                encoder = Encoder(job.encoding, framing=job.framing)
+            else:
+                encoder = encoders.encoder(file.name, file.blocks, job.bundle_id, sink.size)
             pages = None
             if file.pages is not None:
                 pages = PageCheck(file.pages.page_size, file.pages.first_block, source.pread)
@@ -188,9 +211,9 @@ class Copier:
             report = pages.finish() if pages is not None else None
         if read == 0 and not job.store_empty:
             return CopiedFile(file.name, Outcome.COPIED, page_valid=None if pages is None else True)
-        sink.put(tail)
         if read == file.size and encoder.source_sha1 == file.unchanged and sink.forget():
             return CopiedFile(file.name, Outcome.UNCHANGED, read, encoder.source_sha1)
+        sink.put(tail)
         sink.commit()
         result = CopiedFile(
             file.name,
@@ -199,6 +222,7 @@ class Copier:
             encoder.source_sha1,
             encoder.stored_size,
             encoder.stored_sha1,
+            block=encoder.block if isinstance(encoder, BlockEncoder) else None,
         )
         if report is None:
             return result

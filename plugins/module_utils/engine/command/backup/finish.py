@@ -186,5 +186,6 @@ def _row(entry: FileEntry, files: Copied, facts: BackupFacts) -> ManifestFile | 
         bundle_offset=copied.bundle_offset,
         page_valid=copied.page_valid,
         page_errors=copied.page_errors,
+        block=copied.block,
         original_size=entry.size if entry.size != copied.size else None,
     )

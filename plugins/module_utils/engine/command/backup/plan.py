@@ -23,6 +23,7 @@ from ...repository.contents import (
 from ...transform.compression import Framing, compress_type
 from ...transform.page_checksum import first_block
 from ...transform.pipeline import Encoding
+from .blocks import block_rule
 from .copy import CHUNK, CopyJob, PageRule, SourceFile
 
 
@@ -44,6 +45,12 @@ class Layout:
     encoding: Encoding
     bundle: BundleRule | None
     bundle_framing: Framing
+    references: tuple[str, ...] = ()
+    """Labels of the chain, this backup last."""
+    blocks: bool = False
+    """Whether larger files are stored block by block."""
+    started: int = 0
+    """When the backup began; the age of files, which decides of their blocks, counts from here."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def compare(
                 referenced[entry.name] = reference(entry, old, prior)
         elif not delta and old.timestamp == entry.mtime:
             referenced[entry.name] = reference(entry, old, prior)
-        elif old.checksum is not None and (delta or entry.size <= CHUNK):
+        elif old.checksum is not None and (delta or entry.size <= CHUNK or old.block is not None):
             candidates[entry.name] = reference(entry, old, prior)
     return referenced, candidates
 
@@ -118,6 +125,7 @@ def plan(
     unchecked. pg_control is not among the jobs: it is copied when all else is.
     """
     referenced, candidates = compare(data, prior, delta=delta)
+    before = {file.name: file for file in prior.files} if prior is not None else {}
     items: dict[int, list[Item]] = {}
     for entry in data.files:
         if entry.name in referenced or entry.name == PG_CONTROL:
@@ -132,6 +140,9 @@ def plan(
             entry.size if entry.fixed_size else None,
             pages,
             candidates[entry.name].checksum if entry.name in candidates else None,
+            block_rule(store.stanza, entry, store.started, prior, before.get(entry.name))
+            if store.blocks
+            else None,
         )
         from_primary = standby is None or primary_only(entry.name)
         node = primary if from_primary or standby is None else standby
@@ -158,6 +169,7 @@ def _copy_job(job: bundle.Job[Item], node: int, store: Layout) -> CopyJob:
         job.bundle_id,
         store.bundle is None,
         tuple(item.source for item in job.files),
+        store.references,
     )
 
 
