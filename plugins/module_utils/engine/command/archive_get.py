@@ -4,12 +4,16 @@
 """archive-get: fetch one WAL file for recovery (repository reference, section 6.3).
 
 PostgreSQL takes exit code 1 for "not in the archive" and goes on with what it has. That is said
-only when every repository was reached and does not have the file; anything else is another code.
+only when every repository was reached and does not have the file. A repository that cannot be
+reached is asked again for as long as ``archive-timeout`` by a server that recovers, and then fails
+with a code that stops it (see ``postgres.asking``): it must never end its recovery early because of
+a network. A standby is told 1 at once: it asks again by itself, and meanwhile it may stream.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 from dataclasses import asdict, dataclass
 
@@ -20,33 +24,45 @@ from ..errors import (
     ChecksumError,
     EngineError,
     FileWriteError,
+    HostConnectError,
     ParamRequiredError,
     RepoInvalidError,
+    StorageLimitError,
 )
 from ..postgres import control, wal
+from ..postgres.asking import Asker, asker
 from ..repository import archive_info, layout
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import Storage
+from ..storage.base import TEMPORARY_SUFFIX, Storage
 from ..storage.open import open_storage
 from ..transform.compression import type_of_name
 from ..transform.pipeline import Decoder, Encoding
 from .cipher import cipher_pass
 
-TEMPORARY_SUFFIX = layout.TEMPORARY_SUFFIX
+# What may be over the next moment: no connection, or no free place at the server.
+UNREACHABLE = (HostConnectError, StorageLimitError)
+
+# Seconds between two attempts, each twice as long as the one before.
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 8.0
 
 
 @dataclass(frozen=True)
 class GetResult:
-    """Whether the archive has the file, and then from which repository it was copied."""
+    """Whether the archive has the file, and then from which repository it was copied.
+
+    ``reached`` is false when that is not known of every repository.
+    """
 
     name: str
     found: bool
     repo: int | None = None
+    reached: bool = True
 
     @property
     def exit_code(self) -> int:
-        """0 when it was copied, 1 when it is not in the archive."""
+        """0 when it was copied, 1 when the server should go on without it, or ask again."""
         return 0 if self.found else 1
 
     def as_dict(self) -> dict[str, object]:
@@ -62,11 +78,44 @@ class Stored(t.NamedTuple):
     encoding: Encoding
 
 
+class _Unreachable(Exception):
+    """Some repository could not be asked, and none of the others had the file."""
+
+    def __init__(self, cause: EngineError) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
 def run(options: Options) -> GetResult:
     """Fetch the file named by the first parameter to the path of the second.
 
     Raises when any repository could not answer and none had the file.
     """
+    who = asker(options.pg.path)
+    deadline = time.monotonic() + options.archive_timeout
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return _attempt(options)
+        except _Unreachable as failed:
+            cause = failed.cause
+            if who is Asker.STANDBY:
+                log.warn("%s; the standby will ask again", cause.message)
+                return GetResult(options.parameters[0], False, reached=False)
+            if who is not Asker.RECOVERY:
+                raise cause from None
+            if time.monotonic() + pause > deadline:
+                raise type(cause)(
+                    f"{cause.message}; given up after {options.archive_timeout:g}s, and recovery"
+                    " stops here",
+                    hint="start the server again when the repository can be reached: it goes on.",
+                ) from None
+            log.warn("%s; trying again in %gs", cause.message, pause)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _attempt(options: Options) -> GetResult:
     stanza = options.require_stanza()
     if len(options.parameters) != 2:
         raise ParamRequiredError("WAL segment to get and path to copy it to required")
@@ -86,13 +135,21 @@ def run(options: Options) -> GetResult:
                     return GetResult(name, True, repo.key)
         except EngineError as cause:
             failures.append((repo, cause))
-    if len(failures) == 1 and len(options.repos) == 1:
-        raise failures[0][1]
     if failures:
-        lines = "\n".join(f"repo{repo.key}: {cause.message}" for repo, cause in failures)
-        raise RepoInvalidError(f"unable to find a valid repository:\n{lines}")
+        raise _failure(failures, len(options.repos))
     log.info("unable to find %s in the archive", name)
     return GetResult(name, False)
+
+
+def _failure(failures: t.Sequence[tuple[RepoOptions, EngineError]], total: int) -> Exception:
+    """The one error of all that went wrong; it may go right later when a connection failed."""
+    cause = failures[0][1]
+    unreachable = next((error for _, error in failures if isinstance(error, UNREACHABLE)), None)
+    if total > 1:
+        lines = "\n".join(f"repo{repo.key}: {error.message}" for repo, error in failures)
+        kind = RepoInvalidError if unreachable is None else type(unreachable)
+        cause = kind(f"unable to find a valid repository:\n{lines}")
+    return cause if unreachable is None else _Unreachable(cause)
 
 
 def find(

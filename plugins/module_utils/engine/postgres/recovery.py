@@ -49,8 +49,10 @@ def signal_file(version: str, kind: str) -> str | None:
 def recovery_settings(options: Options, version: str, restore_command: str) -> Settings:
     """The settings in the order in which they are written; none for the type preserve.
 
-    For the type none it is at most archive_mode: a copy that starts from WAL of its own stays on
-    the timeline of its origin, and must not archive all the more. Raises OptionInvalidError for a setting that cannot be, OptionRequiredError for a target that is
+    For the type none it is at most archive_mode: a copy that recovers by itself stays on the
+    timeline of its origin, and must not archive all the more.
+
+    Raises OptionInvalidError for a setting that cannot be, OptionRequiredError for a target that is
     missing.
     """
     kind = options.type or "default"
