@@ -139,12 +139,14 @@ def main(
         _refuse_root(command, options)
     except EngineError as cause:
         _log_error(cause)
-        return cause.code
+        # PostgreSQL starts restore_command in its data directory.
+        return _exit_code(words, ".", cause.code)
     finally:
         log.detach(early)
     handlers = _attach_all(command, options, output, errors)
     try:
-        return _run(command, options, output)
+        directory = options.pgs[0].path if options.pgs else "."
+        return _exit_code(words, directory, _run(command, options, output))
     finally:
         for handler in handlers:
             log.detach(handler)
@@ -219,6 +221,15 @@ def _run(command: Command, options: Options, output: t.TextIO) -> int:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _exit_code(words: t.Sequence[str], pg_data: str, code: int) -> int:
+    """What to end with; a failure must not look like the end of the WAL to a server in recovery."""
+    if code <= 1 or "archive-get" not in words:
+        return code
+    from .postgres.asking import failure_code
+
+    return failure_code(pg_data, code)
 
 
 def _failed(level: int, command: Command, cause: EngineError) -> int:
