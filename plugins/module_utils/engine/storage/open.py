@@ -17,6 +17,8 @@ from ..config.options import RepoOptions, SftpOptions
 from ..errors import OptionInvalidValueError, OptionRequiredError
 from .base import Storage
 from .posix import PosixStorage
+from .resilient import ResilientStorage
+from .sessions import Sessions
 from .sftp import hostkey, key, session
 from .sftp.storage import SftpStorage
 
@@ -31,16 +33,20 @@ class Opener(abc.ABC):
     """Opens one repository's storage, as often as asked."""
 
     @abc.abstractmethod
-    def open(self) -> Storage:
-        """A storage of one's own; raises HostConnectError, ServiceError or ProtocolError."""
+    def open(self, generation: int = 0) -> Storage:
+        """A storage of one's own; raises HostConnectError, ServiceError or ProtocolError.
+
+        ``generation`` counts the sessions that the caller lost: what those may still do to a file
+        must not touch the same file sent anew.
+        """
 
 
 class _PosixOpener(Opener):
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def open(self) -> Storage:
-        """See Opener; nothing can go wrong yet."""
+    def open(self, generation: int = 0) -> Storage:
+        """See Opener; nothing can go wrong yet, and no session can be lost."""
         return PosixStorage(self._path)
 
 
@@ -54,10 +60,10 @@ class _SftpOpener(Opener):
         self._io_timeout = io_timeout
         self._check = hostkey.HostKeyCheck(options)
 
-    def open(self) -> Storage:
+    def open(self, generation: int = 0) -> Storage:
         """See Opener."""
         channel = session.connect(self._options, self._key, self._check, self._io_timeout)
-        return SftpStorage(channel, self._options.host, self._path)
+        return SftpStorage(channel, self._options.host, self._path, generation)
 
 
 def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
@@ -82,5 +88,5 @@ def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
 
 
 def open_storage(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Storage:
-    """``prepare`` and ``open`` in one, for commands without workers."""
-    return prepare(repo, io_timeout=io_timeout).open()
+    """For commands without workers: connected, and connected again whenever that is lost."""
+    return ResilientStorage(Sessions(prepare(repo, io_timeout=io_timeout)))

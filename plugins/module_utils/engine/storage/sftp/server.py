@@ -31,10 +31,14 @@ READ_AHEAD = 32 * 1024 * 1024
 
 
 class Server:
-    """One session: its channel, handles, extensions and sizes."""
+    """One session: its channel, handles, extensions and sizes.
 
-    def __init__(self, channel: Channel, name: str, root: str) -> None:
+    ``generation`` counts the sessions that were lost before it.
+    """
+
+    def __init__(self, channel: Channel, name: str, root: str, generation: int = 0) -> None:
         self.channel = channel
+        self.generation = generation
         self.name = name
         self.location = f"{name}:{root}"
         self.handles = Handles(channel)

@@ -33,9 +33,9 @@ class SftpStorage(Storage):
 
     features = Features(symlink=False, hardlink=False, path_sync=False)
 
-    def __init__(self, channel: Channel, name: str, root: str) -> None:
+    def __init__(self, channel: Channel, name: str, root: str, generation: int = 0) -> None:
         self._channel = channel
-        self.server = Server(channel, name, root)
+        self.server = Server(channel, name, root, generation)
         self.location = self.server.location
         self._paths = Paths(self.server)
         self.server.begin()

@@ -43,7 +43,10 @@ class Writer(base.Writer):
         self._paths = paths
         self._path = path
         self._publish = publish
-        self._name = path + TEMPORARY_SUFFIX if publish is Publish.RENAME else path
+        self._name = path
+        if publish is Publish.RENAME:
+            self._name = temporary_name(path, server.generation)
+            self._discard_former()
         self._phase = _Phase.OPENING
         self._handle: bytes | None = None
         self._opening = True  # no answer to OPEN yet, or another OPEN to come
@@ -149,6 +152,16 @@ class Writer(base.Writer):
         flags = protocol.WRITE_FLAG | protocol.CREATE | protocol.TRUNCATE
         fields = protocol.open_file(self._server.path(self._name), flags, base.FILE_MODE)
         self._server.handles.open(protocol.OPEN, fields, self._on_handle, self._on_refused)
+
+    def _discard_former(self) -> None:
+        """Remove what lost sessions left of the file.
+
+        The server may still be working through requests of a session that is lost on our side. Its
+        writes must not land in the file sent anew, which therefore has another name, nor may its
+        rename come after ours: with its file removed, it has nothing to rename.
+        """
+        for generation in range(self._server.generation):
+            self._server.discard(temporary_name(self._path, generation))
 
     def _send_tail(self, more: memoryview) -> None:
         parts: list[base.Bytes] = [*self._tail, more]
@@ -291,6 +304,12 @@ class Writer(base.Writer):
         if self._opened:
             self._opened = False
             self._server.discard(self._name)
+
+
+def temporary_name(path: str, generation: int) -> str:
+    """The name of a file on its way to ``path``, of its own for every session that sends it."""
+    middle = f".{generation}" if generation else ""
+    return f"{path}{middle}{TEMPORARY_SUFFIX}"
 
 
 def _as_it_is(view: memoryview) -> memoryview:
