@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import infofile
 from ansible_collections.pgsftp.backup.tests.support import peer
 from ansible_collections.pgsftp.backup.tests.support.engine import Site
 
@@ -23,9 +24,9 @@ CHAIN = ("full", "incr", "full", "diff", "incr", "diff", "full", "incr", "incr")
 
 RULES = {
     "the last full": ["--repo1-retention-full=1"],
+    "one diff": ["--repo1-retention-full=3", "--repo1-retention-diff=1"],
     "two fulls": ["--repo1-retention-full=2"],
     "more than there are": ["--repo1-retention-full=9"],
-    "one diff": ["--repo1-retention-full=3", "--repo1-retention-diff=1"],
     "WAL of one full": ["--repo1-retention-full=3", "--repo1-retention-archive=1"],
     "WAL of two diffs": [
         "--repo1-retention-full=3",
@@ -40,6 +41,8 @@ RULES = {
     "by time, nothing so old": ["--repo1-retention-full=1", "--repo1-retention-full-type=time"],
     "no rule": [],
 }
+
+FAST = ("the last full", "one diff")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,13 @@ def assert_equal(copies: Copies) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, id=name, marks=[] if name in FAST else [pytest.mark.slow])
+        for name, rule in RULES.items()
+    ],
+)
 def test_both_keep_the_same(site, copies, rule):
     site.run("expire", f"--repo1-path={copies.ours}", *rule)
     site.pgbackrest("expire", f"--repo1-path={copies.theirs}", *rule)
@@ -130,6 +139,35 @@ def test_both_keep_the_same(site, copies, rule):
     assert_whole(site, copies.ours)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [[], ["--repo1-retention-archive=1"]], ids=["", "WAL of one full"])
+@pytest.mark.parametrize("old", range(4))
+def test_both_keep_the_newest_full_that_is_old_enough(site, copies, old, rule):
+    fulls = [backup["label"] for backup in backups(site) if backup["type"] == "full"]
+    for repo in copies:
+        for label in fulls[:old]:
+            backdate(repo, label, days=30)
+    by_time = ["--repo1-retention-full-type=time", "--repo1-retention-full=10", *rule]
+    site.run("expire", f"--repo1-path={copies.ours}", *by_time)
+    site.pgbackrest("expire", f"--repo1-path={copies.theirs}", *by_time)
+    assert_equal(copies)
+    assert_whole(site, copies.ours)
+    left = [row["label"] for row in backups(site, copies.ours) if row["type"] == "full"]
+    assert left == fulls[max(0, old - 1) :]
+
+
+def backdate(repo: Path, label: str, *, days: int) -> None:
+    """Let a backup have ended so many days ago, as far as backup.info knows."""
+    for name in ("backup.info", "backup.info.copy"):
+        path = repo / "backup" / "demo" / name
+        document = infofile.parse(path.read_text())
+        row = document.sections["backup:current"][label]
+        for key in ("backup-timestamp-start", "backup-timestamp-stop"):
+            row[key] -= days * 86400
+        path.write_text(infofile.render(document.sections, document.version))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", range(len(CHAIN)), ids=lambda number: f"{number}-{CHAIN[number]}"
 )
@@ -147,6 +185,7 @@ def test_a_dry_run_removes_nothing(site, copies):
     assert peer.tree(copies.ours) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["ours", "peer"])
 def test_the_other_goes_on_with_what_is_left(site, who):
     """On the repository itself, so this comes last; each backup expires at its end."""
