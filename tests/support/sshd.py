@@ -70,6 +70,26 @@ class Sshd:
         self.process.terminate()
         self.process.wait()
 
+    def resume(self) -> None:
+        """Start it again after ``stop``: same port, same keys."""
+        with (self.directory / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [str(SSHD), "-f", str(self.directory / "sshd_config"), "-D", "-e"], stderr=log
+            )
+        self._wait()
+
+    def _wait(self) -> None:
+        """Until it listens."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection((self.host, self.port), timeout=1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"sshd does not start: {self.log}") from None
+                time.sleep(0.02)
+
 
 _slow: dict[str, tuple[bytes, bytes]] = {}
 
@@ -122,12 +142,5 @@ def start(
         )
     server = Sshd(directory, port, process)
     server.authorize(server.private_key + ".pub")
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection((server.host, port), timeout=1).close()
-            return server
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"sshd does not start: {server.log}") from None
-            time.sleep(0.02)
+    server._wait()
+    return server
