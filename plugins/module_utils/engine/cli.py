@@ -103,6 +103,12 @@ def _stanza_create(options: Options) -> object:
     return run(options)
 
 
+def _verify(options: Options) -> object:
+    from .command.verify.run import run
+
+    return run(options)
+
+
 # The commands that the engine has, apart from help and version.
 DISPATCH: t.Mapping[str, t.Callable[[Options], object]] = {
     "archive-get": _archive_get,
@@ -114,6 +120,7 @@ DISPATCH: t.Mapping[str, t.Callable[[Options], object]] = {
     "remote": _remote,
     "restore": _restore,
     "stanza-create": _stanza_create,
+    "verify": _verify,
 }
 
 

@@ -80,13 +80,17 @@ class RangeBytes:
             left -= len(data)
             yield data
 
-    def _next(self, most: int) -> memoryview:
+    def at_end(self) -> bool:
+        """Whether nothing follows what was taken."""
         if not self._rest:
             self._rest = memoryview(next(self._chunks, b""))
-            if not self._rest:
-                raise FileReadError(
-                    f"'{self._path}' in the repository ends at {self._position} bytes, too early"
-                )
+        return not self._rest
+
+    def _next(self, most: int) -> memoryview:
+        if self.at_end():
+            raise FileReadError(
+                f"'{self._path}' in the repository ends at {self._position} bytes, too early"
+            )
         data, self._rest = self._rest[:most], self._rest[most:]
         self._position += len(data)
         return data

@@ -201,8 +201,18 @@ class Options:
     db_include: tuple[str, ...] = ()
     db_exclude: tuple[str, ...] = ()
 
+    # Retention.
+    oldest: bool = False
+
     # Reports.
     output: str = "text"  # text, json, none
+    verbose: bool = False
+    filter: str | None = None
+    reference: str | None = None
+    recurse: bool = False
+    sort: str = "asc"  # asc, desc, none
+    raw: bool = False
+    ignore_missing: bool = False
 
     def repo(self, key: int | None = None) -> RepoOptions:
         """The repository of that key; without one the selected (``--repo``) or the lowest.

@@ -1,0 +1,265 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""verify on repositories that stock pgBackRest wrote: clean, and damaged in every way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    run as restore,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify import (
+    run as verify,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
+from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES
+
+# What the real tool cannot read in Debian 12: block-incremental backups (2.46 brought them).
+WITH_BLOCKS = ("d-zst-bundle-block", "g-gz-aes-bundle-block")
+
+
+def configuration(repository, tmp_path):
+    path = tmp_path / "pgbackrest.conf"
+    lines = [
+        "[global]",
+        f"repo1-path={repository.path}",
+        f"lock-path={tmp_path}/lock",
+        f"spool-path={tmp_path}/spool",
+        f"log-path={tmp_path}",
+    ]
+    if repository.cipher_pass is not None:
+        lines += ["repo1-cipher-type=aes-256-cbc", f"repo1-cipher-pass={repository.cipher_pass}"]
+    lines += ["[demo]", f"pg1-path={tmp_path}/restore/data", ""]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def run(repository, tmp_path, *arguments):
+    config = configuration(repository, tmp_path)
+    return verify.run(load.load("verify", [f"--config={config}", "--stanza=demo", *arguments], {}))
+
+
+def refused(repository, tmp_path, label):
+    """A restore of the backup fails, and leaves nothing that a server would start in."""
+    config = configuration(repository, tmp_path)
+    (tmp_path / "restore").mkdir()
+    options = load.load(
+        "restore",
+        [
+            f"--config={config}",
+            "--stanza=demo",
+            "--type=none",
+            f"--set={label}",
+            f"--tablespace-map-all={tmp_path}/restore/tablespaces",
+        ],
+        {},
+    )
+    with pytest.raises(errors.EngineError) as cause:
+        restore.run(options)
+    assert not (tmp_path / "restore" / "data" / "global" / "pg_control").exists()
+    return cause.value
+
+
+def labels(repository):
+    return [row["label"] for row in repository.expected["info"][0]["backup"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_repository_is_clean(fixture_repositories, tmp_path, name):
+    repository = fixture_repositories[name]
+    result = run(repository, tmp_path, "--output=json", "--process-max=2")
+    content = json.loads(result.text)
+    assert content["status"] == "ok"
+    assert not content["errors"] + content["files"]
+    assert [row["label"] for row in content["backups"]] == labels(repository)
+    for row in content["backups"] + content["archives"]:
+        assert row["checked"] == row["valid"] > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WITH_BLOCKS])
+def test_the_text_is_that_of_the_real_tool(fixture_repositories, tmp_path, name):
+    repository = fixture_repositories[name]
+    text = run(repository, tmp_path, "--output=text", "--verbose").text
+    config = configuration(repository, tmp_path)
+    real = subprocess.run(
+        [
+            "pgbackrest",
+            f"--config={config}",
+            "--stanza=demo",
+            "--output=text",
+            "--verbose",
+            "verify",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert text == real.stdout
+
+
+def test_one_backup_and_the_wal_that_it_needs(fixture_repositories, tmp_path):
+    repository = fixture_repositories["a"]
+    result = run(repository, tmp_path, f"--set={labels(repository)[0]}")
+    assert [row.label for row in result.backups] == labels(repository)[:1]
+    assert [row.checked for row in result.archives] == [1]
+    assert result.ok
+
+
+@pytest.mark.parametrize("wanted", ["nonsense", "20200101-000000F"])
+def test_a_backup_that_is_not_there_is_an_error(fixture_repositories, tmp_path, wanted):
+    result = run(fixture_repositories["a"], tmp_path, f"--set={wanted}", "--output=text")
+    assert not result.ok
+    assert wanted in result.text
+
+
+# Damage.
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def gone(path):
+    path.unlink()
+
+
+def in_backup(directory):
+    """A stored file that every restore needs: the largest one."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return max(
+        (path for path in files if not path.name.startswith("backup.manifest")),
+        key=lambda path: path.stat().st_size,
+    )
+
+
+@pytest.mark.parametrize("damage", [flip, cut, gone])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_file_is_named_and_not_restored(fixture_repositories, tmp_path, name, damage):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    first = labels(repository)[0]
+    path = in_backup(repository.path / "backup" / "demo" / first)
+    damage(path)
+    result = run(repository, tmp_path, "--output=text")
+    assert not result.ok
+    assert {row.path for row in result.findings} == {str(path.relative_to(repository.path))}
+    assert f"backup: {first}, status: invalid" in result.text
+    refused(repository, tmp_path, first)
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize("name", ["a", "c", "e", "f"])
+def test_damaged_wal_is_named(fixture_repositories, tmp_path, name, damage):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    path = max((repository.path / "archive" / "demo" / "15-1").glob("*/*-*"))
+    damage(path)
+    result = run(repository, tmp_path)
+    assert [row.path for row in result.findings] == [str(path.relative_to(repository.path))]
+
+
+def test_missing_wal_is_a_gap_and_keeps_a_backup_from_being_valid(fixture_repositories, tmp_path):
+    repository = fixture_repositories["a"].copy_to(tmp_path)
+    (path,) = (repository.path / "archive").rglob("00000001000000000000000A-*")
+    path.unlink()
+    result = run(repository, tmp_path, "--output=text")
+    assert "    WAL gap: 00000001000000000000000A\n" in result.text
+    assert "    WAL needed but missing: 00000001000000000000000A\n" in result.text
+    assert [row.status.value for row in result.backups] == ["invalid", "valid"]
+
+
+def test_wal_with_two_contents(fixture_repositories, tmp_path):
+    repository = fixture_repositories["a"].copy_to(tmp_path)
+    (path,) = (repository.path / "archive").rglob("00000001000000000000000A-*")
+    path.with_name("00000001000000000000000A-" + "0" * 40).write_bytes(path.read_bytes())
+    result = run(repository, tmp_path, "--output=text")
+    assert not result.ok
+    assert "    duplicate WAL: 00000001000000000000000A\n" in result.text
+
+
+INFO_FILES = ("archive/demo/archive.info", "backup/demo/backup.info", "{label}/backup.manifest")
+
+
+def info_file(repository, template):
+    place = template.format(label=f"backup/demo/{labels(repository)[0]}")
+    return repository.path / place
+
+
+@pytest.mark.parametrize("damage", [flip, cut, gone])
+@pytest.mark.parametrize("suffix", ["", ".copy"])
+@pytest.mark.parametrize("template", INFO_FILES)
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_one_spoilt_twin_is_named_and_the_other_one_serves(
+    fixture_repositories, tmp_path, name, template, suffix, damage
+):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    path = info_file(repository, template + suffix)
+    damage(path)
+    result = run(repository, tmp_path)
+    assert not result.ok
+    (error,) = result.errors
+    assert f"'{path.relative_to(repository.path)}'" in error
+    assert [row.status.value for row in result.backups] == ["valid"] * len(result.backups)
+
+
+@pytest.mark.parametrize("template", INFO_FILES)
+@pytest.mark.parametrize(
+    ("name", "damage"), [*((name, flip) for name in NAMES), (NAMES[2], cut), (NAMES[2], gone)]
+)
+def test_both_twins_spoilt(fixture_repositories, tmp_path, name, template, damage):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    for suffix in ("", ".copy"):
+        damage(info_file(repository, template + suffix))
+    result = run(repository, tmp_path, "--output=text")
+    assert not result.ok
+    named = [f"'{info_file(repository, template + suffix)}'" for suffix in ("", ".copy")]
+    assert len(result.errors) >= 2
+    for path in named:
+        place = path.replace(f"{repository.path}/", "")
+        assert any(place in error for error in result.errors)
+    if template != INFO_FILES[0]:
+        refused(repository, tmp_path, labels(repository)[0])
+
+
+@pytest.mark.parametrize("name", ["d", "g"])
+def test_damage_in_a_block_is_damage_of_every_backup_that_needs_it(
+    fixture_repositories, tmp_path, name
+):
+    """A later backup holds only the blocks that changed: the others lie in the earlier one."""
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    first = labels(repository)[0]
+    path = max(
+        (repository.path / "backup" / "demo" / first).rglob("*.pgbi"),
+        key=lambda path: path.stat().st_size,
+        default=None,
+    )
+    if path is None:
+        path = in_backup(repository.path / "backup" / "demo" / first)
+    flip(path)
+    result = run(repository, tmp_path)
+    assert {row.status.value for row in result.backups} == {"invalid"}
+
+
+def test_what_is_no_archive_of_this_stanza(fixture_repositories, tmp_path):
+    repository = fixture_repositories["a"].copy_to(tmp_path)
+    (repository.path / "archive" / "demo" / "15-2").mkdir()
+    result = run(repository, tmp_path)
+    assert result.errors == ("archiveIds '15-2' are not in the archive.info history list",)
+
+
+def test_a_backup_that_is_being_made_is_passed_over(fixture_repositories, tmp_path):
+    repository = fixture_repositories["a"].copy_to(tmp_path)
+    (repository.path / "backup" / "demo" / "20991231-235959F").mkdir()
+    result = run(repository, tmp_path)
+    assert result.ok
+    assert result.backups[-1].status.value == "in-progress"

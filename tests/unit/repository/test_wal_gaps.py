@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gaps in the WAL: which there are, and which are as they should be."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.wal import (
+    Fork,
+    number_name,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive import (
+    WalRange,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.wal_gaps import (
+    RETENTION,
+    Gap,
+    Need,
+    gaps,
+    missing,
+    ranges,
+)
+
+SIZE = 16 * 1024 * 1024
+
+
+def names(*numbers, timeline=1, size=SIZE):
+    return [number_name(timeline, number, size) for number in numbers]
+
+
+def name(number, timeline=1, size=SIZE):
+    return number_name(timeline, number, size)
+
+
+def test_neighbours_are_one_range_also_across_a_log_file():
+    assert ranges(names(254, 255, 256, 300), SIZE) == [
+        WalRange("0000000100000000000000FE", "000000010000000100000000"),
+        WalRange("00000001000000010000002C", "00000001000000010000002C"),
+    ]
+
+
+def test_a_timeline_begins_a_range():
+    assert len(ranges(names(1, 2) + names(3, timeline=2), SIZE)) == 2
+
+
+def test_what_is_missing_is_named_as_a_range():
+    assert gaps(names(1, 2, 6), SIZE) == [Gap(name(3), name(5), 3, None)]
+
+
+def test_small_segments_have_gaps_across_a_log_file_too():
+    size = 1024 * 1024
+    found = gaps(names(4094, 4097, size=size), size)
+    assert found == [Gap("000000010000000000000FFF", "000000010000000100000000", 2, None)]
+
+
+def test_retention_leaves_gaps_between_backups():
+    needs = [Need("a", name(1), name(2)), Need("b", name(6), name(6))]
+    assert gaps(names(1, 2, 6, 7), SIZE, needs) == [Gap(name(3), name(5), 3, RETENTION)]
+
+
+def test_a_gap_that_reaches_into_what_retention_keeps_is_none_of_its_doing():
+    needs = [Need("a", name(1), name(2)), Need("b", name(5), name(6))]
+    assert gaps(names(1, 2, 6, 7), SIZE, needs)[0].reason is None
+    assert gaps(names(1, 5, 6, 7), SIZE, needs)[0].reason is None
+
+
+FORK = {2: [Fork(1, 5 * SIZE + 100, "promoted")]}
+
+
+def test_the_segment_of_the_fork_may_be_partial_on_the_old_timeline():
+    assert gaps(names(3, 4) + names(5, 6, timeline=2), SIZE, (), FORK) == []
+    assert gaps(names(3, 4, 5) + names(5, 6, timeline=2), SIZE, (), FORK) == []
+
+
+def test_what_the_old_timeline_had_after_the_fork_does_not_count():
+    assert gaps(names(4, 5, 6, 7) + names(5, timeline=2), SIZE, (), FORK) == []
+
+
+def test_gaps_on_either_side_of_a_fork():
+    found = gaps(names(2) + names(7, timeline=2), SIZE, (), FORK)
+    assert found == [Gap(name(3), name(4), 2, None), Gap(name(5, 2), name(6, 2), 2, None)]
+
+
+def test_retention_may_remove_everything_around_a_fork():
+    needs = [Need("a", name(2), name(2)), Need("b", name(7, 2), name(7, 2))]
+    found = gaps(names(2) + names(7, timeline=2), SIZE, needs, FORK)
+    assert [gap.reason for gap in found] == [RETENTION, RETENTION]
+    assert gaps(names(7, timeline=2), SIZE, needs[1:], FORK) == []
+
+
+def test_what_a_backup_needs():
+    need = Need("a", name(3), name(7))
+    assert missing(names(3, 5, 6), need, SIZE) == [
+        WalRange(name(4), name(4)),
+        WalRange(name(7), name(7)),
+    ]
+    assert missing(names(*range(3, 8)), need, SIZE) == []
+
+
+@given(st.sets(st.integers(min_value=0, max_value=600), min_size=1))
+def test_ranges_and_gaps_together_are_everything_from_first_to_last(numbers):
+    spans = ranges(names(*numbers), SIZE)
+    holes = gaps(names(*numbers), SIZE)
+    assert sum(gap.segments for gap in holes) == max(numbers) - min(numbers) + 1 - len(numbers)
+    assert len(holes) == len(spans) - 1
