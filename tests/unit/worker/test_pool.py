@@ -126,3 +126,62 @@ def test_long_jobs_and_long_results_do_not_block_each_other():
     with WorkerPool(2, lambda number, progress: lambda job: Done(job[::-1])) as pool:
         results = [f.result for f in pool.run(_jobs([b"x" * size] * 12))]
     assert [len(result) for result in results] == [size] * 12
+
+
+def test_a_server_that_grants_fewer_sessions_is_worked_with(caplog):
+    def setup(number, progress):
+        if number > 2:
+            raise errors.HostConnectError("unable to connect: too many sessions")
+        return lambda job: Done(number)
+
+    with WorkerPool(5, setup) as pool:
+        finished = [f.result for f in pool.run(_jobs(range(200)))]
+    assert len(finished) == 200
+    assert set(finished) <= {1, 2}
+
+
+def test_when_nobody_can_connect_the_cause_is_raised():
+    def setup(number, progress):
+        raise errors.HostConnectError("unable to connect")
+
+    with pytest.raises(errors.HostConnectError), WorkerPool(3, setup) as pool:
+        list(pool.run(_jobs(range(10))))
+
+
+def test_a_worker_that_still_connects_at_the_end_is_not_waited_for():
+    def setup(number, progress):
+        if number == 2:
+            time.sleep(60)
+        return lambda job: Done(job)
+
+    start = time.monotonic()
+    with WorkerPool(2, setup) as pool:
+        assert len(list(pool.run(_jobs(range(10))))) == 10
+    assert time.monotonic() - start < 20
+
+
+def _own_jobs(queues):
+    return lambda worker: queues[worker].pop(0) if queues[worker] else None
+
+
+def test_jobs_of_a_worker_that_connects_late_are_done_by_it():
+    def setup(number, progress):
+        if number == 1:
+            time.sleep(0.5)
+        return lambda job: Done((number, job))
+
+    queues = {1: ["a", "b", "c"], 2: []}
+    with WorkerPool(2, setup) as pool:
+        events = list(pool.run(_own_jobs(queues), interchangeable=False))
+    assert [event.result for event in events] == [(1, "a"), (1, "b"), (1, "c")]
+
+
+def test_a_worker_that_nobody_can_stand_in_for_is_missed():
+    def setup(number, progress):
+        if number == 1:
+            raise errors.HostConnectError("unable to connect")
+        return lambda job: Done(job)
+
+    queues = {1: ["a"], 2: ["b"]}
+    with pytest.raises(errors.HostConnectError), WorkerPool(2, setup) as pool:
+        list(pool.run(_own_jobs(queues), interchangeable=False))

@@ -28,7 +28,14 @@ def test_nothing_to_do_is_complete():
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0B"), (1023, "1023B"), (1024, "1KB"), (33085828, "31.6MB"), (3986358, "3.8MB"), (2**40, "1TB")],
+    [
+        (0, "0B"),
+        (1023, "1023B"),
+        (1024, "1KB"),
+        (33085828, "31.6MB"),
+        (3986358, "3.8MB"),
+        (2**40, "1TB"),
+    ],
 )
 def test_sizes(size, text):
     assert size_text(size) == text

@@ -40,6 +40,16 @@ class Opener(abc.ABC):
         must not touch the same file sent anew.
         """
 
+    def storage(self) -> Storage:
+        """Connected, and connected again whenever that is lost; raises at once what is wrong."""
+        return ResilientStorage(Sessions(self))
+
+    def patient_storage(self) -> Storage:
+        """``storage`` of a worker process: a server that is busy just now is asked again."""
+        sessions = Sessions(self)
+        sessions.patient()
+        return ResilientStorage(sessions)
+
 
 class _PosixOpener(Opener):
     def __init__(self, path: str) -> None:
@@ -89,4 +99,4 @@ def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
 
 def open_storage(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Storage:
     """For commands without workers: connected, and connected again whenever that is lost."""
-    return ResilientStorage(Sessions(prepare(repo, io_timeout=io_timeout)))
+    return prepare(repo, io_timeout=io_timeout).storage()

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A storage that outlives its sessions: what a lost session left undone is done again.
 
-Every verb may be repeated: reading goes on where it was, listing and removing begin again, and a file
-being written is sent anew. The bytes of such a file are kept until it has its name, so this is for
-what a command writes about a backup; the data itself is read again by whoever copies it.
+Every verb may be repeated: reading goes on where it was, listing and removing begin again, and a
+file being written is sent anew. The bytes of such a file are kept until it has its name, so this is
+for what a command writes about a backup; the data itself is read again by whoever copies it.
 """
 
 from __future__ import annotations

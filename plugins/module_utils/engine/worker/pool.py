@@ -24,12 +24,23 @@ import typing as t
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
-from ..errors import AssertError, EngineError, ExecuteError
+from .. import log
+from ..errors import (
+    AssertError,
+    EngineError,
+    ExecuteError,
+    HostConnectError,
+    ServiceError,
+    StorageLimitError,
+)
 
 JobT = t.TypeVar("JobT")
 ResultT = t.TypeVar("ResultT", covariant=True)
 
 JOBS_IN_FLIGHT = 2
+
+# What a server says that has enough sessions already.
+CONNECTION_ERRORS = (HostConnectError, ServiceError, StorageLimitError)
 
 
 class Deferred(t.Protocol[ResultT]):
@@ -84,6 +95,8 @@ class _Worker:
         self.pid = pid
         self.connection = connection
         self.jobs: collections.deque[t.Any] = collections.deque()
+        self.is_set_up = False
+        self.backlog: t.Any = None  # a job that only this worker can do, until it is set up
         self.drained = False
 
 
@@ -130,34 +143,67 @@ class WorkerPool:
         else:
             self.terminate()
 
-    def run(self, next_job: t.Callable[[int], t.Any | None]) -> t.Iterator[Finished | Report]:
+    def run(
+        self, next_job: t.Callable[[int], t.Any | None], *, interchangeable: bool = True
+    ) -> t.Iterator[Finished | Report]:
         """Work until ``next_job(worker number)`` gives None to every worker.
 
         Yields a ``Finished`` for every job, in the order of completion, and a ``Report`` for every
-        progress message. The first error of a worker ends the run: it is raised here, after the
-        other workers were stopped.
+        progress message. The first error of a job ends the run: it is raised here, after the other
+        workers were stopped.
+
+        When workers are ``interchangeable``, any may do any job: one that cannot connect is done
+        without, since the server grants what it grants, and one that still connects when all is
+        done is not waited for.
         """
         for worker in self._workers:
             worker.drained = False
             self._feed(worker, next_job)
-        while any(worker.jobs for worker in self._workers):
-            busy = {worker.connection: worker for worker in self._workers if worker.jobs}
-            for connection in wait(list(busy)):
-                worker = busy[t.cast(Connection, connection)]
+        while self._has_work(next_job, interchangeable):
+            workers = {worker.connection: worker for worker in self._workers}
+            for connection in wait(list(workers)):
+                worker = workers[t.cast(Connection, connection)]
                 kind, value = self._receive(worker)
                 if kind == "progress":
                     yield Report(worker.number, value)
+                elif kind == "ready":
+                    worker.is_set_up = True
+                    self._feed(worker, next_job)
                 elif kind == "error":
-                    self.terminate()
-                    raise value
+                    self._give_up(worker, value, interchangeable)
                 else:
                     job = worker.jobs.popleft()
                     self._feed(worker, next_job)
                     yield Finished(worker.number, job, value)
 
+    def _has_work(self, next_job: t.Callable[[int], t.Any | None], interchangeable: bool) -> bool:
+        if any(worker.jobs for worker in self._workers):
+            return True
+        if interchangeable:
+            return not any(worker.drained for worker in self._workers)
+        for worker in self._workers:
+            if not worker.is_set_up and not worker.drained and worker.backlog is None:
+                worker.backlog = next_job(worker.number)
+                worker.drained = worker.backlog is None
+        return any(worker.backlog is not None for worker in self._workers)
+
+    def _give_up(self, worker: _Worker, error: EngineError, interchangeable: bool) -> None:
+        """Do without a worker that could not connect; any other error is raised."""
+        others = [other for other in self._workers if other is not worker]
+        refused = not worker.is_set_up and isinstance(error, CONNECTION_ERRORS)
+        if not (refused and interchangeable and others):
+            self.terminate()
+            raise error
+        log.warn("worker %d: %s: going on with %d", worker.number, error.message, len(others))
+        worker.connection.close()
+        os.waitpid(worker.pid, 0)
+        self._workers = others
+
     def _feed(self, worker: _Worker, next_job: t.Callable[[int], t.Any | None]) -> None:
-        while not worker.drained and len(worker.jobs) < JOBS_IN_FLIGHT:
-            job = next_job(worker.number)
+        while worker.is_set_up and not worker.drained and len(worker.jobs) < JOBS_IN_FLIGHT:
+            job, worker.backlog = worker.backlog, None
+            if job is None:
+                job = next_job(worker.number)
             if job is None:
                 worker.drained = True
                 return
@@ -182,19 +228,18 @@ class WorkerPool:
             ) from None
 
     def close(self) -> None:
-        """Let every worker finish and wait for it to end."""
+        """Let every worker finish and wait for it to end; one that still connects is ended."""
         for worker in self._workers:
             worker.connection.close()
+            if not worker.is_set_up:
+                _kill(worker)
         self._reap()
 
     def terminate(self) -> None:
         """End every worker now; what they had not published is left as temporary files."""
         for worker in self._workers:
             worker.connection.close()
-            try:
-                os.kill(worker.pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
+            _kill(worker)
         self._reap()
 
     def _reap(self) -> None:
@@ -206,6 +251,13 @@ class WorkerPool:
         self._workers = []
 
 
+def _kill(worker: _Worker) -> None:
+    try:
+        os.kill(worker.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
 def _serve(number: int, connection: Connection, setup: Setup) -> None:
     """The life of a worker process."""
     pending: collections.deque[Deferred[t.Any]] = collections.deque()
@@ -215,6 +267,7 @@ def _serve(number: int, connection: Connection, setup: Setup) -> None:
     threading.Thread(target=_receive_jobs, args=(connection, inbox), daemon=True).start()
     try:
         handler = setup(number, lambda size: connection.send(("progress", size)))
+        connection.send(("ready", None))
         while True:
             if not pending or not inbox.empty():
                 job = inbox.get()

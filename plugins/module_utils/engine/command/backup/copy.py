@@ -22,10 +22,12 @@ from ...repository.blockmap import Chain
 from ...repository.contents import Block
 from ...storage.base import Completion, Publish, Storage, Writer
 from ...storage.open import Opener
+from ...storage.sessions import Sessions
 from ...transform.compression import Framing
 from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
 from ...worker.pool import Deferred, Handler
+from ..retry import Retrying
 from .blocks import BlockEncoders, BlockRule
 
 CHUNK = 1024 * 1024
@@ -127,6 +129,11 @@ class Copier:
     def reporting(self, report: t.Callable[[int], None]) -> Copier:
         """Tell ``report`` how many bytes were read, now and then."""
         self._report = report
+        return self
+
+    def on(self, storage: Storage) -> Copier:
+        """Go on with another session; connections to the primary stay."""
+        self._storage = storage
         return self
 
     def __call__(self, job: CopyJob) -> Deferred[list[CopiedFile]]:
@@ -316,7 +323,8 @@ def worker_setup(
     """The set-up for a ``WorkerPool``: connect at once, nodes when a job asks for them."""
 
     def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
-        copier = Copier(opener.open(), lambda key: open_node(options, key))
-        return copier.reporting(report)
+        sessions = Sessions(opener)
+        copier = Copier(sessions.patient(), lambda key: open_node(options, key))
+        return Retrying(sessions, copier.reporting(report).on)
 
     return setup

@@ -190,6 +190,6 @@ class Choice:
 
     def _storage(self, repo: RepoOptions) -> Storage:
         if repo.key not in self._storages:
-            storage = self._openers[repo.key].open()
+            storage = self._openers[repo.key].storage()
             self._storages[repo.key] = self._stack.enter_context(storage)
         return self._storages[repo.key]

@@ -267,11 +267,11 @@ def worker_setup(
         fetchers: dict[int, Fetcher] = {}
         if len(openers) == 1:
             ((key, opener),) = openers.items()
-            fetchers[key] = Fetcher(opener.open(), report)
+            fetchers[key] = Fetcher(opener.patient_storage(), report)
 
         def handle(job: RestoreJob) -> Deferred[list[RestoredFile]]:
             if job.repo not in fetchers:
-                fetchers[job.repo] = Fetcher(openers[job.repo].open(), report)
+                fetchers[job.repo] = Fetcher(openers[job.repo].patient_storage(), report)
             return fetchers[job.repo](job)
 
         return handle
