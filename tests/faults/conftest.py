@@ -1,0 +1,23 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the tests that break something on purpose."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+from ansible_collections.pgsftp.backup.tests.support.engine import (  # noqa: F401
+    host_command,
+    sites,
+)
+from ansible_collections.pgsftp.backup.tests.support.postgres import new_cluster  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    """A server that lets the tests in."""
+    server = real_sshd.start(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
