@@ -20,7 +20,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     SftpOptions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import open_storage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import prepare
 from ansible_collections.pgsftp.backup.tests.support import sshd
 
 pytest.importorskip("paramiko")
@@ -61,7 +61,8 @@ def connect(tmp_path):
         options.setdefault("private_key_file", running.private_key)
         sftp = SftpOptions(host=running.host, port=running.port, user=running.user, **options)
         repo = RepoOptions(type="sftp", path=path or str(tmp_path / "repo"), sftp=sftp)
-        opened.append(open_storage(repo, io_timeout=io_timeout))
+        # One session, without what replaces a lost one.
+        opened.append(prepare(repo, io_timeout=io_timeout).open())
         return opened[-1]
 
     yield connect

@@ -73,7 +73,8 @@ def connect(keys, tmp_path):
         options.setdefault("private_key_file", keys["user"])
         sftp = SftpOptions(host=host, port=port, user="pgbackrest", **options)
         repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
-        storage = opening.open_storage(repo, io_timeout=io_timeout)
+        # One session, without what replaces a lost one.
+        storage = opening.prepare(repo, io_timeout=io_timeout).open()
         opened.append(storage)
         return storage
 
