@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's session processes are killed, its listener goes away: the work is done all the same."""
+"""Sessions of the server are killed, its listener goes away: the work is done all the same."""
 
 from __future__ import annotations
 
