@@ -30,6 +30,7 @@ FLOORS = {
     "repository": 4,
     "command": 5,
     "archiver": 6,
+    "runner": 6,
     "cli": 7,
 }
 

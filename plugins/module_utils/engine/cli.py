@@ -11,38 +11,25 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import time
-import traceback
 import typing as t
-from pathlib import Path
 
-from . import log
-from .config import arguments, command_line
+from . import log, runner
+from .config import arguments
 from .config.commands import COMMANDS
 from .config.load import load
 from .config.options import Options
 from .config.schema import Command
-from .errors import (
-    AssertError,
-    CommandInvalidError,
-    EngineError,
-    OptionInvalidError,
-    TermError,
-)
+from .errors import CommandInvalidError, EngineError, OptionInvalidError
 from .version import VERSION
-
-if t.TYPE_CHECKING:
-    from types import FrameType
 
 NAME = "pgsftp"
 
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
-# Every file that we make has a mode of 0640 or less, every directory one of 0750 or less, so this
-# comes to the same as pgBackRest's umask of 0; and no file is ever open to the world by mistake.
-_UMASK = 0o027
+def _annotate(options: Options) -> object:
+    from .command.annotate import run
+
+    return run(options)
 
 
 def _archive_get(options: Options) -> object:
@@ -81,6 +68,12 @@ def _info(options: Options) -> object:
     return run(options)
 
 
+def _manifest(options: Options) -> object:
+    from .command.manifest import run
+
+    return run(options)
+
+
 def _remote(options: Options) -> object:
     from .postgres.service import serve
 
@@ -89,6 +82,18 @@ def _remote(options: Options) -> object:
     os.dup2(2, 1)
     serve(0, line, options)
     return None
+
+
+def _repo_get(options: Options) -> object:
+    from .command.repo_files import get
+
+    return get(options)
+
+
+def _repo_ls(options: Options) -> object:
+    from .command.repo_files import list_path
+
+    return list_path(options)
 
 
 def _restore(options: Options) -> object:
@@ -103,6 +108,30 @@ def _stanza_create(options: Options) -> object:
     return run(options)
 
 
+def _stanza_delete(options: Options) -> object:
+    from .command.stanza_delete import run
+
+    return run(options)
+
+
+def _stanza_upgrade(options: Options) -> object:
+    from .command.stanza_upgrade import run
+
+    return run(options)
+
+
+def _start(options: Options) -> object:
+    from .command.stop import start
+
+    return start(options)
+
+
+def _stop(options: Options) -> object:
+    from .command.stop import stop
+
+    return stop(options)
+
+
 def _verify(options: Options) -> object:
     from .command.verify.run import run
 
@@ -111,15 +140,23 @@ def _verify(options: Options) -> object:
 
 # The commands that the engine has, apart from help and version.
 DISPATCH: t.Mapping[str, t.Callable[[Options], object]] = {
+    "annotate": _annotate,
     "archive-get": _archive_get,
     "archive-push": _archive_push,
     "backup": _backup,
     "check": _check,
     "expire": _expire,
     "info": _info,
+    "manifest": _manifest,
     "remote": _remote,
+    "repo-get": _repo_get,
+    "repo-ls": _repo_ls,
     "restore": _restore,
     "stanza-create": _stanza_create,
+    "stanza-delete": _stanza_delete,
+    "stanza-upgrade": _stanza_upgrade,
+    "start": _start,
+    "stop": _stop,
     "verify": _verify,
 }
 
@@ -145,7 +182,7 @@ def main(
         options = load(command.name, rest, os.environ if environ is None else environ)
         _refuse_root(command, options)
     except EngineError as cause:
-        _log_error(cause)
+        runner.log_error(cause)
         # PostgreSQL starts restore_command in its data directory.
         return _exit_code(words, ".", cause.code)
     finally:
@@ -197,37 +234,15 @@ def _refuse_root(command: Command, options: Options) -> None:
 
 
 def _run(command: Command, options: Options, output: t.TextIO) -> int:
-    if options.neutral_umask:
-        os.umask(_UMASK)
-    level = logging.DEBUG if command.quiet else logging.INFO
-    started = time.monotonic()
-    _log(level, "%s command begin %s:%s", command.name, VERSION, command_line.shown(options))
-    for warning in options.warnings:
-        log.warn("%s", warning)
-    # What is ignored stays so: a command under nohup goes on when its terminal is gone.
-    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, _terminate) for number in heard}
-    try:
+    def work(options: Options) -> object:
         result = DISPATCH[command.name](options)
-        text = getattr(result, "text", None)
-        if isinstance(text, str):
-            output.write(text)
-            output.flush()
-        took = f" ({(time.monotonic() - started) * 1000:.0f}ms)" if options.log_timestamp else ""
-        _log(level, "%s command end: completed successfully%s", command.name, took)
-        return int(getattr(result, "exit_code", 0))
-    except TermError as cause:
-        _log(level, "%s command end: %s", command.name, cause.message)
-        return cause.code
+        _show(result, output)
+        return result
+
+    try:
+        return int(getattr(runner.perform(command, options, work), "exit_code", 0))
     except EngineError as cause:
-        return _failed(level, command, cause)
-    except Exception as cause:
-        # A mistake of ours, too, ends with a line in the log.
-        log.debug("%s", traceback.format_exc())
-        return _failed(level, command, _unexpected(cause))
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        return cause.code
 
 
 def _exit_code(words: t.Sequence[str], pg_data: str, code: int) -> int:
@@ -237,36 +252,6 @@ def _exit_code(words: t.Sequence[str], pg_data: str, code: int) -> int:
     from .postgres.asking import failure_code
 
     return failure_code(pg_data, code)
-
-
-def _failed(level: int, command: Command, cause: EngineError) -> int:
-    _log_error(cause)
-    _log(level, "%s command end: aborted with exception [%03d]", command.name, cause.code)
-    return cause.code
-
-
-def _unexpected(cause: Exception) -> EngineError:
-    place = traceback.extract_tb(cause.__traceback__)[-1]
-    where = f"{os.path.basename(place.filename)}:{place.lineno}"
-    return AssertError(
-        f"unexpected {type(cause).__name__} in {where}: {cause}",
-        hint="this is a mistake in the program; log-level-file=debug has the details.",
-    )
-
-
-def _terminate(number: int, _frame: FrameType | None) -> None:
-    # Once is enough: what is cleaned up now must not be interrupted.
-    for other in _SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    raise TermError(f"terminated on signal [{signal.Signals(number).name}]")
-
-
-def _log(level: int, message: str, *values: object) -> None:
-    (log.debug if level == logging.DEBUG else log.info)(message, *values)
-
-
-def _log_error(cause: EngineError) -> None:
-    log.error("%s", cause, extra={"code": cause.code})
 
 
 class _BareFormatter(log.LineFormatter):
@@ -307,25 +292,8 @@ def _attach_all(
         )
         handlers[0].addFilter(_Below(log.LEVELS[stderr_level]))
     handlers.append(_attach(errors, stderr_level, _BareFormatter()))
-    if command.log_file and options.log_level_file != "off":
-        path = Path(options.log_path, f"{options.stanza or 'all'}-{command.name}.log")
-        try:
-            handlers.append(_attach_log_file(path, options))
-        except OSError as cause:
-            log.warn(
-                "unable to open log file '%s': %s\nNOTE: process will continue without log file.",
-                path,
-                cause.strerror,
-            )
-    return handlers
-
-
-def _attach_log_file(path: Path, options: Options) -> logging.Handler:
-    handler = log.attach_file(path, options.log_level_file)
-    begin = "-------------------PROCESS START-------------------"
-    with open(path, "a", encoding="utf-8") as stream:
-        stream.write(f"\n{begin}\n" if stream.tell() else f"{begin}\n")
-    return handler
+    in_file = runner.attach_log_file(command, options)
+    return handlers if in_file is None else [*handlers, in_file]
 
 
 def _attach(stream: t.TextIO, level: str, formatter: logging.Formatter) -> logging.Handler:
