@@ -24,20 +24,21 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from . import engine
-from .engine import log
+from .engine import log, runner
 from .engine.config import names
+from .engine.config.commands import COMMANDS
 from .engine.config.load import load
 from .engine.config.options import Options
-from .engine.errors import EngineError, OptionInvalidError, UserMissingError
+from .engine.errors import AssertError, EngineError, OptionInvalidError, UserMissingError
 
 CONFIG = "/etc/pgbackrest.conf"
 COMMAND = "/usr/local/bin/pgsftp"
 LIBRARIES = "/opt/pgsftp/venv/lib/python{0.major}.{0.minor}/site-packages"
 DEFAULT_OWNER = "postgres"
-UMASK = 0o027
 
 Result = dict[str, t.Any]
 Work = t.Callable[["Task"], Result]
+_T = t.TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,16 @@ class Task:
         loaded = load(command, [], os.environ, overrides=given)
         # What PostgreSQL is told to call is the host command, not this module.
         return loaded if loaded.cmd else dataclasses.replace(loaded, cmd=COMMAND)
+
+    def perform(self, options: Options, work: t.Callable[[Options], _T]) -> _T:
+        """Run a command of the engine as the host command does, with its lines in its log file."""
+        command = COMMANDS[options.command]
+        log_file = runner.attach_log_file(command, options)
+        try:
+            return runner.perform(command, options, work)
+        finally:
+            if log_file is not None:
+                log.detach(log_file)
 
 
 def main(spec: t.Mapping[str, t.Any], command: str, work: Work, *, uninstalled: Result) -> None:
@@ -108,21 +119,21 @@ def _answer(task: Task, command: str, work: Work) -> Result:
         _become(_owner(task, command))
         return {"changed": False, **work(task), "warnings": warnings.texts}
     except EngineError as error:
-        failure = {"type": type(error).__name__, "code": error.code, "hint": error.hint}
-        return {
-            "failed": True,
-            "msg": str(error),
-            "code": error.code,
-            "failure": failure,
-            "warnings": warnings.texts,
-        }
+        return {**_failure(error), "warnings": warnings.texts}
     except Exception as error:
-        return {
-            "failed": True,
-            "msg": f"unexpected error: {error!r}",
-            "exception": traceback.format_exc(),
-            "warnings": warnings.texts,
-        }
+        mistake = AssertError(f"unexpected {type(error).__name__}: {error}")
+        return {**_failure(mistake), "warnings": warnings.texts}
+
+
+def _failure(error: EngineError) -> Result:
+    """What fail_json is told; of a mistake of ours, where it was made as well."""
+    told: Result = {
+        "failed": True,
+        "msg": str(error),
+        "code": error.code,
+        "failure": {"type": type(error).__name__, "code": error.code, "hint": error.hint},
+    }
+    return {**told, "exception": traceback.format_exc()} if isinstance(error, AssertError) else told
 
 
 class _Warnings(logging.Handler):
@@ -171,7 +182,7 @@ def _owner(task: Task, command: str) -> pwd.struct_passwd | None:
 
 
 def _data_directory(task: Task, command: str) -> str | None:
-    """The first one on this host; commands that need none are not told, so check is asked for it."""
+    """The first one on this host. Where the command is told of none, check is asked instead."""
     asked = {"config": task.params["config"], "stanza": task.params["stanza"]}
     pgs = task.options(command).pgs or load("check", [], os.environ, overrides=asked).pgs
     return next((pg.path for pg in pgs if pg.host is None), None)
@@ -186,7 +197,7 @@ def _become(owner: pwd.struct_passwd | None) -> None:
     os.setuid(owner.pw_uid)
     os.environ.update(HOME=owner.pw_dir, USER=owner.pw_name, LOGNAME=owner.pw_name)
     os.chdir("/")
-    os.umask(UMASK)
+    os.umask(runner.UMASK)
 
 
 def _in_child(answer: t.Callable[[], Result]) -> Result:

@@ -169,7 +169,7 @@ def work(task: module.Task) -> module.Result:
             return {"changed": False, "backup": young}
     if task.check_mode:
         return {"changed": True, "plan": {"type": task.params["type"]}}
-    return {"changed": True, "backup": backup.run(options).as_dict()}
+    return {"changed": True, "backup": task.perform(options, backup.run).as_dict()}
 
 
 def main() -> None:

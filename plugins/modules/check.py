@@ -81,7 +81,7 @@ def work(task: module.Task) -> module.Result:
     options = task.options("check")
     if task.check_mode:
         return {}
-    result = check.run(options).as_dict()
+    result = task.perform(options, check.run).as_dict()
     return {"check": {**result, "system_id": str(result["system_id"])}}
 
 

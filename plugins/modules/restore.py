@@ -150,7 +150,7 @@ def work(task: module.Task) -> module.Result:
     return {
         "changed": True,
         "directory": directory.value,
-        "restore": restore.run(options).as_dict(),
+        "restore": task.perform(options, restore.run).as_dict(),
     }
 
 

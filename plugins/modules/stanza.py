@@ -78,7 +78,7 @@ def work(task: module.Task) -> module.Result:
     options = task.options("stanza-create")
     if task.check_mode:
         return _result(options.stanza, state.repositories_without_stanza(options))
-    result = stanza.run(options)
+    result = task.perform(options, stanza.run)
     created = [repo.key for repo in result.repos if repo.created]
     return {
         **_result(options.stanza, created),

@@ -69,7 +69,7 @@ from ..module_utils.engine.command import info
 
 def work(task: module.Task) -> module.Result:
     """Read."""
-    result = info.run(task.options("info"))
+    result = task.perform(task.options("info"), info.run)
     return {"info": result.stanzas[0], "text": result.text.splitlines()}
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils import module
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import log
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     EngineError,
     OptionInvalidError,
@@ -123,6 +124,28 @@ def test_an_unknown_user_is_an_error(config: Path, fake_module: t.Any, answer_of
     assert answer.failed
     assert answer.result["code"] in (89,)
     assert "no-such-user" in answer.result["msg"]
+
+
+def test_a_command_leaves_its_lines_in_the_log_on_the_host(
+    config: Path, tmp_path: Path, fake_module: t.Any, answer_of: t.Any
+) -> None:
+    fake_module.params["options"] = {"log-path": str(tmp_path)}
+
+    def work(task: module.Task) -> module.Result:
+        def backup(options: Options) -> None:
+            log.info("half way")
+            raise PathNotEmptyError("the cause")
+
+        task.perform(task.options("backup"), backup)
+        return {}
+
+    assert _run(answer_of, work).result["code"] == 40
+    lines = (tmp_path / "demo-backup.log").read_text(encoding="utf-8").splitlines()
+    assert "PROCESS START" in lines[0]
+    assert "P00   INFO: backup command begin" in lines[1]
+    assert "P00   INFO: half way" in lines[2]
+    assert "P00  ERROR: [040]: the cause" in lines[3]
+    assert "P00   INFO: backup command end: aborted with exception [040]" in lines[4]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
