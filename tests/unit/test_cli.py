@@ -124,7 +124,7 @@ def test_an_error_before_the_log_is_set_up(run):
     [
         (("bakup",), 48, "invalid command 'bakup'"),
         (("--stanza=demo",), 48, "no command found"),
-        (("stanza-delete",), 48, "command 'stanza-delete' is not supported yet"),
+        (("server-ping",), 48, "command 'server-ping' is not supported yet"),
         (("--no-config", "backup"), 37, "backup command requires option: stanza"),
         (("--config=/nowhere/x", "--stanza=demo", "info"), 55, "unable to open missing file"),
     ],
@@ -234,6 +234,8 @@ def test_root(run, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     for command, root in ((name, row.root) for name, row in COMMANDS.items()):
         words = [command, "a", "b"][: 3 if command == "archive-get" else 1]
+        if command == "annotate":
+            words += ["--set=a", "--annotation=a=b"]
         if command in cli.DISPATCH:
             got = run("--no-allow-root", *words)
             assert got.code == (0 if root else 31), command
@@ -265,7 +267,7 @@ def test_help(run, words):
     assert got.code == 0
     assert got.output.startswith("pgsftp 0.1.0 - General help\n")
     assert "    backup " in got.output
-    assert "stanza-delete" not in got.output
+    assert "server-ping" not in got.output
     assert "remote" not in got.output
 
 

@@ -20,7 +20,7 @@ from .config.commands import COMMANDS
 from .config.load import load
 from .config.options import Options
 from .config.schema import Command
-from .errors import CommandInvalidError, EngineError, OptionInvalidError
+from .errors import CommandInvalidError, EngineError, FileWriteError, OptionInvalidError
 from .version import VERSION
 
 NAME = "pgsftp"
@@ -40,6 +40,12 @@ def _archive_get(options: Options) -> object:
 
 def _archive_push(options: Options) -> object:
     from .command.archive_push import run
+
+    return run(options)
+
+
+def _archiver(options: Options) -> object:
+    from .archiver.run import run
 
     return run(options)
 
@@ -143,6 +149,7 @@ DISPATCH: t.Mapping[str, t.Callable[[Options], object]] = {
     "annotate": _annotate,
     "archive-get": _archive_get,
     "archive-push": _archive_push,
+    "archiver": _archiver,
     "backup": _backup,
     "check": _check,
     "expire": _expire,
@@ -243,6 +250,24 @@ def _run(command: Command, options: Options, output: t.TextIO) -> int:
         return int(getattr(runner.perform(command, options, work), "exit_code", 0))
     except EngineError as cause:
         return cause.code
+
+
+def _show(result: object, output: t.TextIO) -> None:
+    """Write what the command is for; a reader that has seen enough may end early."""
+    text = getattr(result, "text", None)
+    chunks = getattr(result, "chunks", ())
+    try:
+        if isinstance(text, str):
+            output.write(text)
+        output.flush()
+        for chunk in chunks:
+            output.buffer.write(chunk)
+        output.flush()
+    except OSError as cause:
+        if output is sys.stdout:
+            # Else the interpreter tries once more when it ends, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+        raise FileWriteError(f"unable to write to standard output: {cause.strerror}") from cause
 
 
 def _exit_code(words: t.Sequence[str], pg_data: str, code: int) -> int:

@@ -87,6 +87,15 @@ def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
         yield Cluster(primary, _check(primary), secondary if standby != "n" else None)
 
 
+def cluster_control(options: Options) -> ControlData:
+    """pg_control of the cluster: of the primary that runs, or as it lies there (``online`` no)."""
+    if options.online:
+        with connected(options) as cluster:
+            return cluster.control
+    with contextlib.closing(_node(options, options.pg)) as node:
+        return node.control()
+
+
 def _check(node: Node) -> ControlData:
     """pg_control of the node, after comparing it with the server that runs there."""
     facts = node.db.facts()

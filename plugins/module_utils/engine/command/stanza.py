@@ -25,7 +25,7 @@ from ..repository.backup_info import BackupDb, BackupInfo
 from ..storage.base import Storage
 from ..storage.open import open_storage
 from .cipher import cipher_pass, new_sub_key
-from .cluster import connected
+from .cluster import cluster_control
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,18 @@ def run(options: Options) -> StanzaResult:
     is gone, PathNotEmptyError when something else is in its place.
     """
     stanza = options.require_stanza()
+    lock.check_stop(options.lock_path, stanza)
     keys = [repo.key for repo in options.repos]
-    with lock.Locks(options.exec_id or None) as locks, connected(options) as cluster:
+    with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(options.lock_path, stanza, lock.ALL, keys)
+        control = cluster_control(options)
         repos = []
         for repo in options.repos:
             log.info("stanza-create for stanza '%s' on repo%d", stanza, repo.key)
             with open_storage(repo, io_timeout=options.io_timeout) as storage:
-                created = create(storage, repo, stanza, cluster.control)
+                created = create(storage, repo, stanza, control)
             repos.append(StanzaRepo(repo.key, created))
-    return StanzaResult(stanza, cluster.control.system_id, cluster.control.version, tuple(repos))
+    return StanzaResult(stanza, control.system_id, control.version, tuple(repos))
 
 
 def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlData) -> bool:

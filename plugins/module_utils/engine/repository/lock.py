@@ -17,10 +17,13 @@ import errno
 import fcntl
 import json
 import os
+import re
 import secrets
+import signal
 import time
 import typing as t
 
+from .. import log
 from ..errors import EngineError, FileOpenError, LockAcquireError, StopError
 from .infofile import dump
 
@@ -28,6 +31,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config.options import Options
+
+# Before 2.53 the name had no number of a repository.
+_LOCK_FILE = re.compile(r"(?P<stanza>.+)-(?:archive|backup|restore)(?:-[0-9]+)?\.lock")
 
 _DIRECTORY_MODE = 0o770
 _FILE_MODE = 0o640
@@ -175,7 +181,10 @@ def acquire(options: Options, *lock_types: LockType) -> Locks:
 
 def read_state(directory: str, stanza: str, lock_type: LockType, repo_key: int) -> LockState:
     """Whether somebody on this host holds a lock, and how far they are. Never fails."""
-    path = lock_file(directory, stanza, lock_type, repo_key)
+    return _state(lock_file(directory, stanza, lock_type, repo_key))
+
+
+def _state(path: str) -> LockState:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -225,6 +234,28 @@ def _write(descriptor: int, content: dict[str, object]) -> None:
     data = dump(content).encode("ascii")
     os.pwrite(descriptor, data, 0)
     os.ftruncate(descriptor, len(data))
+
+
+def terminate_holders(directory: str, stanza: str | None) -> list[int]:
+    """Ask every process that holds a lock of the stanza (None: of any) to end; their ids."""
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    asked: list[int] = []
+    for name in names:
+        match = _LOCK_FILE.fullmatch(name)
+        if match is None or stanza not in (None, match["stanza"]):
+            continue
+        state = _state(os.path.join(directory, name))
+        if state.held and state.pid is not None and state.pid not in asked:
+            try:
+                os.kill(state.pid, signal.SIGTERM)
+            except (ProcessLookupError, PermissionError) as cause:
+                log.warn("unable to send term signal to process %d: %s", state.pid, cause.strerror)
+                continue
+            asked.append(state.pid)
+    return asked
 
 
 # --- stop files ------------------------------------------------------------------------------

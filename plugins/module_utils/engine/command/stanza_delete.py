@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""stanza-delete: remove a stanza from a repository, backups and WAL (repository reference, 17).
+
+The stop file shows that somebody means it, and keeps everything else away meanwhile. What makes it
+a stanza goes first: whoever is interrupted leaves nothing that looks like one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+from .. import log
+from ..config.options import Options
+from ..errors import (
+    EngineError,
+    FileMissingError,
+    OptionRequiredError,
+    PostgresRunningError,
+    StorageMissingError,
+)
+from ..repository import layout, lock
+from ..repository.reconstruct import labels_on_disk
+from ..storage.base import Storage
+from ..storage.open import open_storage
+
+
+@dataclass(frozen=True)
+class StanzaDeleteResult:
+    """What was removed."""
+
+    stanza: str
+    repo: int
+    backups: tuple[str, ...]
+    changed: bool
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run(options: Options) -> StanzaDeleteResult:
+    """Remove the stanza from one repository.
+
+    Raises FileMissingError without a stop file and PostgresRunningError while the cluster runs
+    (unless ``force``). A stanza that is not there is no error.
+    """
+    stanza = options.require_stanza()
+    if len(options.repos) > 1 and options.selected_repo is None:
+        raise OptionRequiredError(
+            "stanza-delete command requires option: repo",
+            hint="a stanza is deleted from one repository at a time.",
+        )
+    repo = options.repo()
+    with lock.Locks(options.exec_id or None) as locks:
+        locks.acquire(options.lock_path, stanza, lock.ALL, [repo.key])
+        with open_storage(repo, io_timeout=options.io_timeout) as storage:
+            backups = tuple(labels_on_disk(storage, stanza))
+            changed = _is_there(storage, stanza)
+            if changed:
+                _refuse(options, stanza)
+                delete(storage, stanza)
+    if lock.remove_stop(options.lock_path, stanza):
+        log.info("stop file removed for stanza %s", stanza)
+    return StanzaDeleteResult(stanza, repo.key, backups, changed)
+
+
+def delete(storage: Storage, stanza: str) -> None:
+    """Remove everything of a stanza; the directories of all stanzas stay."""
+    info_files = [
+        name
+        for path in (layout.archive_info(stanza), layout.backup_info(stanza))
+        for name in (path, layout.copy_of(path))
+    ]
+    storage.remove_many(info_files)
+    # Then the backups, as expire does: one without its manifest is none.
+    for label in reversed(labels_on_disk(storage, stanza)):
+        path = layout.manifest_path(stanza, label)
+        storage.remove_many([path, layout.copy_of(path)])
+    for path in (layout.archive_path(stanza), layout.backup_path(stanza)):
+        storage.remove_tree(path)
+
+
+def _is_there(storage: Storage, stanza: str) -> bool:
+    paths = [layout.archive_path(stanza), layout.backup_path(stanza)]
+    for listing in storage.list_many(paths):
+        if isinstance(listing, StorageMissingError):
+            continue
+        if isinstance(listing, EngineError):
+            raise listing
+        return True
+    return False
+
+
+def _refuse(options: Options, stanza: str) -> None:
+    if not os.path.exists(lock.stop_file(options.lock_path, stanza)):
+        raise FileMissingError(
+            f"stop file does not exist for stanza '{stanza}'",
+            hint="has the stop command been run on this host for this stanza?",
+        )
+    for pg in options.pgs:
+        if options.force or pg.host is not None:
+            continue
+        if os.path.exists(os.path.join(pg.path, "postmaster.pid")):
+            raise PostgresRunningError(
+                f"PostgreSQL is running in '{pg.path}': found postmaster.pid",
+                hint="stop it, or use --force.",
+            )
