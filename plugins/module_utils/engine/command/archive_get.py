@@ -104,14 +104,15 @@ def run(options: Options) -> GetResult:
                 return GetResult(options.parameters[0], False, reached=False)
             if who is not Asker.RECOVERY:
                 raise cause from None
-            if time.monotonic() + pause > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise type(cause)(
                     f"{cause.message}; given up after {options.archive_timeout:g}s, and recovery"
                     " stops here",
                     hint="start the server again when the repository can be reached: it goes on.",
                 ) from None
             log.warn("%s; trying again in %gs", cause.message, pause)
-            time.sleep(pause)
+            time.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
