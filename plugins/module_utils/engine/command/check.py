@@ -15,7 +15,7 @@ from ..repository import archive_info, backup_info
 from ..storage.base import Storage
 from ..storage.open import open_storage
 from . import wal
-from .backup.run import check_archiving
+from .backup.source import check_archiving
 from .cipher import cipher_pass
 from .cluster import Cluster, connected
 from .stanza import validate

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ...config.options import Options
-from ...errors import FileMissingError
+from ...errors import AssertError, FileMissingError
 from ...postgres import control as pg_control
 from ...postgres.entries import DataDirectory, FileEntry
 from ...postgres.server import BackupStop
@@ -49,6 +49,10 @@ class StoredFiles(t.NamedTuple):
 
     files: list[ManifestFile]
     completions: list[Completion]
+
+    def and_also(self, others: StoredFiles) -> StoredFiles:
+        """Both together."""
+        return StoredFiles(self.files + others.files, self.completions + others.completions)
 
 
 def store_control(storage: Storage, store: Layout, cluster: Cluster, files: Copied) -> StoredFiles:
@@ -125,13 +129,14 @@ def assemble(
     encoding: Encoding,
     checksum_page: bool,
     standby: bool,
+    delta: bool,
 ) -> Manifest:
     """The manifest of the finished backup."""
     rows = list(extra)
     known = {row.name for row in rows}
     for entry in files.data.files:
         if entry.name not in known:
-            row = _row(entry, files, facts)
+            row = _row(entry, files, checksum_page=checksum_page)
             if row is not None:
                 rows.append(row)
     return Manifest(
@@ -146,9 +151,9 @@ def assemble(
             compress_level=encoding.compress_level,
             compress_level_network=options.compress_level_network,
             compress_type=encoding.compress_type,
-            delta=options.delta,
+            delta=delta,
             hardlink=False,
-            online=True,
+            online=options.online,
             process_max=options.process_max,
         ),
         targets=manifest_targets(files.data),
@@ -161,7 +166,7 @@ def assemble(
     )
 
 
-def _row(entry: FileEntry, files: Copied, facts: BackupFacts) -> ManifestFile | None:
+def _row(entry: FileEntry, files: Copied, *, checksum_page: bool) -> ManifestFile | None:
     """The manifest's line for one file of the scan; None for a file that vanished."""
     referenced = files.planned.referenced.get(entry.name)
     if referenced is not None:
@@ -171,8 +176,11 @@ def _row(entry: FileEntry, files: Copied, facts: BackupFacts) -> ManifestFile | 
         entry.name, entry.size, entry.size, entry.mtime, entry.mode, entry.user, entry.group
     )
     if copied is None:
+        if entry.size:
+            raise AssertError(f"'{entry.name}' was neither copied nor referenced")
         # A bundled backup stores nothing of an empty file.
-        return row._replace(checksum=EMPTY_SHA1, page_valid=True if entry.page_check else None)
+        checked = entry.page_check and checksum_page
+        return row._replace(checksum=EMPTY_SHA1, page_valid=True if checked else None)
     if copied.outcome is Outcome.VANISHED:
         return None
     if copied.outcome is Outcome.UNCHANGED:

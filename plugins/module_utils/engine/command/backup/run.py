@@ -15,15 +15,9 @@ import typing as t
 
 from ... import log
 from ...config.options import Options, RepoOptions
-from ...errors import (
-    ArchiveCommandInvalidError,
-    ArchiveDisabledError,
-    BackupMismatchError,
-    FeatureNotSupportedError,
-    OptionInvalidValueError,
-)
+from ...errors import BackupMismatchError, OptionInvalidValueError, StorageMissingError
 from ...postgres.entries import DataDirectory
-from ...postgres.server import BackupStart, BackupStop, ServerFacts
+from ...postgres.server import BackupStart, BackupStop
 from ...repository import (
     archive_info,
     backup_info,
@@ -33,24 +27,29 @@ from ...repository import (
     manifest,
     reconstruct,
 )
+from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupInfo
-from ...repository.contents import BackupFacts, Manifest
+from ...repository.contents import PG_DATA, BackupFacts, Manifest
 from ...repository.reconstruct import Reconstruction
 from ...storage.base import Storage
 from ...storage.open import prepare
 from ...transform.compression import Framing, compress_type
 from ...transform.pipeline import Encoding
-from ...worker.pool import Report, WorkerPool
-from ...worker.progress import Progress, size_text
+from ...worker.pool import WorkerPool
+from ...worker.progress import size_text
 from .. import wal
 from ..cipher import cipher_pass, new_sub_key
-from ..cluster import Cluster, connected, open_node
+from ..cluster import open_node
 from ..expire import expire
 from ..latest import point_latest
-from .copy import CopiedFile, Outcome, worker_setup
-from .finish import Copied, assemble, store_control, store_labels
+from . import delta as time_stamps
+from .copy import CopiedFile, worker_setup
+from .copying import copy
+from .finish import Copied, StoredFiles, assemble, store_control, store_labels
 from .plan import CopyPlan, Layout, bundle_rule, plan
 from .result import BackupResult
+from .source import OnlineSource, Source, opened
+from .wal_copy import store_wal
 
 TYPES = (label.FULL, label.DIFF, label.INCR)
 
@@ -68,15 +67,15 @@ def run(options: Options) -> BackupResult:
         locks.acquire(options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key])
         opener = prepare(repo, io_timeout=options.io_timeout)
         # One more process reads from the primary while the others read from the standby.
-        extra = 1 if options.backup_standby != "n" else 0
+        extra = 1 if options.online and options.backup_standby != "n" else 0
         setup = worker_setup(opener, options, open_node)
         with (
             WorkerPool(options.process_max + extra, setup) as pool,
             contextlib.ExitStack() as stack,
         ):
-            storage = stack.enter_context(opener.open())
-            cluster = stack.enter_context(connected(options, standby=options.backup_standby))
-            result = _Backup(options, repo, storage, cluster, locks).run(pool, wanted, started)
+            storage = stack.enter_context(opener.storage())
+            source = stack.enter_context(opened(options))
+            result = _Backup(options, repo, storage, source, locks).run(pool, wanted, started)
             if options.expire_auto:
                 expire(storage, options, repo)
             return result
@@ -90,17 +89,17 @@ class _Backup:
         options: Options,
         repo: RepoOptions,
         storage: Storage,
-        cluster: Cluster,
+        source: Source,
         locks: lock.Locks,
     ) -> None:
         self.options = options
         self.repo = repo
         self.stanza = options.require_stanza()
         self.storage = storage
-        self.cluster = cluster
+        self.source = source
+        self.cluster = source.cluster
         self.locks = locks
         self.secret = cipher_pass(repo)
-        self.facts = cluster.primary.db.facts()
 
     def run(self, pool: WorkerPool, wanted: str, started: float) -> BackupResult:
         """The steps."""
@@ -109,43 +108,49 @@ class _Backup:
         archive = loading.result()
         info = found.info
         self._check_identity(info)
-        check_archiving(self.facts, self.options)
-        archive_id = archive.current.archive_id
-        begin = int(self.cluster.primary.db.now())
+        self.source.check()
+        begin = int(self.source.now())
         backup_type, prior = self._prior(info, wanted)
         name = label.new_label(
             backup_type,
             begin,
             prior=prior.backup.label if prior else None,
-            existing=[*found.on_disk, *info.backups],
+            existing=[*found.on_disk, *info.backups, *self._history()],
         )
         self._remove_leftovers(found)
-        start = self._start(archive_id, archive.cipher_pass)
-        data = self._scan()
+        start = self.source.start(lambda names: self._wait_for(archive, names))
+        data = self.source.scan()
         copy_start = self._next_second()
-        store, planned = self._plan(name, prior, data, begin)
-        copied = self._copy(pool, planned)
+        delta = self._delta(data, prior, start, copy_start)
+        store, planned = self._plan(name, prior, data, begin, delta=delta)
+        copied: dict[str, CopiedFile] = {}
+        copy(
+            pool,
+            planned,
+            self.source,
+            self.locks,
+            lambda rows: copied.update((row.name, row) for row in rows),
+        )
         files = Copied(data, planned, copied)
-        control = store_control(self.storage, store, self.cluster, files)
-        stop = self._stop()
-        labels = store_labels(self.storage, store, stop, files)
-        self.storage.wait([*control.completions, *labels.completions])
-        if self.options.archive_check:
-            segments = wal.segments(start, stop, self.facts.wal_segment_size)
-            log.info("check archive for segment(s) %s:%s", segments[0], segments[-1])
-            wal.wait_for(
-                self.storage, self.stanza, archive_id, segments, self.options.archive_timeout
-            )
+        extra = store_control(self.storage, store, self.cluster, files)
+        stop = self.source.stop()
+        ended = stop.timestamp if stop is not None else int(self.source.now())
+        if start is not None and stop is not None:
+            labels = store_labels(self.storage, store, stop, files)
+            copies = self._archived(archive, store, data, start, stop)
+            extra = extra.and_also(labels).and_also(copies)
+        self.storage.wait(extra.completions)
         made = assemble(
             files,
-            [*control.files, *labels.files],
-            facts=self._facts(name, backup_type, prior, begin, copy_start, start, stop),
+            extra.files,
+            facts=self._facts(store, backup_type, prior, begin, copy_start, start, stop, ended),
             cluster_row=info.current,
             options=self.options,
-            databases=self.cluster.primary.db.databases(),
+            databases=self.source.databases(),
             encoding=store.encoding,
             checksum_page=self._checksum_page(prior),
             standby=self.cluster.standby is not None,
+            delta=delta,
         )
         manifest.validate(made)
         log.info("new backup label = %s", name)
@@ -189,6 +194,18 @@ class _Backup:
         log.info("last backup label = %s, version = %s", name, prior.writer_version)
         return wanted, prior
 
+    def _history(self) -> list[str]:
+        """Backups of the newest year of which there were any, also those that are gone."""
+        years = layout.history_path(self.stanza)
+        try:
+            newest = max((entry.name for entry in self.storage.list(years)), default=None)
+            if newest is None:
+                return []
+            entries = self.storage.list(f"{years}/{newest}")
+        except StorageMissingError:
+            return []
+        return [entry.name.partition(".")[0] for entry in entries]
+
     def _remove_leftovers(self, found: Reconstruction) -> None:
         """Directories of backups that were not finished; nothing ever refers to their files."""
         for name, has_manifest in found.on_disk.items():
@@ -196,39 +213,64 @@ class _Backup:
                 log.warn("remove aborted backup %s", name)
                 self.storage.remove_tree(layout.label_path(self.stanza, name))
 
-    def _start(self, archive_id: str, archive_pass: str | None) -> BackupStart:
-        """Begin the backup on the primary; with archive-check, prove first that WAL arrives."""
-        db = self.cluster.primary.db
-        before = db.current_wal_segment() if self.options.archive_check else None
-        log.info(
-            "execute non-exclusive backup start: backup begins after the %s checkpoint completes",
-            "requested immediate" if self.options.start_fast else "next regular",
+    def _wait_for(self, archive: ArchiveInfo, names: t.Sequence[str]) -> None:
+        wal.wait_for(
+            self.storage,
+            self.stanza,
+            archive.current.archive_id,
+            names,
+            self.options.archive_timeout,
         )
-        text = f"pgBackRest backup started at {time.strftime('%Y-%m-%d %H:%M:%S')}"
-        start = db.start_backup(text, self.options.start_fast)
-        log.info("backup start archive = %s, lsn = %s", start.wal_segment, start.lsn)
-        if self.cluster.standby is not None:
-            log.info("wait for replay on the standby to reach %s", start.lsn)
-            reached = self.cluster.standby.db.wait_replay(start.lsn, self.options.archive_timeout)
-            log.info("replay on the standby reached %s", reached)
-        if before is not None:
-            if before == start.wal_segment:
-                db.create_restore_point("pgBackRest Archive Check")
-                db.switch_wal()
-            log.info(
-                "check archive for %ssegment %s", "prior " * (before != start.wal_segment), before
-            )
-            wal.wait_for(
-                self.storage, self.stanza, archive_id, [before], self.options.archive_timeout
-            )
-        return start
 
-    def _scan(self) -> DataDirectory:
-        return self.cluster.primary.scan(
-            online=True,
-            exclude=self.options.exclude,
-            tablespaces=self.cluster.primary.db.tablespaces(),
+    def _archived(
+        self,
+        archive: ArchiveInfo,
+        store: Layout,
+        data: DataDirectory,
+        start: BackupStart,
+        stop: BackupStop,
+    ) -> StoredFiles:
+        """Wait for the WAL that the backup needs, and with archive-copy store it in the backup."""
+        if not self.options.archive_check or not isinstance(self.source, OnlineSource):
+            return StoredFiles([], [])
+        names = wal.segments(start, stop, self.source.facts.wal_segment_size)
+        log.info("check archive for segment(s) %s:%s", names[0], names[-1])
+        self._wait_for(archive, names)
+        if not self.options.archive_copy:
+            return StoredFiles([], [])
+        log.info("copy segment(s) %s:%s to the backup", names[0], names[-1])
+        return store_wal(
+            self.storage,
+            store,
+            names,
+            archive_id=archive.current.archive_id,
+            archive_pass=archive.cipher_pass,
+            version=self.cluster.control.version,
+            root=next(path for path in data.paths if path.name == PG_DATA),
+            timestamp=stop.timestamp,
         )
+
+    def _delta(
+        self,
+        data: DataDirectory,
+        prior: Manifest | None,
+        start: BackupStart | None,
+        copy_start: int,
+    ) -> bool:
+        """Whether files are compared by checksum; also where their times cannot be trusted."""
+        if self.options.delta:
+            return True
+        reason = time_stamps.reason(
+            data,
+            prior,
+            archive_start=start.wal_segment if start is not None else None,
+            online=self.source.online,
+            copy_start=copy_start,
+        )
+        if reason is None:
+            return False
+        log.warn("%s, enabling delta checksum", reason)
+        return True
 
     def _next_second(self) -> int:
         """Wait until the second of the scan is over (repository reference, section 10, step 5).
@@ -236,12 +278,12 @@ class _Backup:
         A file that changes after this is younger than what is recorded for it, so the next
         incremental backup sees the change.
         """
-        now = self.cluster.primary.db.now()
+        now = self.source.now()
         time.sleep(1.0 - now % 1.0)
-        return int(now) + 1
+        return int(now) + (1 if self.source.online else 0)
 
     def _plan(
-        self, name: str, prior: Manifest | None, data: DataDirectory, begin: int
+        self, name: str, prior: Manifest | None, data: DataDirectory, begin: int, *, delta: bool
     ) -> tuple[Layout, CopyPlan]:
         options = self.options
         if prior is None:
@@ -252,20 +294,20 @@ class _Backup:
             framing = Framing.RAW if self.repo.block else Framing.WHOLE
         else:
             encoding, framing = prior.encoding, prior.bundle_framing
+            before = prior.backup.label
             if encoding.compress_type != options.compress_type:
-                log.warn(
-                    "%s backup cannot alter compress-type option to '%s', reset to value in %s",
-                    "diff/incr",
-                    options.compress_type,
-                    prior.backup.label,
-                )
+                _warn_of_fixed("compress-type", options.compress_type, before)
+            elif options.compress_level not in (None, encoding.compress_level):
+                _warn_of_fixed("compress-level", options.compress_level, before)
+            if options.checksum_page not in (None, self._checksum_page(prior)):
+                _warn_of_fixed("checksum-page", "ny"[bool(options.checksum_page)], before)
         store = Layout(
             self.stanza,
             name,
             encoding,
             bundle_rule(self.repo),
             framing,
-            _references(prior, name),
+            (*prior.backup.references, name) if prior is not None else (name,),
             blocks=self.repo.block,
             started=begin,
         )
@@ -278,7 +320,7 @@ class _Backup:
             standby=standby.pg.key if standby is not None else None,
             page_size=page_size,
             prior=prior,
-            delta=options.delta,
+            delta=delta,
         )
         return store, planned
 
@@ -287,113 +329,41 @@ class _Backup:
             return prior.options.checksum_page
         if self.options.checksum_page is not None:
             return self.options.checksum_page
-        return self.cluster.control.data_checksums
-
-    def _copy(self, pool: WorkerPool, planned: CopyPlan) -> dict[str, CopiedFile]:
-        """Hand out the jobs and collect what the workers found."""
-        queues = {node: list(reversed(jobs)) for node, jobs in planned.jobs.items()}
-        primary = self.cluster.primary.pg.key
-        both = self.cluster.standby is not None
-
-        def next_job(worker: int) -> t.Any:
-            # With a standby one process alone reads from the primary, which bounds the load there.
-            if both and worker == 1:
-                queue = queues.get(primary)
-            elif both:
-                queue = next((q for node, q in queues.items() if node != primary), None)
-            else:
-                queue = queues.get(primary)
-            return queue.pop() if queue else None
-
-        copied: dict[str, CopiedFile] = {}
-        progress = Progress(planned.size)
-        for event in pool.run(next_job):
-            if isinstance(event, Report):
-                line = progress.add(event.size)
-                if line is not None:
-                    self.locks.progress(line.total, line.done)
-                    log.info("backup progress: %s", line)
-                continue
-            for file in event.result:
-                copied[file.name] = file
-                _log_file(event.worker, file)
-        return copied
-
-    def _stop(self) -> BackupStop:
-        log.info("execute non-exclusive backup stop and wait for all WAL segments to archive")
-        stop = self.cluster.primary.db.stop_backup()
-        log.info("backup stop archive = %s, lsn = %s", stop.wal_segment, stop.lsn)
-        return stop
+        return self.source.checksum_page
 
     def _facts(
         self,
-        name: str,
+        store: Layout,
         backup_type: str,
         prior: Manifest | None,
         begin: int,
         copy_start: int,
-        start: BackupStart,
-        stop: BackupStop,
+        start: BackupStart | None,
+        stop: BackupStop | None,
+        ended: int,
     ) -> BackupFacts:
         return BackupFacts(
-            label=name,
+            label=store.label,
             backup_type=backup_type,
             timestamp_start=begin,
             timestamp_copy_start=copy_start,
-            timestamp_stop=stop.timestamp,
-            references=_references(prior, name),
+            timestamp_stop=ended,
+            references=store.references,
             prior=prior.backup.label if prior is not None else None,
-            archive_start=start.wal_segment,
-            archive_stop=stop.wal_segment,
-            lsn_start=start.lsn,
-            lsn_stop=stop.lsn,
+            archive_start=start.wal_segment if start is not None else None,
+            archive_stop=stop.wal_segment if stop is not None else None,
+            lsn_start=start.lsn if start is not None else None,
+            lsn_stop=stop.lsn if stop is not None else None,
             bundle=self.repo.bundle,
-            bundle_raw=prior.backup.bundle_raw if prior is not None else self.repo.block,
+            bundle_raw=store.bundle_framing is Framing.RAW,
             block_incr=self.repo.block,
         )
 
 
-def _references(prior: Manifest | None, name: str) -> tuple[str, ...]:
-    """The labels of the chain; block maps count in them."""
-    return (*prior.backup.references, name) if prior is not None else (name,)
-
-
-def check_archiving(facts: ServerFacts, options: Options) -> None:
-    """A backup needs its WAL: refuse at once where the server would not archive it."""
-    if not options.archive_check:
-        return
-    if facts.archive_mode == "off":
-        raise ArchiveDisabledError(
-            "archive_mode must be enabled",
-            hint="set archive_mode=on and restart PostgreSQL; --no-archive-check backs up without.",
-        )
-    if facts.archive_mode == "always" and options.archive_mode_check:
-        raise FeatureNotSupportedError(
-            "archive_mode=always not supported",
-            hint="set archive_mode=on, or archive-mode-check=n if each host has its own stanza.",
-        )
-    if not any(name in facts.archive_command for name in ("pgsftp", "pgbackrest")):
-        raise ArchiveCommandInvalidError(
-            f"archive_command '{facts.archive_command or '[null]'}' must contain pgsftp or "
-            "pgbackrest",
-            hint="set archive_command='pgsftp --stanza=NAME archive-push %p' and reload.",
-        )
-
-
-def _log_file(worker: int, file: CopiedFile) -> None:
-    extra = {"process_id": worker}
-    if file.outcome is Outcome.VANISHED:
-        log.detail("skip file removed by database %s", file.name, extra=extra)
-        return
-    verb = "match file from prior backup" if file.outcome is Outcome.UNCHANGED else "backup file"
-    log.detail("%s %s (%s)", verb, file.name, size_text(file.size), extra=extra)
-    if file.page_misaligned:
-        log.warn(
-            "page misalignment in file %s: its size is no multiple of the page size", file.name
-        )
-    elif file.page_valid is False:
-        pages = ", ".join(
-            str(page) if isinstance(page, int) else f"{page[0]}-{page[1]}"
-            for page in file.page_errors
-        )
-        log.warn("invalid page checksum(s) found in file %s at page(s) %s", file.name, pages)
+def _warn_of_fixed(option: str, wanted: object, label_of_prior: str) -> None:
+    log.warn(
+        "diff/incr backup cannot alter %s option to '%s', reset to value in %s",
+        option,
+        wanted,
+        label_of_prior,
+    )

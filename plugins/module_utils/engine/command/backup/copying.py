@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parent's side of the copy: hand out jobs, collect results, tell how far it is."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ... import log
+from ...repository.lock import Locks
+from ...worker.pool import Report, WorkerPool
+from ...worker.progress import Progress, size_text
+from .copy import CopiedFile, CopyJob, Outcome
+from .plan import CopyPlan
+from .source import Source
+
+Collect = t.Callable[[t.Sequence[CopiedFile]], None]
+"""Takes the files of a job that is durable."""
+
+
+def copy(
+    pool: WorkerPool, planned: CopyPlan, source: Source, locks: Locks, collect: Collect
+) -> None:
+    """Have the workers do all jobs; each job's files are given to ``collect`` when it is done."""
+    queues = {node: list(reversed(jobs)) for node, jobs in planned.jobs.items()}
+    primary = source.cluster.primary.pg.key
+    both = source.cluster.standby is not None
+
+    def next_job(worker: int) -> CopyJob | None:
+        # With a standby one process alone reads from the primary, which bounds the load there.
+        if both and worker == 1:
+            queue = queues.get(primary)
+        elif both:
+            queue = next((q for node, q in queues.items() if node != primary), None)
+        else:
+            queue = queues.get(primary)
+        return queue.pop() if queue else None
+
+    progress = Progress(planned.size)
+    for event in pool.run(next_job, interchangeable=not both):
+        source.keep_alive()
+        if isinstance(event, Report):
+            line = progress.add(event.size)
+            if line is not None:
+                locks.progress(line.total, line.done)
+                log.info("backup progress: %s", line)
+            continue
+        collect(event.result)
+        for file in event.result:
+            _log_file(event.worker, file)
+
+
+def _log_file(worker: int, file: CopiedFile) -> None:
+    extra = {"process_id": worker}
+    if file.outcome is Outcome.VANISHED:
+        log.detail("skip file removed by database %s", file.name, extra=extra)
+        return
+    verb = "match file from prior backup" if file.outcome is Outcome.UNCHANGED else "backup file"
+    log.detail("%s %s (%s)", verb, file.name, size_text(file.size), extra=extra)
+    if file.page_misaligned:
+        log.warn(
+            "page misalignment in file %s: its size is no multiple of the page size", file.name
+        )
+    elif file.page_valid is False:
+        pages = ", ".join(
+            str(page) if isinstance(page, int) else f"{page[0]}-{page[1]}"
+            for page in file.page_errors
+        )
+        log.warn("invalid page checksum(s) found in file %s at page(s) %s", file.name, pages)
