@@ -32,6 +32,7 @@ FLOORS = {
     "archiver": 6,
     "runner": 6,
     "cli": 7,
+    "start": 8,
 }
 
 # On the ground floor only errors are for everybody: whoever raises them says what they are.

@@ -27,9 +27,9 @@ from ..errors import (
 )
 from ..postgres import control, wal
 from ..repository import archive_info, layout, lock
-from ..repository.archive import Archive
+from ..repository.archive import Archive, StoredSegment
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import Publish, Storage
+from ..storage.base import Completion, Publish, Storage
 from ..storage.open import open_storage
 from ..transform.compression import compress_type
 from ..transform.pipeline import Encoder, Encoding
@@ -167,47 +167,59 @@ def push(
     Raises ArchiveDuplicateError, and leaves the stored one untouched, when a segment of that name
     with other content is there.
     """
-    archive_id = archive.current.archive_id
-    if not segment.is_segment:
-        path = layout.wal_file_path(stanza, archive_id, segment.name)
-        _store(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
-        return True
-    existing = Archive(storage, stanza).find(archive_id, segment.name)
-    if existing:
-        _compare([copy.sha1 for copy in existing], segment, repo, options)
-        return False
-    encoding = Encoding(options.compress_type, options.compress_level, archive.cipher_pass)
-    extension = compress_type(options.compress_type).extension
-    path = layout.segment_path(
-        stanza, archive_id, segment.name, t.cast(str, segment.sha1), extension
-    )
-    _store(storage, path, segment, encoding)
+    if segment.is_segment:
+        copies = Archive(storage, stanza).find(archive.current.archive_id, segment.name)
+        if is_stored(copies, segment, repo):
+            if options.archive_mode_check:
+                log.warn(
+                    "WAL file '%s' already exists in the repo%d archive with the same checksum\n"
+                    "HINT: this is valid in some recovery scenarios but may also indicate a"
+                    " problem.",
+                    segment.name,
+                    repo.key,
+                )
+            return False
+    send(storage, stanza, archive, segment, options).wait()
     return True
 
 
-def _compare(existing: list[str], segment: Segment, repo: RepoOptions, options: Options) -> None:
-    if len(existing) > 1:
+def is_stored(copies: t.Sequence[StoredSegment], segment: Segment, repo: RepoOptions) -> bool:
+    """Whether the archive, which has these copies, has the segment.
+
+    Raises ArchiveDuplicateError when it has one of that name with other content.
+    """
+    if not copies:
+        return False
+    if len(copies) > 1:
         raise ArchiveDuplicateError(
             f"duplicates found in the repo{repo.key} archive for WAL segment {segment.name}: "
-            f"{', '.join(sorted(existing))}",
+            f"{', '.join(sorted(copy.sha1 for copy in copies))}",
             hint="are multiple primaries archiving to this stanza?",
         )
-    if existing[0] != segment.sha1:
+    if copies[0].sha1 != segment.sha1:
         raise ArchiveDuplicateError(
             f"WAL file '{segment.name}' already exists in the repo{repo.key} archive with a "
-            f"different checksum: stored {existing[0]}, pushed {segment.sha1}",
+            f"different checksum: stored {copies[0].sha1}, pushed {segment.sha1}",
             hint="are multiple primaries archiving to this stanza?",
         )
-    if options.archive_mode_check:
-        log.warn(
-            "WAL file '%s' already exists in the repo%d archive with the same checksum\n"
-            "HINT: this is valid in some recovery scenarios but may also indicate a problem.",
-            segment.name,
-            repo.key,
-        )
+    return True
 
 
-def _store(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> None:
+def send(
+    storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
+) -> Completion:
+    """Write the file to the archive; it is durable under its name when the completion says so."""
+    archive_id = archive.current.archive_id
+    if segment.sha1 is None:
+        path = layout.wal_file_path(stanza, archive_id, segment.name)
+        return _send(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
+    extension = compress_type(options.compress_type).extension
+    path = layout.segment_path(stanza, archive_id, segment.name, segment.sha1, extension)
+    encoding = Encoding(options.compress_type, options.compress_level, archive.cipher_pass)
+    return _send(storage, path, segment, encoding)
+
+
+def _send(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> Completion:
     writer = storage.writer(path, publish=Publish.RENAME)
     try:
         encoder = Encoder(encoding)
@@ -224,7 +236,7 @@ def _store(storage: Storage, path: str, segment: Segment, encoding: Encoding) ->
     except BaseException:
         writer.abort()
         raise
-    writer.finish().wait()
+    return writer.finish()
 
 
 def _combined(

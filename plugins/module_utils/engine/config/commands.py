@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every command as data: pgBackRest's, and ``remote``, which is ours.
+"""Every command as data: pgBackRest's, and ``archiver`` and ``remote``, which are ours.
 
 A command stands here also when the engine does not have it yet, since a configuration file may hold
 a section for it.
@@ -17,6 +17,8 @@ _ROWS = (
             parameters="<name> <destination>"),
     Command("archive-push", "Push a WAL file to the archive.",
             parameters="<path>"),
+    Command("archiver", "Push WAL as PostgreSQL writes it, or say how that goes.",
+            parameters="[status]", quiet=True),
     Command("annotate", "Add, change or remove annotations of a backup."),
     Command("backup", "Take a backup of the cluster.", log_file=True),
     Command("check", "Check the configuration, the repository and archiving."),

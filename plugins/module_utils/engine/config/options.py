@@ -167,6 +167,8 @@ class Options:
     log_timestamp: bool = True
 
     # Archive.
+    archiver_path: str = "/run/pgsftp"
+    archiver_metrics_path: str | None = None
     archive_timeout: float = 60.0
     archive_check: bool = True
     archive_copy: bool = False

@@ -30,6 +30,7 @@ _LOCK = words(
 )
 _STANZA = _REPO | frozenset({"remote", "start", "stop"})
 _NEED_STANZA = _STANZA - words("info repo-get repo-ls repo-rm start stop")
+_ARCHIVER = frozenset({"archive-push", "archiver"})
 _BACKUP = frozenset({"backup"})
 _RESTORE = frozenset({"restore"})
 _RETAIN = frozenset({"backup", "expire"})
@@ -67,7 +68,7 @@ _COMMAND_LINE = (
            commands=frozenset({"annotate", "expire", "info", "manifest", "restore", "verify"}),
            required=frozenset({"annotate"})),
     Option("output", C, "Form of the output.", default="text", choices=("text", "json"),
-           commands=frozenset({"info", "manifest", "repo-ls", "verify"}),
+           commands=frozenset({"archiver", "info", "manifest", "repo-ls", "verify"}),
            per_command={"verify": "none"},
            per_command_choices={"verify": ("none", "text", "json")}),
     Option("force", B, "Go on where the command would refuse for safety.", default="n",
@@ -102,6 +103,10 @@ _COMMAND_LINE = (
     Option("target-timeline", S, "Timeline to recover along.", commands=_RESTORE,
            condition=Condition("type", ("default", "standby", *_TARGETED))),
     Option("exec-id", S, "Identity of this run in locks and logs.", internal=True),
+    Option("archiver-path", P, "Directory of the resident archiver's socket.",
+           default="/run/pgsftp", commands=_ARCHIVER),
+    Option("archiver-metrics-path", P, "Directory for metrics in Prometheus' text format.",
+           commands=frozenset({"archiver"})),
 )
 
 _GENERAL = (
@@ -311,8 +316,19 @@ HONOURED = (
     *_REPOSITORIES,
 )
 
+
+def _of_archiver(option: Option) -> Option:
+    """The archiver does the work of archive-push, and takes what that takes."""
+    if "archive-push" not in option.commands:
+        return option
+    required = option.required
+    if "archive-push" in required or option.name == "pg-path":
+        required = required | {"archiver"}
+    return option._replace(commands=option.commands | {"archiver"}, required=required)
+
+
 OPTIONS = {
-    option.name: option
+    option.name: _of_archiver(option)
     for option in (
         *(option._replace(section=Section.COMMAND_LINE) for option in _COMMAND_LINE),
         *HONOURED[len(_COMMAND_LINE) :],

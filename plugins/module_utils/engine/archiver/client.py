@@ -1,0 +1,207 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light end of archive-push: ask the resident archiver, and import next to nothing for that.
+
+PostgreSQL starts archive-push for every segment, so that this file and what it imports are all that
+is loaded when the archiver has shipped the segment already: no option table, no logging, and of the
+standard library only what is written in C. No configuration file is read either; the archiver has
+read it, and what it was told must be what we were told: a command line with any further option goes
+the long way.
+
+A question is one line: ``push``, the configuration file, the stanza and the path, with tabs between
+them. While the archiver works it sends a dot a second. The answer is a line: ``ok``; ``error``, the
+exit code and the text; or ``alone`` and why the command must do the work itself.
+"""
+
+from __future__ import annotations
+
+import _socket  # ``socket`` is written in Python, and as much again as the rest of this file
+import os
+import sys
+
+# As typing has it, which would be half of what is loaded.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DIRECTORY = "/run/pgsftp"
+
+# An archiver that is silent for so many seconds hangs.
+SILENCE = 10.0
+
+# Between two dots, in seconds.
+BEAT = 1.0
+
+NOTICE = "archive-push.alone"
+
+_MAY_DIFFER = ("log-level-console", "log-level-file", "log-level-stderr")
+_OURS = ("config", "stanza", "archiver-path")
+_PREFIX = "PGBACKREST_"
+
+
+class Alone(Exception):
+    """The archiver does not do it; the text says why."""
+
+
+def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Have the archiver push what the command line names; gives the exit code.
+
+    None when the command must do the work itself. That is said on standard error once, until an
+    archiver was there again.
+    """
+    question = _question(words, environ)
+    if question is None:
+        return None
+    directory, config, stanza, path = question
+    try:
+        code = ask(directory, config, stanza, path)
+    except Alone as cause:
+        _say_once(directory, stanza, str(cause))
+        return None
+    try:
+        os.unlink(notice_path(stanza))
+    except OSError:
+        pass
+    return code
+
+
+def _question(words: Sequence[str], environ: Mapping[str, str]) -> tuple[str, str, str, str] | None:
+    """Directory of the socket, configuration file, stanza and path; None: not for an archiver."""
+    given: dict[str, str] = {}
+    for variable in environ:
+        if variable.startswith(_PREFIX):
+            name = variable[len(_PREFIX) :].lower().replace("_", "-")
+            if name not in _OURS and name not in _MAY_DIFFER:
+                return None
+            given[name] = environ[variable]
+    plain = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        name, equal, value = word[2:].partition("=")
+        if not word.startswith("--") or (name not in _OURS and name not in _MAY_DIFFER):
+            return None
+        if not equal:
+            if not rest:
+                return None
+            value = rest.pop(0)
+        given[name] = value
+    stanza = given.get("stanza", "")
+    if len(plain) != 2 or plain[0] != "archive-push" or not stanza or "/" in stanza:
+        return None
+    path = os.path.join(os.getcwd(), plain[1])
+    question = (given.get("archiver-path", DIRECTORY), given.get("config", ""), stanza, path)
+    return None if any("\t" in part or "\n" in part for part in question) else question
+
+
+def ask(directory: str, config: str, stanza: str, path: str) -> int:
+    """The archiver's answer: the exit code, and its text on standard error.
+
+    Raises Alone when there is no archiver, or one that does not serve this.
+    """
+    line = Line(directory, stanza)
+    try:
+        line.send("\t".join(("push", config, stanza, path)))
+        kind, _blank, text = line.receive().partition(" ")
+    finally:
+        line.close()
+    if kind == "ok":
+        return 0
+    if kind == "error":
+        code, _blank, text = text.partition(" ")
+        sys.stderr.write(f"ERROR: [{int(code):03d}]: {unescape(text)}\n")
+        return int(code)
+    raise Alone(unescape(text) or f"it answered '{kind}'")
+
+
+class Line:
+    """A connection to the archiver of a stanza; every failure is an Alone."""
+
+    def __init__(self, directory: str, stanza: str) -> None:
+        path = socket_path(directory, stanza)
+        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._socket.settimeout(SILENCE)
+        try:
+            self._socket.connect(path)
+            peer = peer_uid(self._socket)
+        except OSError as cause:
+            self._socket.close()
+            raise Alone(f"nobody answers at '{path}' ({cause.strerror or cause})") from None
+        if peer not in (os.geteuid(), 0) and os.geteuid() != 0:
+            self._socket.close()
+            raise Alone(f"'{path}' belongs to another user")
+
+    def send(self, text: str) -> None:
+        """Send a line."""
+        try:
+            self._socket.sendall(os.fsencode(text) + b"\n")
+        except OSError as cause:
+            raise Alone(f"it ended the connection ({cause.strerror or cause})") from None
+
+    def receive(self) -> str:
+        """The answer, without the dots; waits as long as those come."""
+        data = b""
+        while not data.endswith(b"\n"):
+            try:
+                chunk = self._socket.recv(65536)
+            except TimeoutError:
+                raise Alone(f"it has been silent for {SILENCE:g} seconds") from None
+            except OSError as cause:
+                # Before Python 3.10 a time-out was an error of its own.
+                raise Alone(f"it does not answer ({cause.strerror or cause})") from None
+            if not chunk:
+                raise Alone("it ended without an answer")
+            data = (data + chunk).lstrip(b".")
+        return os.fsdecode(data[:-1])
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
+def socket_path(directory: str, stanza: str) -> str:
+    """Where the archiver of a stanza listens."""
+    return os.path.join(directory, f"{stanza}.sock")
+
+
+def notice_path(stanza: str) -> str:
+    """The file that stands for: it was said that this user's command does the work itself."""
+    # Not in the socket's directory, which is not there when no archiver is.
+    return f"/tmp/pgsftp-{os.geteuid()}-{stanza}.{NOTICE}"
+
+
+def peer_uid(sock: _socket.socket) -> int:
+    """The user at the other end of a unix socket (struct ucred: pid, uid, gid)."""
+    data = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return int.from_bytes(data[4:8], sys.byteorder)
+
+
+def escape(text: str) -> str:
+    """A text as part of a line."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def unescape(text: str) -> str:
+    """The text again."""
+    return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
+
+
+def _say_once(directory: str, stanza: str, why: str) -> None:
+    # Owned by us and made by us, or it is as if it was not there; a link is not followed.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(notice_path(stanza), flags, 0o600))
+    except FileExistsError:
+        return
+    except OSError:
+        pass
+    sys.stderr.write(
+        f"WARN: no archiver in '{directory}' for stanza {stanza}: {why}\n"
+        "HINT: archive-push does the work itself, segment by segment, and says so only once; "
+        "is pgsftp-archiver.service enabled?\n"
+    )

@@ -1,0 +1,254 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The workers of one repository, as the service sees them.
+
+The service has no session and no thread of its own, so that it may fork whenever a worker is
+wanted. Every worker ends with its session; then there is a pause, and a new one sends again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import typing as t
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+from .. import log
+from ..config.options import Options, RepoOptions
+from ..errors import EngineError, ExecuteError
+from ..storage.open import Opener, prepare
+from . import worker
+from .queue import Queue, backoff
+
+# A worker beyond the first that had nothing to do for so many seconds is let go.
+IDLE = 60.0
+
+# Temporary names that take turns; a session that is lost may hold one of them for a while.
+GENERATIONS = 4
+
+
+class _Process:
+    """One worker."""
+
+    def __init__(self, pid: int, connection: Connection) -> None:
+        self.pid = pid
+        self.connection = connection
+        self.open = False
+        self.useful = False
+        self.names: set[str] = set()
+        self.busy = time.monotonic()
+
+
+class Crew:
+    """Sends the files of one repository's queue with at most ``process-max`` workers."""
+
+    def __init__(
+        self,
+        options: Options,
+        repo: RepoOptions,
+        generation: int,
+        in_child: t.Callable[[], None],
+    ) -> None:
+        self.repo = repo
+        self.queue = Queue()
+        self.error: EngineError | None = None
+        self.error_time = 0.0
+        """Of the last error, in seconds of the epoch."""
+        self.failed = 0.0
+        """When the repository was last found out of reach, in monotonic seconds."""
+        self.sent_files = 0
+        self.sent_bytes = 0
+        self._options = options
+        self._generation = generation
+        self._in_child = in_child
+        self._opener: Opener | None = None
+        self._workers: list[_Process] = []
+        self._failures = 0
+        self._former = 0
+        self._next_try = 0.0
+
+    @property
+    def name(self) -> str:
+        """As messages call the repository."""
+        return f"repo{self.repo.key}"
+
+    @property
+    def sessions(self) -> int:
+        """How many there are."""
+        return sum(process.open for process in self._workers)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the last that is known of the repository is that it answers."""
+        return self._failures == 0
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What to listen to."""
+        return [process.connection for process in self._workers]
+
+    def descriptors(self) -> list[int]:
+        """What a process that is forked must not keep."""
+        return [process.connection.fileno() for process in self._workers]
+
+    def wakes(self, now: float) -> float | None:
+        """When there is something to do although nothing arrives; None for never."""
+        return self._next_try if now < self._next_try else None
+
+    def feed(self, now: float) -> None:
+        """Give work to the workers, and start or end some where that helps."""
+        wanted = self.queue.waiting + len(self.queue.sent)
+        share = -(-wanted // worker.JOBS)
+        target = max(1, min(self._options.process_max, wanted, max(share, 2)))
+        # One that works is the best sign that another one can: the first goes ahead alone.
+        ahead = 1 if not self.sessions else target
+        while len(self._workers) < ahead and now >= self._next_try:
+            if not self._start():
+                return
+        for process in sorted(self._workers, key=lambda row: len(row.names)):
+            if process.open:
+                self._give(process, now)
+        self._let_go(now)
+
+    def _give(self, process: _Process, now: float) -> None:
+        others = sum(row.open for row in self._workers) or 1
+        # Several workers share what little there is.
+        fair = max(1, -(-(self.queue.waiting + len(self.queue.sent)) // others))
+        while len(process.names) < min(worker.JOBS, fair):
+            name = self.queue.next()
+            if name is None:
+                return
+            process.names.add(name)
+            process.busy = now
+            try:
+                process.connection.send(name)
+            except OSError:
+                # It is gone; ``receive`` hears of that and has the file sent by another one.
+                return
+
+    def _let_go(self, now: float) -> None:
+        for process in self._workers[1:]:
+            if process.open and not process.names and now - process.busy > IDLE:
+                self._end(process, signal.SIGTERM)
+
+    def _start(self) -> bool:
+        try:
+            if self._opener is None:
+                self._opener = prepare(self.repo, io_timeout=self._options.io_timeout)
+            generation = 1 + self._generation % GENERATIONS
+            work = worker.Work(self._options, self.repo, self._opener, generation)
+            ours, theirs = Pipe()
+            pid = os.fork()
+        except OSError as cause:
+            self._fail(ExecuteError(f"unable to start worker process: {cause.strerror}"))
+            return False
+        except EngineError as error:
+            self._fail(error)
+            return False
+        if pid == 0:
+            self._be_worker(ours, theirs, work)
+        theirs.close()
+        self._workers.append(_Process(pid, ours))
+        return True
+
+    def _be_worker(self, ours: Connection, theirs: Connection, work: worker.Work) -> t.NoReturn:
+        try:
+            ours.close()
+            self._in_child()
+            worker.serve(theirs, work)
+        finally:
+            # Nothing of the service's clean-up may run here.
+            os._exit(0)
+
+    def receive(self, connection: Connection, now: float) -> None:
+        """Take what a worker says."""
+        process = next((row for row in self._workers if row.connection is connection), None)
+        if process is None:
+            return
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            self._gone(process, ExecuteError(f"worker process of {self.name} ended unexpectedly"))
+            return
+        if isinstance(message, worker.Opened):
+            process.open = True
+            self._came(process, now)
+        elif isinstance(message, worker.Stored):
+            process.names.discard(message.name)
+            process.busy = now
+            process.useful = True
+            self.queue.store(message.name, message.found)
+            if message.sent:
+                self.sent_files += 1
+                self.sent_bytes += message.found.size
+            log.detail("%s: stored WAL file '%s'", self.name, message.name)
+        elif isinstance(message, worker.Refused):
+            process.names.discard(message.name)
+            process.useful = True
+            self.queue.refuse(message.name, message.error, now)
+            self._note(message.error)
+            log.error("%s: %s", self.name, message.error, extra={"code": message.error.code})
+        elif isinstance(message, worker.Lost):
+            self._gone(process, message.error)
+
+    def _came(self, process: _Process, now: float) -> None:
+        if self._failures:
+            log.info("%s: reached again", self.name)
+        elif self.sessions == 1:
+            log.info("%s: connected", self.name)
+        self._former, self._failures = self._failures, 0
+        self._next_try = 0.0
+        process.busy = now
+
+    def _gone(self, process: _Process, error: EngineError) -> None:
+        if process.open and not process.useful:
+            # A server that lets us in and throws us out again is out of reach, too.
+            self._failures = self._former
+        was_open = process.open
+        self._end(process, signal.SIGKILL)
+        self._fail(error)
+        if was_open and self._failures == 1:
+            # One lost session is no verdict: whoever waits goes on waiting for the next one.
+            self.failed = 0.0
+
+    def _fail(self, error: EngineError) -> None:
+        """No session: count it, say it once, and wait before the next try."""
+        now = time.monotonic()
+        self._note(error)
+        # The temporary files of the lost session are not to be touched again so soon.
+        self._generation += 1
+        if self.sessions:
+            # The others are fine: only this one is replaced, and later.
+            self._next_try = now + backoff(3, random.random())
+            return
+        self._failures += 1
+        self.failed = now
+        pause = backoff(self._failures, random.random())
+        self._next_try = now + pause
+        if self._failures <= 2:
+            log.warn("%s: %s; trying again", self.name, error.message)
+        else:
+            log.detail("%s: %s; trying again in %.1fs", self.name, error.message, pause)
+
+    def _note(self, error: EngineError) -> None:
+        self.error = error
+        self.error_time = time.time()
+
+    def _end(self, process: _Process, number: int) -> None:
+        self._workers.remove(process)
+        process.connection.close()
+        self.queue.lose(process.names)
+        try:
+            os.kill(process.pid, number)
+            os.waitpid(process.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            return
+
+    def close(self) -> None:
+        """End every worker; what was on its way has not been stored."""
+        for process in list(self._workers):
+            self._end(process, signal.SIGKILL)

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the archiver was told, and whether that still is what its files say.
+
+The archiver does archive-push's work: it has the options that archive-push would have, from the
+same sections of the same files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import typing as t
+from pathlib import Path
+
+from .. import log
+from ..config.load import load
+from ..config.options import Options
+
+_COMMAND = "archive-push"
+_INCLUDE = "/etc/pgbackrest/conf.d"
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+# Options of the archiver alone.
+_OWN = ("archiver-metrics-path", "exec-id", "output")
+
+
+class Settings(t.NamedTuple):
+    """The options of the archiver, and those of archive-push that it works with."""
+
+    own: Options
+    options: Options
+    signature: Signature
+
+    @classmethod
+    def of(cls, own: Options) -> Settings:
+        """Load archive-push's options as they are for this command line and environment."""
+        words = []
+        for given in own.explicit:
+            if given.source == "argument" and given.name not in _OWN:
+                words.append(
+                    f"--{given.name}={given.value}" if given.value else f"--no-{given.name}"
+                )
+        signature = _signature(own)
+        return cls(own, load(_COMMAND, words, os.environ), signature)
+
+    def reloaded(self) -> Settings:
+        """The same from the files as they are now; raises what is wrong with them."""
+        return Settings.of(self.own)
+
+    def changed(self) -> bool:
+        """Whether the files are not those that were read."""
+        return _signature(self.own) != self.signature
+
+    @property
+    def stanza(self) -> str:
+        """The stanza."""
+        return self.own.require_stanza()
+
+    @property
+    def directory(self) -> str:
+        """Where the socket and the lock are."""
+        return self.own.archiver_path
+
+    @property
+    def metrics_path(self) -> str | None:
+        """Where the metrics go, if anywhere."""
+        return self.own.archiver_metrics_path
+
+    def is_configured_by(self, config: str) -> bool:
+        """Whether a command with that ``--config`` (empty: none) reads what we have read."""
+        ours = next((row.value for row in self.own.explicit if row.name == "config"), "")
+        return config == ours or (bool(config) and config == self.own.config_file)
+
+    def attach_log(self) -> logging.Handler | None:
+        """Write a log file, as other commands do that run for long."""
+        own = self.own
+        if own.log_level_file == "off":
+            return None
+        path = Path(own.log_path, f"{self.stanza}-archiver.log")
+        try:
+            return log.attach_file(path, own.log_level_file)
+        except OSError as cause:
+            log.warn("unable to open log file '%s': %s", path, cause.strerror)
+            return None
+
+
+def _signature(own: Options) -> Signature:
+    """What changes when a configuration file does."""
+    include = next((row.value for row in own.explicit if row.name == "config-include-path"), "")
+    paths = [] if own.config_file is None else [own.config_file]
+    directory = include or _INCLUDE
+    try:
+        paths += sorted(os.path.join(directory, name) for name in os.listdir(directory))
+    except OSError:
+        pass
+    found = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            found.append((path, 0, 0, 0))
+            continue
+        found.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A worker of the archiver: a process with one session, which sends what it is given.
+
+It lives as long as its session: when that is lost it says so and ends, and its successor sends
+again what was on its way. Whatever is told as stored is durable under its final name.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import queue
+import threading
+import typing as t
+from multiprocessing.connection import Connection
+
+from ..command import archive_push
+from ..command.cipher import cipher_pass
+from ..config.options import Options, RepoOptions
+from ..errors import AssertError, EngineError, FileMissingError, HostConnectError
+from ..postgres import control, wal
+from ..repository import archive_info
+from ..repository.archive import Archive
+from ..repository.archive_info import ArchiveInfo
+from ..storage.base import Completion, Done, Storage
+from ..storage.open import Opener
+from . import ready
+from .queue import Identity, identity
+
+# Files that a worker may hold: while the last answers of one are awaited, the next are sent.
+JOBS = 4
+
+
+class Opened(t.NamedTuple):
+    """The session is there."""
+
+
+class Stored(t.NamedTuple):
+    """A file is durable; ``sent`` is false when it was there before. Size is in bytes."""
+
+    name: str
+    found: Identity
+    sent: bool
+
+
+class Refused(t.NamedTuple):
+    """The repository, or the file itself, is the reason why it is not stored."""
+
+    name: str
+    error: EngineError
+
+
+class Lost(t.NamedTuple):
+    """The session is gone, or never came; the worker ends."""
+
+    error: EngineError
+
+
+Message = t.Union[Opened, Stored, Refused, Lost]
+
+
+class Work(t.NamedTuple):
+    """What a worker is told once."""
+
+    options: Options
+    repo: RepoOptions
+    opener: Opener
+    generation: int
+    """Tells its temporary files from those of sessions that may still end."""
+
+
+class _Sent(t.NamedTuple):
+    name: str
+    found: Identity
+    completion: Completion
+    sent: bool
+
+
+def serve(connection: Connection, work: Work) -> None:
+    """The life of a worker: names come in, messages go out."""
+    inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    try:
+        with work.opener.open(work.generation) as storage:
+            connection.send(Opened())
+            _Worker(connection, inbox, work, storage).run()
+    except EngineError as error:
+        connection.send(Lost(error))
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:  # a mistake of ours; the service goes on
+        connection.send(Lost(AssertError(f"unexpected {type(error).__name__}: {error}")))
+
+
+def _receive(connection: Connection, inbox: queue.SimpleQueue[str]) -> None:
+    while True:
+        try:
+            inbox.put(connection.recv())
+        except (EOFError, OSError):
+            # The service is gone: its successor must not find us at work. What was not renamed yet
+            # never will be.
+            os._exit(0)
+
+
+class _Worker:
+    def __init__(
+        self,
+        connection: Connection,
+        inbox: queue.SimpleQueue[str],
+        work: Work,
+        storage: Storage,
+    ) -> None:
+        self._connection = connection
+        self._inbox = inbox
+        self._options = work.options
+        self._stanza = work.options.require_stanza()
+        self._repo = work.repo
+        self._storage = storage
+        self._segments = Archive(storage, self._stanza)
+        self._sent: collections.deque[_Sent] = collections.deque()
+
+    def run(self) -> t.NoReturn:
+        """Work until the session is lost, which is raised, or the service ends."""
+        while True:
+            if not self._sent or not self._inbox.empty():
+                self._batch(self._arrived())
+            while self._sent and (self._sent[0].completion.ready() or self._inbox.empty()):
+                self._finish(self._sent.popleft())
+
+    def _arrived(self) -> list[str]:
+        names = [self._inbox.get()]
+        while not self._inbox.empty():
+            names.append(self._inbox.get())
+        return names
+
+    def _batch(self, names: list[str]) -> None:
+        """Send some files; what the archive is and has is asked anew once for all of them."""
+        try:
+            archive = archive_info.load(self._storage, self._stanza, cipher_pass(self._repo))
+            archive_push.check_cluster(control.load(self._options.pg.path), archive)
+            self._segments.forget()
+            self._segments.find_many(archive.current.archive_id, filter(_is_segment, names))
+        except HostConnectError:
+            raise
+        except EngineError as error:
+            for name in names:
+                self._refuse(name, error)
+            return
+        for name in names:
+            try:
+                self._sent.append(self._send(name, archive))
+            except HostConnectError:
+                raise
+            except EngineError as error:
+                self._refuse(name, error)
+            except OSError as cause:
+                self._refuse(name, FileMissingError(f"unable to read '{name}': {cause.strerror}"))
+
+    def _send(self, name: str, archive: ArchiveInfo) -> _Sent:
+        path = os.path.join(ready.wal_directory(self._options.pg.path), name)
+        found = identity(path)
+        segment = archive_push.examine(path, self._options)
+        if segment.is_segment:
+            if self._options.archive_header_check:
+                archive_push.check_header(segment, archive)
+            copies = self._segments.find(archive.current.archive_id, name)
+            if archive_push.is_stored(copies, segment, self._repo):
+                return _Sent(name, found, Done(), False)
+        done = archive_push.send(self._storage, self._stanza, archive, segment, self._options)
+        return _Sent(name, found, done, True)
+
+    def _finish(self, sent: _Sent) -> None:
+        try:
+            sent.completion.wait()
+        except HostConnectError:
+            raise
+        except EngineError as error:
+            self._refuse(sent.name, error)
+            return
+        self._connection.send(Stored(sent.name, sent.found, sent.sent))
+
+    def _refuse(self, name: str, error: EngineError) -> None:
+        self._connection.send(Refused(name, error))
+
+
+def _is_segment(name: str) -> bool:
+    return wal.is_segment(name) or wal.is_partial(name)

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the host command begins: archive-push takes the short way, everything else the long one."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .archiver import client
+
+
+def main() -> int:
+    """Run the command of this process's arguments; gives the exit code.
+
+    The interpreter may have been started without ``site``, which the short way has no use for.
+    """
+    words = sys.argv[1:]
+    if "archive-push" in words:
+        code = client.push(words, os.environ)
+        if code is not None:
+            return code
+    if sys.flags.no_site:
+        import site
+
+        site.main()
+    from . import cli
+
+    return cli.main(words)

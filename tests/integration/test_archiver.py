@@ -1,0 +1,448 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The resident archiver on a real cluster and a real sshd, while parts of it die."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+from ansible_collections.pgsftp.backup.tests.support.engine import own
+from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    """A server that lets the tests in."""
+    server = real_sshd.start(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
+
+
+class Archiver:
+    """An archiver of a site, as the service manager would run it."""
+
+    def __init__(self, site):
+        self.site = site
+        self.run_path = site.root / "run"
+        self.run_path.mkdir(exist_ok=True)
+        own(self.run_path)
+        self.process = None
+        self.output = site.root / "archiver.out"
+
+    @property
+    def words(self):
+        return [f"--config={self.site.config}", "--stanza=demo", f"--archiver-path={self.run_path}"]
+
+    def popen(self, *arguments, **options):
+        owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
+        return subprocess.Popen(
+            [str(self.site.command), *self.words, *arguments],
+            cwd=self.site.cluster.data,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.site.root), "TZ": "UTC"},
+            **owner,
+            **options,
+        )
+
+    def start(self, *arguments, wait=True):
+        with self.output.open("a") as out:
+            self.process = self.popen(
+                "archiver", "--log-level-console=detail", *arguments, stdout=out, stderr=out
+            )
+        if wait:
+            until(lambda: (self.run_path / "demo.sock").exists(), "no socket", self)
+        return self
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGTERM)
+            return self.process.wait(20)
+        return None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def workers(self):
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid)], check=False, capture_output=True, text=True
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def status(self):
+        out = self.popen("archiver", "status", "--output=json", stdout=subprocess.PIPE)
+        text, _ = out.communicate(timeout=30)
+        assert out.returncode == 0
+        (row, *_rest) = json.loads(text)["repositories"]
+        return row
+
+    def push(self, name, code=0, timeout=60):
+        """One archive-push, as PostgreSQL calls it; gives what it said."""
+        done = self.popen(
+            "archive-push", f"pg_wal/{name}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        out, _ = done.communicate(timeout=timeout)
+        assert done.returncode == code, out.decode()
+        return out.decode()
+
+    @property
+    def said(self):
+        return self.output.read_text()
+
+
+def until(condition, what, archiver=None, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}\n{archiver.said if archiver else ''}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def cluster(new_cluster):
+    """A running cluster with small segments."""
+    return new_cluster("--wal-segsize=1", archive_mode="on", archive_command="false")
+
+
+@pytest.fixture
+def site(sites, sshd, cluster):
+    """The cluster, whose WAL nobody archives yet, with a repository of its own."""
+    made = sites(cluster)
+    made.use_sftp(sshd)
+    made.run("stanza-create")
+    cluster.configure(archive_command="false")
+    cluster.reload()
+    yield made
+    cluster.configure(archive_command="true")
+    cluster.reload()
+    until(lambda: not ready(made), "segments are left")
+
+
+@pytest.fixture
+def archiver(site):
+    made = Archiver(site)
+    yield made
+    made.stop()
+    notice(site).unlink(missing_ok=True)
+
+
+def notice(site):
+    uid = pwd.getpwnam(OWNER).pw_uid if os.geteuid() == 0 else os.geteuid()
+    assert site.cluster
+    return Path(f"/tmp/pgsftp-{uid}-demo.archive-push.alone")
+
+
+def make_segments(site, count):
+    """Have PostgreSQL fill that many segments; gives their names."""
+    before = set(ready(site))
+    for _ in range(count):
+        site.cluster.psql(
+            "select pg_logical_emit_message(true, 'x', repeat(md5(random()::text), 90))"
+        )
+        site.cluster.psql("select pg_switch_wal()")
+    names = sorted(set(ready(site)) - before)
+    assert len(names) == count
+    return names
+
+
+def ready(site):
+    status = site.cluster.data / "pg_wal" / "archive_status"
+    return sorted(path.stem for path in status.glob("*.ready"))
+
+
+def stored(site, repo=None):
+    """What the archive holds: names to digests; everything is whole and what its name says."""
+    found = {}
+    for path in sorted((repo or site.repo).glob("archive/demo/*/*/*")):
+        if path.name.endswith(".pgbackrest.tmp"):
+            continue
+        name, rest = path.name.split("-")
+        content = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+        assert hashlib.sha1(content).hexdigest() == rest.partition(".")[0]
+        assert name not in found, f"{name} is stored twice"
+        found[name] = rest
+    return found
+
+
+def archive_command(site, archiver):
+    site.cluster.configure(
+        archive_command=" ".join([str(site.command), *archiver.words, "archive-push", "%p"])
+    )
+    site.cluster.reload()
+
+
+def drained(site, archiver, seconds=60.0):
+    until(lambda: not ready(site), "segments are left", archiver, seconds)
+
+
+def test_64_ready_segments_are_sent_ahead_and_answered(site, archiver):
+    names = make_segments(site, 64)
+    archiver.start()
+    until(lambda: set(names) <= set(stored(site)), "not sent ahead", archiver, 60)
+    # Nobody has asked yet.
+    assert set(names) <= set(ready(site))
+    archive_command(site, archiver)
+    drained(site, archiver)
+    status = archiver.status()
+    assert status["files"] >= 64
+    assert status["lag_segments"] == 0
+    assert status["error"] is None
+    # One connection a worker, not one a segment.
+    assert len(archiver.workers) <= 2
+    assert archiver.stop() == 0
+    assert not (archiver.run_path / "demo.sock").exists()
+    assert "ERROR" not in archiver.said
+
+
+def test_only_the_owner_may_talk_to_it(site, archiver):
+    archiver.start()
+    assert (archiver.run_path / "demo.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_one_is_refused(site, archiver):
+    archiver.start()
+    second = archiver.popen("archiver", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out, _ = second.communicate(timeout=30)
+    assert second.returncode == 50
+    assert b"is another archiver of stanza demo running?" in out
+
+
+def test_without_an_archiver_the_command_does_the_work_and_says_so_once(site, archiver):
+    first, second = make_segments(site, 2)
+    said = archiver.push(first)
+    assert "WARN: no archiver" in said
+    assert "WARN" not in archiver.push(second)
+    assert {first, second} <= set(stored(site))
+    archiver.start()
+    archiver.push(first)
+    archiver.kill()
+    (again,) = make_segments(site, 1)
+    assert "WARN: no archiver" in archiver.push(again)
+
+
+def test_one_that_hangs_is_waited_for_and_then_left_alone(site, archiver):
+    (name,) = make_segments(site, 1)
+    archiver.start()
+    archiver.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    said = archiver.push(name)
+    assert "it has been silent for 10 seconds" in said
+    assert time.monotonic() - begun < 40
+    assert name in stored(site)
+
+
+def test_the_same_again_is_fine_and_another_one_is_refused(site, archiver):
+    (name,) = make_segments(site, 1)
+    archiver.start()
+    archiver.push(name)
+    before = stored(site)
+    archiver.push(name)
+    archiver.stop()
+    archiver.start()
+    archiver.push(name)
+    assert stored(site) == before
+    path = site.cluster.data / "pg_wal" / name
+    content = path.read_bytes()
+    try:
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        said = archiver.push(name, code=45)
+    finally:
+        path.write_bytes(content)
+    assert "already exists in the repo1 archive with a different checksum" in said
+    assert stored(site) == before
+
+
+def test_what_the_cluster_does_not_own_is_refused(site, archiver):
+    archiver.start()
+    said = archiver.push("000000010000000000000099", code=55)
+    assert "unable to open missing file" in said
+
+
+@pytest.mark.parametrize("moment", [0.02, 0.1, 0.3, 0.7])
+def test_killed_at_any_moment_nothing_is_lost_or_answered_early(site, archiver, moment):
+    names = make_segments(site, 12)
+    archiver.start()
+    until(lambda: archiver.workers, "no worker", archiver)
+    asking = archiver.popen(
+        "archive-push", f"pg_wal/{names[0]}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    time.sleep(moment)
+    workers = archiver.workers
+    archiver.kill()
+    asking.communicate(timeout=60)
+    # Its workers end by themselves, so that a successor is alone.
+    until(lambda: not any(alive(pid) for pid in workers), "workers are left", archiver)
+    assert asking.returncode == 0
+    assert names[0] in stored(site)
+    archiver.start()
+    archive_command(site, archiver)
+    drained(site, archiver)
+    assert set(names) <= set(stored(site))
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_worker_that_is_killed_is_replaced(site, archiver):
+    archiver.start()
+    until(lambda: archiver.status()["sessions"], "no session", archiver)
+    os.kill(archiver.workers[0], signal.SIGKILL)
+    (name,) = make_segments(site, 1)
+    archiver.push(name)
+    assert name in stored(site)
+
+
+def test_sessions_that_are_lost_are_opened_again(site, archiver, sshd):
+    archiver.start()
+    (name,) = make_segments(site, 1)
+    archiver.push(name)
+    end_sessions(sshd)
+    (name,) = make_segments(site, 1)
+    archiver.push(name)
+    assert name in stored(site)
+
+
+def end_sessions(sshd):
+    listed = subprocess.run(
+        ["pgrep", "-P", str(sshd.process.pid)], check=False, capture_output=True, text=True
+    )
+    for pid in listed.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_server_that_was_away_gets_all_of_it(site, archiver, sshd):
+    archiver.start()
+    until(lambda: archiver.status()["sessions"], "no session", archiver)
+    sshd.stop()
+    end_sessions_of(archiver)
+    names = make_segments(site, 3)
+    said = archiver.push(names[0], code=49)
+    assert "unable to connect" in said or "connection" in said
+    status = archiver.status()
+    assert not status["reachable"]
+    assert status["lag_segments"] == len(ready(site))
+    assert status["lag_seconds"] > 0
+    assert status["error"]["code"] == 49
+    assert not set(names) & set(stored(site))
+    sshd.process = subprocess.Popen(
+        [real_sshd.SSHD, "-f", str(sshd.directory / "sshd_config"), "-D", "-e"],
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: set(names) <= set(stored(site)), "not made good", archiver, 60)
+    archive_command(site, archiver)
+    drained(site, archiver)
+    assert archiver.status()["reachable"]
+
+
+def end_sessions_of(archiver):
+    for pid in archiver.workers:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_one_repository_down_does_not_stop_the_other(site, archiver):
+    other = site.root / "other"
+    site.configure(repo2_path=str(other), repo2_type="posix")
+    site.run("stanza-create")
+    good = site.settings["repo1-sftp-host-port"]
+    site.configure(repo1_sftp_host_port="1")
+    archiver.start()
+    names = make_segments(site, 3)
+    until(lambda: set(names) <= set(stored(site, other)), "repo2 waits for repo1", archiver)
+    said = archiver.push(names[0], code=104)
+    assert "failed on 1 of 2 repositories" in said
+    assert "repo1: unable to connect" in said
+    # The configuration is mended while it runs.
+    site.configure(repo1_sftp_host_port=good)
+    until(lambda: set(names) <= set(stored(site)), "not made good", archiver, 60)
+    archive_command(site, archiver)
+    drained(site, archiver)
+
+
+def test_a_timeline_switch_is_followed(site, archiver):
+    archive_command(site, archiver)
+    archiver.start()
+    cluster = site.cluster
+    cluster.psql("select pg_logical_emit_message(true, 'x', 'y')")
+    cluster.stop()
+    signal_file = cluster.data / "standby.signal"
+    signal_file.touch()
+    own(signal_file)
+    cluster.start()
+    cluster.promote()
+    cluster.psql("select pg_switch_wal()")
+    drained(site, archiver)
+    timeline = cluster.psql("select timeline_id from pg_control_checkpoint()")
+    (history,) = site.repo.glob(f"archive/demo/*/{int(timeline):08X}.history")
+    assert history.read_bytes() == (cluster.data / "pg_wal" / history.name).read_bytes()
+    names = stored(site)
+    assert [name for name in names if name.endswith(".partial")]
+    assert [name for name in names if name.startswith(f"{int(timeline):08X}")]
+    said = [line for line in archiver.said.splitlines() if "stored WAL file" in line]
+    first = min(number for number, line in enumerate(said) if f"'{int(timeline):08X}" in line)
+    assert history.name in said[first]
+
+
+def test_told_to_end_it_finishes_what_is_on_its_way(site, archiver):
+    names = make_segments(site, 8)
+    archiver.start()
+    codes = []
+
+    def ask(name):
+        archiver.push(name)
+        codes.append(0)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in names[:3]]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    assert archiver.stop() == 0
+    for thread in threads:
+        thread.join()
+    # Every one of them was told ok, by the archiver or by the command itself, and rightly so.
+    assert codes == [0, 0, 0]
+    assert set(names[:3]) <= set(stored(site))
+    assert not list(site.repo.rglob("*.pgbackrest.tmp"))
+
+
+def test_metrics_are_written_for_prometheus(site, archiver):
+    metrics = site.root / "metrics"
+    metrics.mkdir()
+    own(metrics)
+    archiver.start(f"--archiver-metrics-path={metrics}")
+    file = metrics / "pgsftp_archiver_demo.prom"
+    until(file.exists, "no metrics", archiver)
+    text = file.read_text()
+    assert "# TYPE pgsftp_archiver_lag_segments gauge" in text
+    assert 'pgsftp_archiver_lag_segments{stanza="demo",repo="1"} ' in text
+
+
+def test_the_status_reads_well(site, archiver):
+    out = archiver.popen("archiver", "status", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text, _ = out.communicate(timeout=30)
+    assert out.returncode == 49
+    assert b"the archiver of stanza demo does not answer" in text
+    archiver.start()
+    until(lambda: archiver.status()["sessions"], "no session", archiver)
+    out = archiver.popen("archiver", "status", stdout=subprocess.PIPE)
+    text, _ = out.communicate(timeout=30)
+    assert b"repo1: ok, 1 session\n        behind: nothing" in text

@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light end of archive-push: what it loads, when it asks, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import client
+
+ENGINE = Path(client.__file__).parents[1]
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    """Where the socket lies, with a notice of its own."""
+    monkeypatch.setattr(client, "notice_path", lambda stanza: str(tmp_path / f"{stanza}.notice"))
+    monkeypatch.setattr(client, "SILENCE", 0.5)
+    return tmp_path
+
+
+def answers(directory, *chunks):
+    """A stand-in of the archiver: sends these bytes to who asks, and keeps the question."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(directory / "demo.sock"))
+    listener.listen()
+    heard = []
+
+    def serve():
+        with listener:
+            connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(4096))
+            for chunk in chunks:
+                if chunk is None:
+                    connection.recv(1)  # until the other side hangs up
+                else:
+                    connection.send(chunk)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return heard
+
+
+def push(directory, *more, environ=None):
+    words = [f"--archiver-path={directory}", "--stanza=demo", "archive-push", "pg_wal/1", *more]
+    return client.push(words, environ or {})
+
+
+def test_it_loads_nothing_to_speak_of():
+    code = (
+        f"import sys; sys.path.insert(0, {str(ENGINE.parent)!r})\n"
+        "before = set(sys.modules)\n"
+        f"from {ENGINE.name}.archiver import client\n"
+        "client.push(['--stanza=demo', '--archiver-path=/nowhere', 'archive-push', 'x'], {})\n"
+        "print(*sorted(set(sys.modules) - before), file=sys.stdout)"
+    )
+    # Without site, as the installed command starts: that loads much by itself.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    top = {name.partition(".")[0] for name in done.stdout.split()}
+    light = {"_socket", "os", "stat", "_stat", "posixpath", "genericpath", "_collections_abc"}
+    assert top <= light | {"__future__", ENGINE.name}
+
+
+def test_the_question_has_all_that_matters(directory):
+    heard = answers(directory, b"..", b".ok\n")
+    assert push(directory, "--config=/etc/x.conf", "--log-level-console=detail") == 0
+    path = os.path.join(os.getcwd(), "pg_wal/1")
+    assert heard == [f"push\t/etc/x.conf\tdemo\t{path}\n".encode()]
+
+
+def test_the_environment_counts(directory):
+    heard = answers(directory, b"ok\n")
+    environ = {
+        "PGBACKREST_CONFIG": "/e.conf",
+        "PGBACKREST_STANZA": "demo",
+        "PGBACKREST_ARCHIVER_PATH": str(directory),
+    }
+    assert client.push(["archive-push", "/x/pg_wal/1"], environ) == 0
+    assert heard == [b"push\t/e.conf\tdemo\t/x/pg_wal/1\n"]
+
+
+def test_an_error_is_told_with_its_code(directory, capsys):
+    answers(directory, b"error 45 it is\\nanother\\\\one\n")
+    assert push(directory) == 45
+    assert capsys.readouterr().err == "ERROR: [045]: it is\nanother\\one\n"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "why"),
+    [
+        ((b"alone it serves stanza x\n",), "it serves stanza x"),
+        ((b".",), "it ended without an answer"),
+        ((b".", None), "it has been silent for 0.5 seconds"),
+        ((b"what\n",), "it answered 'what'"),
+    ],
+)
+def test_the_command_is_left_alone(directory, capsys, chunks, why):
+    answers(directory, *chunks)
+    assert push(directory) is None
+    assert why in capsys.readouterr().err
+
+
+def test_that_nobody_is_there_is_said_once(directory, capsys):
+    assert push(directory) is None
+    assert "WARN: no archiver" in capsys.readouterr().err
+    assert push(directory) is None
+    assert capsys.readouterr().err == ""
+    answers(directory, b"ok\n")
+    assert push(directory) == 0
+    (directory / "demo.sock").unlink()
+    assert push(directory) is None
+    assert "WARN: no archiver" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "environ"),
+    [
+        (["--repo1-path=/other"], {}),
+        (["--compress-type", "none"], {}),
+        (["--no-archive-header-check"], {}),
+        (["another"], {}),
+        (["--log-level-console"], {}),
+        (["-x"], {}),
+        ([], {"PGBACKREST_REPO1_PATH": "/other"}),
+        (["pg_wal/with\ttab"], {}),
+    ],
+)
+def test_what_an_archiver_was_not_told_goes_the_long_way(directory, capsys, more, environ):
+    heard = answers(directory, b"ok\n")
+    assert push(directory, *more, environ=environ) is None
+    assert heard == []
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_stanza_it_goes_the_long_way():
+    assert client.push(["archive-push", "x"], {}) is None
+    assert client.push(["--stanza=../x", "archive-push", "x"], {}) is None
+
+
+@pytest.mark.parametrize("text", ["", "one", "two\nlines", "\\n", "\\", "a\\\nb\\n"])
+def test_a_text_survives_the_line(text):
+    assert "\n" not in client.escape(text)
+    assert client.unescape(client.escape(text)) == text

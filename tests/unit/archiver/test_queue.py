@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order in which a repository gets its files, and what counts as stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.queue import (
+    REFUSAL_STANDS,
+    Identity,
+    Queue,
+    backoff,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    ArchiveDuplicateError,
+)
+
+FIRST, SECOND, THIRD = (f"0000000100000000000000{number:02X}" for number in (1, 2, 3))
+NEW_TIMELINE = "000000020000000000000003"
+HISTORY = "00000002.history"
+FOUND = Identity(1, 2, 3)
+
+
+def taken(queue):
+    names = []
+    while (name := queue.next()) is not None:
+        names.append(name)
+    return names
+
+
+def test_the_oldest_goes_first():
+    queue = Queue()
+    queue.follow([THIRD, FIRST, f"{SECOND}.partial", SECOND], 0.0)
+    assert taken(queue) == [FIRST, SECOND, f"{SECOND}.partial", THIRD]
+
+
+def test_what_postgresql_waits_for_overtakes():
+    queue = Queue()
+    queue.follow([FIRST, SECOND, THIRD], 0.0)
+    queue.ask(THIRD)
+    assert taken(queue) == [THIRD, FIRST, SECOND]
+
+
+def test_nothing_goes_beside_a_history_file():
+    queue = Queue()
+    queue.follow([FIRST, NEW_TIMELINE, HISTORY], 0.0)
+    queue.ask(FIRST)
+    assert taken(queue) == [HISTORY]
+    queue.store(HISTORY, FOUND)
+    assert taken(queue) == [FIRST, NEW_TIMELINE]
+
+
+def test_a_history_file_that_is_refused_does_not_block_for_ever():
+    queue = Queue()
+    queue.follow([FIRST, HISTORY], 0.0)
+    assert taken(queue) == [HISTORY]
+    queue.refuse(HISTORY, ArchiveDuplicateError("other"), 0.0)
+    assert taken(queue) == [FIRST]
+
+
+def test_what_was_on_a_lost_session_is_sent_again():
+    queue = Queue()
+    queue.follow([FIRST, SECOND], 0.0)
+    assert taken(queue) == [FIRST, SECOND]
+    queue.lose([FIRST, SECOND])
+    assert not queue.has(FIRST, FOUND)
+    assert taken(queue) == [FIRST, SECOND]
+
+
+def test_only_the_very_file_counts_as_stored():
+    queue = Queue()
+    queue.follow([FIRST], 0.0)
+    taken(queue)
+    queue.store(FIRST, FOUND)
+    assert queue.has(FIRST, FOUND)
+    assert not queue.has(FIRST, FOUND._replace(mtime_ns=4))
+    assert taken(queue) == [FIRST]
+
+
+def test_what_is_stored_is_not_sent_twice_and_forgotten_when_it_is_done():
+    queue = Queue()
+    queue.follow([FIRST], 0.0)
+    taken(queue)
+    queue.store(FIRST, FOUND)
+    queue.follow([FIRST], 1.0)
+    assert queue.next() is None
+    queue.follow([], 2.0)
+    assert not queue.has(FIRST, FOUND)
+
+
+def test_a_refusal_stands_for_a_while_or_until_somebody_asks():
+    error = ArchiveDuplicateError("other")
+    queue = Queue()
+    queue.follow([FIRST], 0.0)
+    taken(queue)
+    queue.refuse(FIRST, error, 10.0)
+    assert queue.refusal(FIRST) is error
+    queue.follow([FIRST], 10.0 + REFUSAL_STANDS / 2)
+    assert queue.next() is None
+    queue.follow([FIRST], 10.0 + REFUSAL_STANDS)
+    assert queue.refusal(FIRST) is None
+    assert taken(queue) == [FIRST]
+    queue.refuse(FIRST, error, 100.0)
+    queue.ask(FIRST)
+    assert queue.refusal(FIRST) is None
+    assert taken(queue) == [FIRST]
+
+
+def test_what_was_asked_for_stays_although_it_is_not_ready_any_more():
+    queue = Queue()
+    queue.ask(FIRST)
+    queue.follow([], 0.0)
+    assert taken(queue) == [FIRST]
+    queue.lose([FIRST])
+    queue.answered(FIRST)
+    queue.follow([], 1.0)
+    assert queue.next() is None
+
+
+def test_what_is_missing_is_told_oldest_first():
+    queue = Queue()
+    queue.follow([FIRST, SECOND, HISTORY], 0.0)
+    queue.store(FIRST, FOUND)
+    assert queue.missing([SECOND, FIRST, HISTORY]) == [HISTORY, SECOND]
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_pauses_grow_up_to_half_a_minute(chance):
+    pauses = [backoff(failures, chance) for failures in range(1, 30)]
+    assert pauses[0] <= 0.5
+    assert all(0.5 <= pause <= 30.0 for pause in pauses[1:])
+    assert pauses == sorted(pauses)
+    assert backoff(5, 0.0) < backoff(5, 1.0)
