@@ -1,0 +1,213 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the WAL that is there leads to the target: ways over timelines, gaps, ends."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors, log
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import reach
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import timeline
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.goal import Goal, goal
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import cluster_archive
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive_info import (
+    ArchiveDb,
+    ArchiveInfo,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
+    BackupEntry,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+
+SIZE = 16 << 20
+SHA1 = "0" * 40
+INFO = ArchiveInfo((ArchiveDb(1, 6, "15"),), 1)
+# From segment 2 to 3.
+BACKUP = BackupEntry(
+    "20260101-000000F", "full", 1, 1, 2, 1, 1, 1, 1,
+    "000000010000000000000002", "000000010000000000000003", "0/2000028", "0/3000100",
+)  # fmt: skip
+
+
+@pytest.fixture
+def said():
+    """What is logged."""
+    records = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            records.append(record.getMessage())
+
+    handler = log.attach(Handler(), "info")
+    yield records
+    log.detach(handler)
+
+
+class Repo:
+    def __init__(self, root):
+        self.root = root
+        self.top = root / "archive/demo/15-1"
+        self.top.mkdir(parents=True)
+
+    def segments(self, *numbers, line=1, suffix=""):
+        for number in numbers:
+            name = f"{line:08X}{0:08X}{number:08X}"
+            path = self.top / name[:16]
+            path.mkdir(exist_ok=True)
+            (path / f"{name}{suffix}-{SHA1}.gz").touch()
+
+    def history(self, line, *forks):
+        text = "".join(f"{old}\t0/{lsn:X}\tno reason\n" for old, lsn in forks)
+        (self.top / f"{line:08X}.history").write_text(text)
+
+    @property
+    def archive(self):
+        return cluster_archive.ClusterArchive(
+            PosixStorage(str(self.root)), "demo", INFO, version="15", system_id=6
+        )
+
+
+@pytest.fixture
+def repo(tmp_path):
+    made = Repo(tmp_path)
+    made.segments(2, 3, 4, 5, 6)
+    return made
+
+
+def lines(archive, target="latest"):
+    return [stretch.timeline for stretch in reach.way(archive, BACKUP, target)]
+
+
+def check(repo, aim, *, target="latest", own=(), now=None):
+    archive = repo.archive
+    start = reach.start_of(BACKUP, SIZE)
+    found = reach.Reach(reach.way(archive, BACKUP, target), start, SIZE, own=own, now=now)
+    found.add(archive, aim)
+    found.check(aim)
+    return found.count, found.last
+
+
+def test_the_way_over_timelines(repo, said):
+    assert lines(repo.archive) == [1]
+    repo.history(2, (1, 5 * SIZE))
+    repo.history(3, (1, 5 * SIZE), (2, 6 * SIZE))
+    assert lines(repo.archive) == [1, 2, 3]
+    assert lines(repo.archive, "2") == [1, 2]
+    assert lines(repo.archive, "current") == lines(repo.archive, "1") == [1]
+    repo.history(5, (1, 5 * SIZE))
+    # As PostgreSQL looks for it.
+    assert lines(repo.archive) == [1, 2, 3]
+    assert any("of timeline 5, but not of timeline 4" in line for line in said)
+    assert lines(repo.archive, "0x5") == [1, 5]
+
+
+def test_a_timeline_that_is_no_descendant(repo):
+    repo.history(2, (7, 5 * SIZE))
+    with pytest.raises(errors.DbMismatchError, match="target timeline 2 does not descend"):
+        lines(repo.archive)
+    with pytest.raises(errors.DbMismatchError, match=r"'00000009.history' is not in the archive"):
+        lines(repo.archive, "9")
+
+
+def test_a_timeline_that_left_before_the_backup_was_complete(repo):
+    repo.history(2, (1, 0x30000FF))
+    with pytest.raises(errors.DbMismatchError, match="forked from timeline 1 at 0/30000FF"):
+        lines(repo.archive)
+    repo.history(2, (1, 0x3000100))
+    assert lines(repo.archive) == [1, 2]
+
+
+def test_a_damaged_history(repo):
+    repo.history(2, (1, 5 * SIZE))
+    (repo.top / "00000002.history").write_text("nonsense")
+    with pytest.raises(errors.FormatError, match=r"00000002.history' is damaged"):
+        lines(repo.archive)
+
+
+def test_another_cluster(repo):
+    with pytest.raises(errors.RepoInvalidError, match="version 14, system-id 6"):
+        cluster_archive.ClusterArchive(
+            PosixStorage(str(repo.root)), "demo", INFO, version="14", system_id=6
+        )
+
+
+@pytest.mark.parametrize("aim", [Goal("default"), Goal("immediate"), Goal("xid", "7")])
+def test_all_of_it_is_there(repo, aim):
+    # For the end of the backup later segments are of no interest.
+    count, last = check(repo, aim)
+    assert count == 5
+    assert last == "000000010000000000000006"
+
+
+def test_a_segment_of_the_backup_is_missing(tmp_path):
+    repo = Repo(tmp_path)
+    repo.segments(2, 4)
+    # One that was never filled does not count.
+    repo.segments(3, suffix=".partial")
+    for kind in ("default", "immediate", "standby", "preserve"):
+        with pytest.raises(errors.FileMissingError, match=r"1 is not in the archive: 0+10+3"):
+            check(repo, Goal(kind))
+    # The backup may have brought it itself.
+    assert check(repo, Goal("default"), own=["000000010000000000000003"])[0] == 3
+
+
+def test_a_gap(repo, said):
+    repo.segments(9)
+    with pytest.raises(
+        errors.FileMissingError, match="ends at 0/7000000: 2 WAL segments"
+    ) as caught:
+        check(repo, Goal("default"))
+    assert "--target=0/6000000" in caught.value.hint
+    for kind in ("standby", "name", "xid"):
+        check(repo, Goal(kind))
+    assert sum("0000000000007" in line for line in said) == 3
+    assert check(repo, Goal("immediate"))
+
+
+def test_a_position(repo):
+    assert check(repo, goal("lsn", "0/6FFFFFF"))
+    with pytest.raises(errors.FileMissingError, match=r"of the 6 WAL segments .* 1 is not"):
+        check(repo, goal("lsn", "0/7000000"))
+
+
+def test_a_time(repo, said):
+    path = next(repo.top.glob("*/*06-*"))
+    written = int(path.stat().st_mtime)
+    now = written + 99999
+    assert check(repo, Goal("time", "then", time=written), now=now)
+    assert said == []
+    # It may be the repository's clock.
+    assert check(repo, Goal("time", "then", time=written + reach.CLOCK_SKEW), now=now)
+    assert "the last WAL segment, 000000010000000000000006, was archived" in said[0]
+    with pytest.raises(
+        errors.ArchiveTimeoutError, match=r"the last WAL segment, 0.*6, was archived"
+    ):
+        check(repo, Goal("time", "then", time=written + reach.CLOCK_SKEW + 1), now=now)
+    with pytest.raises(errors.ArchiveTimeoutError, match="lies in the future"):
+        check(repo, Goal("time", "then", time=written), now=written - 1)
+
+
+def test_only_what_is_on_the_way_counts(repo):
+    repo.history(2, (1, 5 * SIZE + 100))
+    # On the first timeline 6 belongs to the branch that was left.
+    assert check(repo, Goal("default")) == (4, "000000010000000000000005")
+    repo.segments(5, 6, 7, line=2)
+    assert check(repo, Goal("default")) == (6, "000000020000000000000007")
+    assert check(repo, Goal("default"), target="current") == (5, "000000010000000000000006")
+
+
+def test_another_repository_fills_the_gap(repo, tmp_path):
+    other = Repo(tmp_path / "other")
+    other.segments(7, 8)
+    repo.segments(9)
+    found = reach.Reach(timeline.path(1, []), reach.start_of(BACKUP, SIZE), SIZE)
+    found.add(repo.archive, Goal("default"))
+    assert not found.is_whole(Goal("default"))
+    found.add(other.archive, Goal("default"))
+    assert found.is_whole(Goal("default"))
+    found.check(Goal("default"))
+    assert found.count == 8
