@@ -17,7 +17,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.re
 FULL = [f"2026010{day}-000000F" for day in range(1, 6)]
 
 
-def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None):
+def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None, error=False):
     kind = {"F": "full", "D": "diff", "I": "incr"}[label[-1]]
     return BackupEntry(
         label=label,
@@ -32,6 +32,7 @@ def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None):
         archive_start=f"{number:024X}",
         archive_stop=f"{number if last is None else last:024X}",
         prior=prior,
+        error=error,
     )
 
 
@@ -75,6 +76,64 @@ def test_diff_counts_fulls_but_removes_only_diffs():
     diffs = [f"{FULL[0]}_2026010{day}-010000D" for day in (1, 2, 3)]
     current = catalogue(entry(FULL[0]), *(entry(label, prior=FULL[0]) for label in diffs))
     assert removed(current, RetentionRule(diff=1)) == diffs[:2]
+
+
+def test_the_last_good_backup_stays_while_newer_ones_have_damaged_pages():
+    incr = f"{FULL[1]}_20260102-010000I"
+    current = catalogue(
+        entry(FULL[0]),
+        entry(FULL[1]),
+        entry(incr, prior=FULL[1]),
+        entry(FULL[2], error=True),
+        entry(FULL[3], error=True),
+    )
+    assert removed(current, RetentionRule(full=1)) == [FULL[0], FULL[2]]
+    (reason,) = {
+        row.reason
+        for row in retention.backups(current, RetentionRule(full=1), now=0)
+        if row.label in (FULL[1], incr)
+    }
+    assert reason == "newer backups have damaged pages"
+
+
+def test_only_what_the_last_good_backup_needs_stays_with_it():
+    diff, incr = f"{FULL[0]}_20260101-010000D", f"{FULL[0]}_20260101-020000I"
+    other = f"{FULL[0]}_20260101-005000I"
+    current = catalogue(
+        entry(FULL[0]),
+        entry(other, prior=FULL[0]),
+        entry(diff, prior=FULL[0]),
+        entry(incr, prior=diff),
+        entry(FULL[1], error=True),
+    )
+    assert removed(current, RetentionRule(full=1)) == [other]
+
+
+def test_a_good_newer_backup_frees_the_older_ones():
+    current = catalogue(entry(FULL[0]), entry(FULL[1], error=True), entry(FULL[2]))
+    assert removed(current, RetentionRule(full=1)) == FULL[:2]
+
+
+def test_all_wal_from_the_last_good_backup_on_stays():
+    remaining = catalogue(entry(FULL[0], number=3), entry(FULL[1], number=9, error=True))
+    verdict = retention.archive(remaining, RetentionRule(full=1), 1, current_id=1)
+    assert not retention.keeps(verdict, f"{2:024X}")
+    assert all(retention.keeps(verdict, f"{number:024X}") for number in (3, 5, 9, 10))
+
+
+def test_the_oldest_full_goes_when_asked_but_never_the_last():
+    current = catalogue(*(entry(label) for label in FULL))
+    rule = retention.oldest(current, RetentionRule(full=9, full_type="time"))
+    assert removed(current, rule) == FULL[:1]
+    current = catalogue(entry(FULL[0]))
+    assert removed(current, retention.oldest(current, RetentionRule())) == []
+
+
+def test_manifests_of_former_backups():
+    current = catalogue(entry(FULL[0]))
+    names = [f"{label}.manifest.gz" for label in FULL] + ["notes.txt"]
+    kept = retention.history(names, current, "20260103-120000")
+    assert kept == [names[0], names[3], names[4], "notes.txt"]
 
 
 def test_wal_before_the_oldest_kept_backup_goes():

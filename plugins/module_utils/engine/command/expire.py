@@ -16,7 +16,14 @@ from dataclasses import dataclass
 
 from .. import log
 from ..config.options import Options, RepoOptions
-from ..errors import BackupSetInvalidError, EngineError, FormatError, StorageMissingError
+from ..errors import (
+    BackupSetInvalidError,
+    CommandError,
+    EngineError,
+    FormatError,
+    OptionInvalidError,
+    StorageMissingError,
+)
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
@@ -26,26 +33,31 @@ from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
 from ..storage.base import Storage
 from ..storage.open import open_storage
 from .cipher import cipher_pass
-from .latest import point_latest
+from .latest import restore_latest
 
 _STARTS_AS_SEGMENT = re.compile("[0-9A-F]{24}")
 
 
 @dataclass(frozen=True)
 class ExpireResult:
-    """What was removed, or with a dry run would be, and the reason for every backup."""
+    """What was removed of one repository, or with a dry run would be, and why."""
 
+    repo: int
     verdicts: tuple[Verdict, ...]
     archives: t.Mapping[str, ArchiveVerdict]
     """By archive id."""
     removed_wal: tuple[str, ...]
     """Directories and files of WAL, as paths in the repository."""
+    removed_history: tuple[str, ...]
+    """Directories and manifests of the history, as paths in the repository."""
     dry_run: bool
 
     @property
     def changed(self) -> bool:
         """Whether anything is removed."""
-        return bool(self.removed_wal) or any(row.remove for row in self.verdicts)
+        return bool(self.removed_wal or self.removed_history) or any(
+            row.remove for row in self.verdicts
+        )
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -57,23 +69,76 @@ class ExpireResult:
             for name, row in self.archives.items()
         }
         return {
+            "repo": self.repo,
             "backups": [row._asdict() for row in self.verdicts],
             "archives": archives,
             "removed_wal": list(self.removed_wal),
+            "removed_history": list(self.removed_history),
             "dry_run": self.dry_run,
             "changed": self.changed,
         }
 
 
-def run(options: Options) -> ExpireResult:
-    """Expire the repository that is selected."""
+@dataclass(frozen=True)
+class ExpireReport:
+    """All repositories."""
+
+    repos: tuple[ExpireResult, ...]
+    dry_run: bool
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is removed."""
+        return any(repo.changed for repo in self.repos)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "repos": [repo.as_dict() for repo in self.repos],
+            "dry_run": self.dry_run,
+            "changed": self.changed,
+        }
+
+
+def run(options: Options) -> ExpireReport:
+    """Expire every repository, or the one that is selected.
+
+    One that fails keeps no other from being expired; it is told at the end. A backup that is named
+    need not be in all of them.
+    """
     stanza = options.require_stanza()
-    repo = options.repo()
+    if options.set is not None and options.oldest:
+        raise OptionInvalidError("option 'oldest' not valid with option 'set'")
+    repos = options.repos if options.selected_repo is None else (options.repo(),)
     lock.check_stop(options.lock_path, stanza)
+    results: list[ExpireResult] = []
+    causes: list[EngineError] = []
     with lock.Locks(options.exec_id or None) as locks:
-        locks.acquire(options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key])
-        with open_storage(repo, io_timeout=options.io_timeout) as storage:
-            return expire(storage, options, repo)
+        locks.acquire(
+            options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key for repo in repos]
+        )
+        for repo in repos:
+            try:
+                with open_storage(repo, io_timeout=options.io_timeout) as storage:
+                    results.append(expire(storage, options, repo))
+            except EngineError as cause:
+                causes.append(cause)
+                if len(repos) > 1:
+                    log.warn("repo%d: %s", repo.key, cause)
+    unknown = [cause for cause in causes if isinstance(cause, _UnknownSetError)]
+    if len(repos) == 1 and causes:
+        raise causes[0]
+    if len(unknown) == len(repos):
+        raise unknown[0]
+    if len(causes) > len(unknown):
+        raise CommandError(
+            "\n".join(["expire command encountered errors:", *(cause.message for cause in causes)])
+        )
+    return ExpireReport(tuple(results), options.dry_run)
+
+
+class _UnknownSetError(BackupSetInvalidError):
+    """The backup to expire is not in this repository."""
 
 
 def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResult:
@@ -91,6 +156,8 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
             repo.key,
             rule.full_type,
         )
+    if options.oldest:
+        rule = retention.oldest(found.info.backups, rule)
     verdicts = _verdicts(found.info, rule, options.set)
     doomed = [row.label for row in verdicts if row.remove]
     info = found.info.without_backups(doomed)
@@ -104,13 +171,16 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         )
     if not options.dry_run:
         _remove_backups(storage, stanza, found, info, doomed, secret)
-        if info.backups and doomed and max(doomed) > max(info.backups):
-            point_latest(storage, repo, stanza, max(info.backups))
+        if info.backups:
+            restore_latest(storage, repo, stanza, info.backups)
     outdated = _outdated(found.info, doomed) if options.set is None else []
     archives, wal = _expire_archives(
         storage, stanza, archive, info, rule, outdated, repo, options.dry_run
     )
-    return ExpireResult(tuple(verdicts), archives, tuple(wal), options.dry_run)
+    history = _expire_history(storage, stanza, repo, info, options.dry_run)
+    return ExpireResult(
+        repo.key, tuple(verdicts), archives, tuple(wal), tuple(history), options.dry_run
+    )
 
 
 def _rule(repo: RepoOptions) -> RetentionRule:
@@ -127,7 +197,7 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None) -> list
     if wanted is None:
         return retention.backups(info.backups, rule, now=int(time.time()))
     if wanted not in info.backups:
-        raise BackupSetInvalidError(
+        raise _UnknownSetError(
             f"backup set {wanted} is not valid", hint="the info command lists the backups."
         )
     gone = set(backup_info.dependents(info.backups, wanted))
@@ -176,12 +246,12 @@ def _dead(
     """Directories that no listed backup is in.
 
     The newest one may be a backup that another host is making, or one to be resumed: it stays while
-    it has a copy of a manifest and nothing says that it is done.
+    it has a copy of a manifest and backup.info never said that it was done.
     """
     unlisted = [name for name in found.on_disk if name not in info.backups]
     newest = max(found.on_disk, default="")
     for name in unlisted:
-        if name == newest and not found.on_disk[name]:
+        if name == newest and not found.on_disk[name] and name not in found.removed:
             copy = layout.copy_of(layout.manifest_path(stanza, name))
             if storage.info(copy) is not None:
                 continue
@@ -227,6 +297,39 @@ def _expire_archives(
     return verdicts, removed
 
 
+def _expire_history(
+    storage: Storage, stanza: str, repo: RepoOptions, info: BackupInfo, dry_run: bool
+) -> list[str]:
+    """Remove manifests of former backups that are too old; those of listed backups stay."""
+    if repo.retention_history is None:
+        return []
+    limit = time.localtime(time.time() - repo.retention_history * retention.DAY)
+    first = time.strftime("%Y%m%d-%H%M%S", limit)
+    base = layout.history_path(stanza)
+    try:
+        years = [row.name for row in storage.list(base) if row.name <= first[:4]]
+    except StorageMissingError:
+        return []
+    paths: list[str] = []
+    for year, listing in zip(years, storage.list_many(f"{base}/{year}" for year in years)):
+        if isinstance(listing, EngineError):
+            raise listing
+        names = [row.name for row in listing]
+        kept = retention.history(names, info.backups, first)
+        if kept:
+            paths += [f"{base}/{year}/{name}" for name in names if name not in kept]
+        else:
+            paths.append(f"{base}/{year}")
+    for path in paths:
+        log.info("repo%d: remove expired backup history %s", repo.key, path[len(base) + 1 :])
+    if not dry_run:
+        storage.remove_many(path for path in paths if path.endswith(layout.HISTORY_SUFFIX))
+        for path in paths:
+            if not path.endswith(layout.HISTORY_SUFFIX):
+                storage.remove_tree(path)
+    return paths
+
+
 def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
     ours = [(row.id, row.system_id, row.version) for row in archive.history]
     theirs = [(row.id, row.system_id, row.version) for row in info.history]
@@ -256,9 +359,12 @@ def _removable(
                 inspect.append(path)
             else:
                 paths.append(path)
-        elif entry.name.endswith(".history") and verdict.ranges:
-            if entry.name[:8] < verdict.ranges[-1].start[:8]:
-                paths.append(path)
+        elif (
+            entry.name.endswith(".history")
+            and verdict.ranges
+            and entry.name[:8] < verdict.ranges[-1].start[:8]
+        ):
+            paths.append(path)
     for path, listing in zip(inspect, storage.list_many(inspect)):
         if isinstance(listing, EngineError):
             raise listing

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..config.options import RepoOptions
 from ..repository import layout
 from ..storage.base import Storage
@@ -16,3 +18,13 @@ def point_latest(storage: Storage, repo: RepoOptions, stanza: str, label: str) -
         path = layout.latest_path(stanza)
         storage.remove(path)
         storage.link(label, path)
+
+
+def restore_latest(
+    storage: Storage, repo: RepoOptions, stanza: str, backups: t.Collection[str]
+) -> None:
+    """Let the link lead to the newest backup when it leads to none."""
+    if storage.features.symlink and repo.symlink:
+        link = storage.info(layout.latest_path(stanza))
+        if link is None or link.destination not in backups:
+            point_latest(storage, repo, stanza, max(backups))

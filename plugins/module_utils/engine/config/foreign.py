@@ -17,7 +17,6 @@ _REPO = words(
 )
 _HOST = words("backup check stanza-create stanza-delete stanza-upgrade")
 _BACKUP = frozenset({"backup"})
-_RETAIN = frozenset({"backup", "expire"})
 _ARCHIVE = frozenset({"archive-get", "archive-push"})
 _GET = frozenset({"archive-get"})
 _PUSH = frozenset({"archive-push"})
@@ -105,7 +104,6 @@ def _of_repository() -> list[Option]:
         Option("repo-block-size-super-full", Z, "", commands=_BACKUP, condition=_BLOCK),
         Option("repo-hardlink", B, "", default="n", commands=_BACKUP, aliases=("hardlink",)),
         Option("repo-local", B, "", default="n", commands=_REPO),
-        Option("repo-retention-history", N, "", commands=_RETAIN),
         Option("repo-host", S, "", commands=_REPO, aliases=("backup-host",)),
         *(
             Option(f"repo-host-{name}", S, "", commands=_REPO, condition=Condition("repo-host"))

@@ -17,6 +17,7 @@ ARCHIVE = "archive"
 BACKUP = "backup"
 MANIFEST = "backup.manifest"
 COPY_SUFFIX = ".copy"
+HISTORY_SUFFIX = ".manifest.gz"
 
 _ARCHIVE_ID = re.compile(r"^(?P<version>[0-9]+(?:\.[0-9]+)?)-(?P<id>[0-9]+)$")
 _SEGMENT_DIRECTORY = re.compile(r"^[0-9A-F]{16}$")
@@ -128,7 +129,7 @@ def history_year_path(stanza: str, label: str) -> str:
 
 def history_manifest_path(stanza: str, label: str) -> str:
     """A backup's manifest in the history: gzip whatever the backup uses, then encrypted."""
-    return f"{history_year_path(stanza, label)}/{label}.manifest.gz"
+    return f"{history_year_path(stanza, label)}/{label}{HISTORY_SUFFIX}"
 
 
 def data_path(stanza: str, label: str, name: str, extension: str = "") -> str:

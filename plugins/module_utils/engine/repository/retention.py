@@ -10,10 +10,10 @@ Nothing here touches a repository: the rules take what backup.info says and give
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .backup_info import BackupEntry, dependents
-from .label import DIFF, FULL, full_of
+from .label import DIFF, FULL, full_of, is_label
 
 DAY = 86400
 
@@ -61,7 +61,8 @@ Backups = t.Mapping[str, BackupEntry]
 def backups(current: Backups, rule: RetentionRule, *, now: int) -> list[Verdict]:
     """A verdict for each backup, by label; ``now`` in epoch seconds counts for ``time`` only.
 
-    A backup goes with everything that depends on it. The newest full backup always stays.
+    A backup goes with everything that depends on it. The newest full backup always stays, and so
+    does the newest backup without damaged pages: it may be the only one that can be used.
     """
     doomed: dict[str, str] = {}
     fulls = [name for name in sorted(current) if current[name].backup_type == FULL]
@@ -83,10 +84,55 @@ def backups(current: Backups, rule: RetentionRule, *, now: int) -> list[Verdict]
                         if dependent == name
                         else f"depends on {name}",
                     )
+    good = _last_good(current)
+    saved = [] if good not in doomed else _chain(current, good)
+    for name in saved:
+        doomed.pop(name, None)
     return [
-        Verdict(name, name in doomed, doomed.get(name) or _kept(current[name], rule))
+        Verdict(
+            name,
+            name in doomed,
+            doomed.get(name)
+            or (
+                "newer backups have damaged pages" if name in saved else _kept(current[name], rule)
+            ),
+        )
         for name in sorted(current)
     ]
+
+
+def _last_good(current: Backups) -> str:
+    """The newest backup in which no page was damaged; empty when there is none."""
+    return max((name for name, entry in current.items() if not entry.error), default="")
+
+
+def _chain(current: Backups, label: str) -> list[str]:
+    """A backup and everything that it depends on."""
+    chain: list[str] = []
+    step: str | None = label
+    while step is not None and step in current:
+        chain.append(step)
+        step = current[step].prior
+    return chain
+
+
+def oldest(current: Backups, rule: RetentionRule) -> RetentionRule:
+    """The rule for one run by which the oldest full backup goes; the last one never does."""
+    fulls = sum(1 for entry in current.values() if entry.backup_type == FULL)
+    return replace(rule, full=max(1, fulls - 1), full_type="count")
+
+
+def history(names: t.Iterable[str], current: Backups, first: str) -> list[str]:
+    """Which manifests of former backups stay: of what is listed, and from ``first`` on.
+
+    ``names`` are those of files; ``first`` is the beginning of a label. Other files stay, too.
+    """
+    kept = []
+    for name in names:
+        label = name.split(".", 1)[0]
+        if not is_label(label) or label in current or label >= first:
+            kept.append(name)
+    return kept
 
 
 def _expired_fulls(
@@ -144,6 +190,16 @@ def archive(
         return ArchiveVerdict(None, f"there are fewer than {keep} backups")
     newest = [entry for entry in candidates[-keep:] if entry.db_id == db_id]
     first = newest[0] if newest else own[-1]
+    # A backup with damaged pages keeps no other one from being needed, up to now.
+    good = _last_good(
+        {
+            name: entry
+            for name, entry in remaining.items()
+            if entry.db_id == db_id and entry.archive_start is not None
+        }
+    )
+    if good and good < first.label:
+        first = remaining.get(full_of(good), remaining[good])
     ranges = [
         WalRange(
             entry.archive_start or "",
