@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -322,3 +323,26 @@ def test_what_was_fetched_ahead_for_another_recovery_goes_away(site):
     site.run("restore", "--delta", "--type=none")
     text = (site.cluster.data / "postgresql.auto.conf").read_text()
     assert "archive_mode" not in text
+
+
+def test_the_first_repository_that_can_is_restored_from(site, without):
+    other = site.root / "repo2"
+    shutil.copytree(site.repo, other, symlinks=True)
+    for path in (other, *other.rglob("*")):
+        own(path)
+    without(site.segments[2])
+    copy = site.restored("second")
+    arguments = ("restore", f"--pg1-path={copy.data}", "--delta")
+    try:
+        # WAL that one does not have may be in the other.
+        site.configure(repo2_path=str(other))
+        said = site.run(*arguments).stdout
+        assert "repo1: restore backup set" in said
+        site.configure(repo1_path=str(site.root / "nowhere"))
+        said = site.run(*arguments).stdout
+        assert "WARN: repo1: unable to" in said
+        assert "repo2: restore backup set" in said
+        said = site.run(*arguments, "--repo=1", code=55)
+        assert "repo2" not in said.stderr
+    finally:
+        site.configure(repo1_path=str(site.repo), repo2_path=None)
