@@ -70,3 +70,26 @@ def test_what_is_there_as_a_link_is_a_directory(tmp_path):
     storage = posix.PosixStorage(str(tmp_path))
     storage.make_path("link/sub")
     assert (tmp_path / "real/sub").is_dir()
+
+
+def test_two_processes_that_write_the_same_file_do_not_meet(tmp_path):
+    """As a hung archiver and the archive-push that gave up on it."""
+    first = posix.PosixStorage(str(tmp_path)).writer("a", publish=Publish.RENAME)
+    second = posix.PosixStorage(str(tmp_path), 1).writer("b", publish=Publish.RENAME)
+    third = posix.PosixStorage(str(tmp_path)).writer("b", publish=Publish.RENAME)
+    second.write(b"half")
+    third.write(b"whole of it")
+    third.finish().wait()
+    assert (tmp_path / "b").read_bytes() == b"whole of it"
+    second.write(b" and half")
+    second.finish().wait()
+    assert (tmp_path / "b").read_bytes() == b"half and half"
+    first.abort()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_what_a_former_generation_left_is_removed(tmp_path):
+    posix.PosixStorage(str(tmp_path), 1).writer("a", publish=Publish.RENAME).write(b"left behind")
+    storage = posix.PosixStorage(str(tmp_path), 2)
+    storage.write("a", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

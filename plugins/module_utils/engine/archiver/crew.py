@@ -118,7 +118,11 @@ class Crew:
         others = sum(row.open for row in self._workers) or 1
         # Several workers share what little there is.
         fair = max(1, -(-(self.queue.waiting + len(self.queue.sent)) // others))
-        while len(process.names) < min(worker.JOBS, fair):
+        most = min(worker.JOBS, fair)
+        # Several at a time: a worker asks once for all that it is given together.
+        if len(process.names) > most // 2:
+            return
+        while len(process.names) < most:
             name = self.queue.next()
             if name is None:
                 return

@@ -12,8 +12,6 @@ repository have told that the file is durable there under its name.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import selectors
@@ -30,29 +28,19 @@ from ..errors import (
     CommandError,
     EngineError,
     FileMissingError,
-    FileOpenError,
-    LockAcquireError,
 )
-from ..postgres import control
 from ..repository import lock
-from . import client, ready, status
+from . import client, place, ready, status
 from .crew import Crew
 from .queue import identity
 from .settings import Settings
+from .watch import Watch
 
 # Seconds between two looks at what PostgreSQL has ready.
 LOOK = 0.5
 
-# Seconds between two files of metrics.
-METRICS = 15.0
-
-MINUTE = 60.0
-
 # How long what is on its way may take when the service is told to end, in seconds.
 PARTING = 10.0
-
-# How long a new service waits for what is left of a former one, in seconds.
-LEGACY = 60.0
 
 _LINE = 65536
 
@@ -80,18 +68,14 @@ class Service:
         self._selector = selectors.DefaultSelector()
         self._askers: dict[socket.socket, _Asker] = {}
         self._crews: list[Crew] = []
+        self._watch = Watch(settings, self._crews, self._started)
         self._ready = ready.Ready(frozenset(), None)
         self._look = 0.0
-        self._metrics = 0.0
-        self._metrics_failed = False
-        self._minute = time.monotonic()
-        self._sizes: list[tuple[float, tuple[int, ...]]] = []
-        self._summary: tuple[int, ...] = ()
         self._stop: float | None = None
         self._reload = False
-        self._lock, self._generation = _only_one(settings)
+        self._lock, self._generation = place.only_one(settings)
         self._waker, self._wake = socket.socketpair()
-        self._listener = _listen(settings)
+        self._listener = place.listen(settings)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -105,7 +89,7 @@ class Service:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._enlist()
         log.info("archiver of stanza %s listens at '%s'", self._settings.stanza, self._path)
-        _tell_systemd("READY=1")
+        place.tell_systemd("READY=1")
         try:
             while not self._is_over():
                 self._turn()
@@ -146,7 +130,6 @@ class Service:
         now = time.monotonic()
         for asker in list(self._askers.values()):
             self._attend(asker, now)
-        self._summarize(now)
 
     def _patience(self, now: float) -> float:
         wakes = [wake for crew in self._crews if (wake := crew.wakes(now)) is not None]
@@ -160,8 +143,8 @@ class Service:
             self._ready = ready.scan(self._options.pg.path)
             for crew in self._crews:
                 crew.queue.follow(self._ready.names, now)
-        self._measure(now)
-        _tell_systemd("WATCHDOG=1")
+        self._watch.look(now)
+        place.tell_systemd("WATCHDOG=1")
 
     def _stanza_stopped(self) -> EngineError | None:
         try:
@@ -192,8 +175,7 @@ class Service:
             Crew(self._options, repo, self._generation, self._be_child)
             for repo in self._options.repos
         ]
-        self._sizes = []
-        self._summary = tuple(0 for _ in self._crews)
+        self._watch = Watch(self._settings, self._crews, self._started)
         for crew in self._crews:
             for asker in self._askers.values():
                 if asker.name is not None:
@@ -278,7 +260,7 @@ class Service:
 
     def _begin(self, asker: _Asker, words: list[str]) -> None:
         if words == ["status"]:
-            self._answer(asker, json.dumps(status.as_dict(self._status())))
+            self._answer(asker, json.dumps(status.as_dict(self._watch.state())))
             return
         if len(words) != 4 or words[0] != "push":
             self._answer(asker, "alone the question is not understood")
@@ -385,78 +367,8 @@ class Service:
             for crew in self._crews:
                 crew.queue.answered(asker.name)
 
-    # What others see.
-
-    def _measure(self, now: float) -> None:
-        self._sizes.append((now, tuple(crew.sent_bytes for crew in self._crews)))
-        while now - self._sizes[0][0] > MINUTE:
-            self._sizes.pop(0)
-        path = self._settings.metrics_path
-        if path is None or now < self._metrics:
-            return
-        self._metrics = now + METRICS
-        target = os.path.join(path, f"pgsftp_archiver_{self._settings.stanza}.prom")
-        try:
-            with open(target + ".tmp", "w", encoding="utf-8") as file:
-                file.write(status.metrics(self._status()))
-            os.chmod(target + ".tmp", 0o644)
-            os.replace(target + ".tmp", target)
-        except OSError as cause:
-            if not self._metrics_failed:
-                log.warn("unable to write '%s': %s", target, cause.strerror)
-            self._metrics_failed = True
-
-    def _status(self) -> status.Status:
-        names = ready.scan(self._options.pg.path).names
-        size = 0
-        with contextlib.suppress(EngineError):
-            size = control.load(self._options.pg.path).wal_segment_size
-        rows = tuple(
-            self._repository(number, crew, names, size) for number, crew in enumerate(self._crews)
-        )
-        return status.Status(self._settings.stanza, os.getpid(), self._started, rows)
-
-    def _repository(
-        self, number: int, crew: Crew, names: t.Collection[str], size: int
-    ) -> status.RepositoryStatus:
-        missing = crew.queue.missing(names)
-        oldest = missing[0] if missing else None
-        now = time.monotonic()
-        since, sizes = self._sizes[0] if self._sizes else (now, ())
-        before = sizes[number] if number < len(sizes) else 0
-        error = None
-        if crew.error is not None:
-            error = status.LastError(str(crew.error), crew.error.code, crew.error_time)
-        return status.RepositoryStatus(
-            key=crew.repo.key,
-            reachable=crew.reachable,
-            sessions=crew.sessions,
-            lag_segments=len(missing),
-            # Files other than segments are small enough not to count.
-            lag_bytes=size * sum(len(name) in (24, 32) for name in missing),
-            lag_seconds=0.0 if oldest is None else ready.since(self._options.pg.path, oldest),
-            oldest=oldest,
-            rate=(crew.sent_bytes - before) / max(1.0, now - since),
-            files=crew.sent_files,
-            bytes=crew.sent_bytes,
-            error=error,
-        )
-
-    def _summarize(self, now: float) -> None:
-        """One line a minute and repository, when there is something to say."""
-        if now - self._minute < MINUTE:
-            return
-        self._minute = now
-        counts = tuple(crew.sent_files for crew in self._crews)
-        for crew, count, before in zip(self._crews, counts, self._summary):
-            behind = len(crew.queue.missing(self._ready.names))
-            if count > before or behind:
-                log.info("%s: %d WAL files stored, %d to go", crew.name, count - before, behind)
-        self._summary = counts
-        _tell_systemd(f"STATUS={sum(counts)} WAL files stored since the start")
-
     def _close(self) -> None:
-        _tell_systemd("STOPPING=1")
+        place.tell_systemd("STOPPING=1")
         # First the name, so that nobody comes any more.
         with contextlib.suppress(OSError):
             os.unlink(self._path)
@@ -472,80 +384,6 @@ class Service:
         self._wake.close()
         self._selector.close()
         os.close(self._lock)
-
-
-def _only_one(settings: Settings) -> tuple[int, int]:
-    """Take the archiver's lock, which its workers share: a descriptor, and how often it was taken.
-
-    Waits for workers of a service that was killed; raises LockAcquireError when another one runs.
-    """
-    path = os.path.join(settings.directory, f"{settings.stanza}.lock")
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except OSError as cause:
-        raise FileOpenError(
-            f"unable to open '{path}': {cause.strerror}",
-            hint="pgsftp-archiver.service makes the directory; else set archiver-path.",
-        ) from cause
-    deadline = time.monotonic() + LEGACY
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as cause:
-            if cause.errno == errno.EWOULDBLOCK and _is_answered(settings):
-                deadline = 0.0
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise LockAcquireError(
-                    f"unable to acquire lock on file '{path}': {cause.strerror}",
-                    hint=f"is another archiver of stanza {settings.stanza} running?",
-                ) from cause
-        time.sleep(0.1)
-    text = os.pread(descriptor, 20, 0)
-    count = int(text) + 1 if text.isdigit() else 1
-    os.pwrite(descriptor, b"%d" % count, 0)
-    return descriptor, count
-
-
-def _is_answered(settings: Settings) -> bool:
-    """Whether a service listens, as opposed to what a killed one left."""
-    try:
-        client.Line(settings.directory, settings.stanza).close()
-    except client.Alone:
-        return False
-    return True
-
-
-def _listen(settings: Settings) -> socket.socket:
-    path = client.socket_path(settings.directory, settings.stanza)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        listener.bind(path)
-        listener.listen(64)
-    except OSError as cause:
-        listener.close()
-        raise FileOpenError(f"unable to listen at '{path}': {cause.strerror or cause}") from cause
-    finally:
-        os.umask(mask)
-    listener.setblocking(False)
-    return listener
-
-
-def _tell_systemd(text: str) -> None:
-    """sd_notify(3); nothing where systemd did not start us."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        sock.sendto(text.encode(), address)
 
 
 def run(options: Options) -> None:

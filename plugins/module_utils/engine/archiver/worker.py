@@ -30,7 +30,7 @@ from . import ready
 from .queue import Identity, identity
 
 # Files that a worker may hold: while the last answers of one are awaited, the next are sent.
-JOBS = 4
+JOBS = 8
 
 
 class Opened(t.NamedTuple):
@@ -118,6 +118,7 @@ class _Worker:
         self._stanza = work.options.require_stanza()
         self._repo = work.repo
         self._storage = storage
+        self._archive_id: str | None = None
         self._segments = Archive(storage, self._stanza)
         self._sent: collections.deque[_Sent] = collections.deque()
 
@@ -126,8 +127,14 @@ class _Worker:
         while True:
             if not self._sent or not self._inbox.empty():
                 self._batch(self._arrived())
-            while self._sent and (self._sent[0].completion.ready() or self._inbox.empty()):
+            self._collect()
+            if self._sent and self._inbox.empty():
                 self._finish(self._sent.popleft())
+
+    def _collect(self) -> None:
+        """Tell what has become durable meanwhile: somebody may be waiting for it."""
+        while self._sent and self._sent[0].completion.ready():
+            self._finish(self._sent.popleft())
 
     def _arrived(self) -> list[str]:
         names = [self._inbox.get()]
@@ -138,10 +145,8 @@ class _Worker:
     def _batch(self, names: list[str]) -> None:
         """Send some files; what the archive is and has is asked anew once for all of them."""
         try:
-            archive = archive_info.load(self._storage, self._stanza, cipher_pass(self._repo))
+            archive = self._ask(list(filter(_is_segment, names)))
             archive_push.check_cluster(control.load(self._options.pg.path), archive)
-            self._segments.forget()
-            self._segments.find_many(archive.current.archive_id, filter(_is_segment, names))
         except HostConnectError:
             raise
         except EngineError as error:
@@ -151,12 +156,25 @@ class _Worker:
         for name in names:
             try:
                 self._sent.append(self._send(name, archive))
+                self._collect()
             except HostConnectError:
                 raise
             except EngineError as error:
                 self._refuse(name, error)
             except OSError as cause:
                 self._refuse(name, FileMissingError(f"unable to read '{name}': {cause.strerror}"))
+
+    def _ask(self, names: list[str]) -> ArchiveInfo:
+        """What the archive is, and which of these segments it has, in as few turns as possible."""
+        loading = archive_info.begin(self._storage, self._stanza, cipher_pass(self._repo))
+        self._segments.forget()
+        if self._archive_id is not None:
+            # It hardly ever changes, so the listing is asked for at the same time.
+            self._segments.find_many(self._archive_id, names)
+        archive = loading.result()
+        self._archive_id = archive.current.archive_id
+        self._segments.find_many(self._archive_id, names)
+        return archive
 
     def _send(self, name: str, archive: ArchiveInfo) -> _Sent:
         path = os.path.join(ready.wal_directory(self._options.pg.path), name)

@@ -28,6 +28,12 @@ PATH_MODE = 0o750
 Bytes = t.Union[bytes, bytearray, memoryview]
 
 
+def temporary_name(path: str, generation: int) -> str:
+    """The name of a file on its way to ``path``, of its own for every session that sends it."""
+    middle = f".{generation}" if generation else ""
+    return f"{path}{middle}{TEMPORARY_SUFFIX}"
+
+
 def parent(path: str) -> str:
     """The directory of a path; empty for what lies in the repository itself."""
     return path.rpartition("/")[0]

@@ -56,8 +56,8 @@ class _PosixOpener(Opener):
         self._path = path
 
     def open(self, generation: int = 0) -> Storage:
-        """See Opener; nothing can go wrong yet, and no session can be lost."""
-        return PosixStorage(self._path)
+        """See Opener; nothing can go wrong yet."""
+        return PosixStorage(self._path, generation)
 
 
 class _SftpOpener(Opener):

@@ -38,6 +38,7 @@ from .base import (
     Reader,
     Storage,
     Writer,
+    temporary_name,
 )
 
 CHUNK = 1024 * 1024
@@ -87,8 +88,9 @@ class PosixStorage(Storage):
 
     features = Features(symlink=True, hardlink=True, path_sync=True)
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, generation: int = 0) -> None:
         self._root = root.rstrip("/") or "/"
+        self._generation = generation
         self.location = self._root
 
     def _path(self, path: str) -> str:
@@ -100,7 +102,7 @@ class PosixStorage(Storage):
 
     def writer(self, path: str, *, publish: Publish) -> Writer:
         """See Storage."""
-        return _PosixWriter(self._path(path), publish)
+        return _PosixWriter(self._path(path), publish, self._generation)
 
     def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
         """See Storage."""
@@ -323,10 +325,15 @@ class _PosixReader(Reader):
 class _PosixWriter(Writer):
     """Writes at once; an error of opening is raised with the first bytes."""
 
-    def __init__(self, path: str, publish: Publish) -> None:
+    def __init__(self, path: str, publish: Publish, generation: int) -> None:
         self._path = path
         self._publish = publish
-        self._name = path + TEMPORARY_SUFFIX if publish is Publish.RENAME else path
+        self._name = path
+        if publish is Publish.RENAME:
+            self._name = temporary_name(path, generation)
+            for former in range(generation):
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary_name(path, former))
         self._descriptor: int | None = None
         self._finished = False
         self._error: EngineError | None = None

@@ -17,7 +17,7 @@ import enum
 from ... import log
 from ...errors import EngineError, StorageError
 from .. import base
-from ..base import TEMPORARY_SUFFIX, Completion, Publish
+from ..base import Completion, Publish, temporary_name
 from . import failure, protocol
 from .channel import Reply
 from .paths import Paths
@@ -304,12 +304,6 @@ class Writer(base.Writer):
         if self._opened:
             self._opened = False
             self._server.discard(self._name)
-
-
-def temporary_name(path: str, generation: int) -> str:
-    """The name of a file on its way to ``path``, of its own for every session that sends it."""
-    middle = f".{generation}" if generation else ""
-    return f"{path}{middle}{TEMPORARY_SUFFIX}"
 
 
 def _as_it_is(view: memoryview) -> memoryview:
