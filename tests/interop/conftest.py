@@ -12,6 +12,9 @@ from ansible_collections.pgsftp.backup.tests.support.engine import (  # noqa: F4
     host_command,
     sites,
 )
+from ansible_collections.pgsftp.backup.tests.support.lab import (  # noqa: F401
+    deployed_lab,
+)
 from ansible_collections.pgsftp.backup.tests.support.postgres import (  # noqa: F401
     new_cluster,
 )
