@@ -284,7 +284,17 @@ def test_each_reason_is_told(place):
         place.new[0]: "within 1 newest full backups",
         place.new[1]: f"its full backup {place.new[0]} stays",
     }
-    assert content["archives"]["15-1"]["reason"]
+    assert content["archives"]["15-1"] == {
+        "reason": f"WAL from {place.new[0]} on is kept",
+        "kept": [
+            {
+                "start": "00000001000000000000000B",
+                "stop": None,
+                "reason": f"from {place.new[0]} on",
+            }
+        ],
+        "removed": [{"start": "000000010000000000000008", "stop": "00000001000000000000000A"}],
+    }
     assert content["dry_run"]
     assert content["changed"]
 

@@ -9,7 +9,6 @@ dead; then the line in backup.info; then the files; WAL goes last, when no liste
 
 from __future__ import annotations
 
-import re
 import time
 import typing as t
 from dataclasses import dataclass
@@ -20,12 +19,10 @@ from ..errors import (
     BackupSetInvalidError,
     CommandError,
     EngineError,
-    FormatError,
     OptionInvalidError,
     StorageMissingError,
 )
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
-from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
 from ..repository.label import FULL
 from ..repository.reconstruct import Reconstruction
@@ -33,9 +30,8 @@ from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
 from ..storage.base import Storage
 from ..storage.open import open_storage
 from .cipher import cipher_pass
+from .expire_wal import RemovedWal, expire_archives
 from .latest import restore_latest
-
-_STARTS_AS_SEGMENT = re.compile("[0-9A-F]{24}")
 
 
 @dataclass(frozen=True)
@@ -46,8 +42,8 @@ class ExpireResult:
     verdicts: tuple[Verdict, ...]
     archives: t.Mapping[str, ArchiveVerdict]
     """By archive id."""
-    removed_wal: tuple[str, ...]
-    """Directories and files of WAL, as paths in the repository."""
+    removed_wal: tuple[RemovedWal, ...]
+    """Ranges of WAL, in their order."""
     removed_history: tuple[str, ...]
     """Directories and manifests of the history, as paths in the repository."""
     dry_run: bool
@@ -65,6 +61,11 @@ class ExpireResult:
             name: {
                 "reason": row.reason,
                 "kept": None if row.ranges is None else [part._asdict() for part in row.ranges],
+                "removed": [
+                    {"start": part.start, "stop": part.stop}
+                    for part in self.removed_wal
+                    if part.archive_id == name
+                ],
             }
             for name, row in self.archives.items()
         }
@@ -72,7 +73,6 @@ class ExpireResult:
             "repo": self.repo,
             "backups": [row._asdict() for row in self.verdicts],
             "archives": archives,
-            "removed_wal": list(self.removed_wal),
             "removed_history": list(self.removed_history),
             "dry_run": self.dry_run,
             "changed": self.changed,
@@ -174,7 +174,7 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         if info.backups:
             restore_latest(storage, repo, stanza, info.backups)
     outdated = _outdated(found.info, doomed) if options.set is None else []
-    archives, wal = _expire_archives(
+    archives, wal = expire_archives(
         storage, stanza, archive, info, rule, outdated, repo, options.dry_run
     )
     history = _expire_history(storage, stanza, repo, info, options.dry_run)
@@ -259,44 +259,6 @@ def _dead(
             yield name
 
 
-def _expire_archives(
-    storage: Storage,
-    stanza: str,
-    archive: ArchiveInfo,
-    info: BackupInfo,
-    rule: RetentionRule,
-    outdated: t.Sequence[str],
-    repo: RepoOptions,
-    dry_run: bool,
-) -> tuple[dict[str, ArchiveVerdict], list[str]]:
-    _check_histories(archive, info)
-    verdicts: dict[str, ArchiveVerdict] = {}
-    removed: list[str] = []
-    for row in archive.history:
-        verdict = retention.archive(
-            info.backups, rule, row.id, current_id=archive.current_id, outdated=outdated
-        )
-        verdicts[row.archive_id] = verdict
-        paths = _removable(storage, stanza, row.archive_id, verdict)
-        if paths:
-            log.info(
-                "repo%d: %s remove archive, %d of it: %s",
-                repo.key,
-                row.archive_id,
-                len(paths),
-                verdict.reason,
-            )
-        else:
-            log.info("repo%d: %s no archive to remove", repo.key, row.archive_id)
-        if not dry_run:
-            trees = [path for path in paths if layout.is_segment_directory(path.rsplit("/", 1)[1])]
-            for path in trees:
-                storage.remove_tree(path)
-            storage.remove_many(path for path in paths if path not in trees)
-        removed += paths
-    return verdicts, removed
-
-
 def _expire_history(
     storage: Storage, stanza: str, repo: RepoOptions, info: BackupInfo, dry_run: bool
 ) -> list[str]:
@@ -327,50 +289,4 @@ def _expire_history(
         for path in paths:
             if not path.endswith(layout.HISTORY_SUFFIX):
                 storage.remove_tree(path)
-    return paths
-
-
-def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
-    ours = [(row.id, row.system_id, row.version) for row in archive.history]
-    theirs = [(row.id, row.system_id, row.version) for row in info.history]
-    if ours != theirs[len(theirs) - len(ours) :]:
-        raise FormatError(
-            "archive expiration cannot continue - archive and backup history lists do not match"
-        )
-
-
-def _removable(
-    storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerdict
-) -> list[str]:
-    """Directories and files of this archive id that the verdict does not keep."""
-    if verdict.ranges is None:
-        return []
-    base = layout.archive_id_path(stanza, archive_id)
-    try:
-        entries = storage.list(base)
-    except StorageMissingError:
-        return []
-    paths = []
-    inspect = []
-    for entry in entries:
-        path = f"{base}/{entry.name}"
-        if layout.is_segment_directory(entry.name):
-            if retention.keeps_directory(verdict, entry.name):
-                inspect.append(path)
-            else:
-                paths.append(path)
-        elif (
-            entry.name.endswith(".history")
-            and verdict.ranges
-            and entry.name[:8] < verdict.ranges[-1].start[:8]
-        ):
-            paths.append(path)
-    for path, listing in zip(inspect, storage.list_many(inspect)):
-        if isinstance(listing, EngineError):
-            raise listing
-        paths += [
-            f"{path}/{entry.name}"
-            for entry in listing
-            if _STARTS_AS_SEGMENT.match(entry.name) and not retention.keeps(verdict, entry.name)
-        ]
     return paths

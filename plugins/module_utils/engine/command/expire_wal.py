@@ -1,0 +1,148 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""expire: the WAL that no backup needs any more, by the verdict of the retention rules."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .. import log
+from ..config.options import RepoOptions
+from ..errors import EngineError, FormatError, StorageMissingError
+from ..repository import layout, retention
+from ..repository.archive_info import ArchiveInfo
+from ..repository.backup_info import BackupInfo
+from ..repository.retention import ArchiveVerdict, RetentionRule
+from ..storage.base import Storage
+
+_STARTS_AS_SEGMENT = re.compile("[0-9A-F]{24}")
+
+
+class RemovedWal(t.NamedTuple):
+    """WAL between what is kept: names of segments, or of directories (16 digits) that go whole."""
+
+    archive_id: str
+    start: str
+    stop: str
+
+
+class _Doomed(t.NamedTuple):
+    """What to remove of one archive id."""
+
+    trees: list[str]
+    files: list[str]
+    ranges: list[RemovedWal]
+
+
+def expire_archives(
+    storage: Storage,
+    stanza: str,
+    archive: ArchiveInfo,
+    info: BackupInfo,
+    rule: RetentionRule,
+    outdated: t.Sequence[str],
+    repo: RepoOptions,
+    dry_run: bool,
+) -> tuple[dict[str, ArchiveVerdict], list[RemovedWal]]:
+    """Remove WAL, given the backups that remain; the verdicts by archive id, and what goes.
+
+    ``outdated`` are the full backups that a retention by time has just removed. Raises FormatError
+    when the two info files do not tell of the same clusters.
+    """
+    _check_histories(archive, info)
+    verdicts: dict[str, ArchiveVerdict] = {}
+    removed: list[RemovedWal] = []
+    for row in archive.history:
+        verdict = retention.archive(
+            info.backups, rule, row.id, current_id=archive.current_id, outdated=outdated
+        )
+        verdicts[row.archive_id] = verdict
+        doomed = _doomed(storage, stanza, row.archive_id, verdict)
+        _tell(f"repo{repo.key}: {row.archive_id}", verdict, doomed)
+        if not dry_run:
+            for path in doomed.trees:
+                storage.remove_tree(path)
+            storage.remove_many(doomed.files)
+        removed += doomed.ranges
+    return verdicts, removed
+
+
+def _tell(where: str, verdict: ArchiveVerdict, doomed: _Doomed) -> None:
+    for kept in verdict.ranges or ():
+        log.detail(
+            "%s archive retention, start = %s, stop = %s: %s",
+            where,
+            kept.start,
+            kept.stop or "none",
+            kept.reason,
+        )
+    for part in doomed.ranges:
+        log.info(
+            "%s remove archive, start = %s, stop = %s: %s",
+            where,
+            part.start,
+            part.stop,
+            verdict.reason,
+        )
+    if not doomed.ranges:
+        log.info("%s no archive to remove: %s", where, verdict.reason)
+
+
+def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
+    ours = [(row.id, row.system_id, row.version) for row in archive.history]
+    theirs = [(row.id, row.system_id, row.version) for row in info.history]
+    if ours != theirs[len(theirs) - len(ours) :]:
+        raise FormatError(
+            "archive expiration cannot continue - archive and backup history lists do not match"
+        )
+
+
+def _doomed(storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerdict) -> _Doomed:
+    """Directories and files of this archive id that the verdict does not keep."""
+    doomed = _Doomed([], [], [])
+    if verdict.ranges is None:
+        return doomed
+    base = layout.archive_id_path(stanza, archive_id)
+    try:
+        entries = storage.list(base)
+    except StorageMissingError:
+        return doomed
+    directories = [row.name for row in entries if layout.is_segment_directory(row.name)]
+    mixed = [name for name in directories if retention.keeps_directory(verdict, name)]
+    listings = dict(zip(mixed, storage.list_many(f"{base}/{name}" for name in mixed)))
+    # Every directory that goes whole and every other file, in order, and whether it goes.
+    order: list[tuple[str, bool]] = []
+    for name in directories:
+        listing = listings.get(name)
+        if listing is None:
+            doomed.trees.append(f"{base}/{name}")
+            order.append((name, True))
+            continue
+        if isinstance(listing, EngineError):
+            raise listing
+        for row in listing:
+            if _STARTS_AS_SEGMENT.match(row.name):
+                goes = not retention.keeps(verdict, row.name)
+                order.append((row.name[:24], goes))
+                if goes:
+                    doomed.files.append(f"{base}/{name}/{row.name}")
+    for row in entries:
+        old = verdict.ranges and row.name[:8] < verdict.ranges[-1].start[:8]
+        if row.name.endswith(".history") and old:
+            doomed.files.append(f"{base}/{row.name}")
+    doomed.ranges.extend(_ranges(archive_id, order))
+    return doomed
+
+
+def _ranges(archive_id: str, order: t.Iterable[tuple[str, bool]]) -> t.Iterator[RemovedWal]:
+    start = stop = ""
+    for name, goes in order:
+        if goes:
+            start, stop = start or name, name
+        elif start:
+            yield RemovedWal(archive_id, start, stop)
+            start = ""
+    if start:
+        yield RemovedWal(archive_id, start, stop)
