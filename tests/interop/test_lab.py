@@ -130,13 +130,14 @@ def archive_with(cluster: LabCluster, tool: str) -> None:
 @pytest.mark.parametrize(
     ("first", "options"),
     [
-        (PEER, ["repo1-bundle=y", "compress-type=zst"]),
-        (
+        pytest.param(PEER, ["repo1-bundle=y", "compress-type=zst"], id="peer-first-zst-bundles"),
+        pytest.param(
             OURS,
             ["compress-type=gz", "repo1-cipher-type=aes-256-cbc", "repo1-cipher-pass=lab secret"],
+            id="ours-first-gz-aes",
+            marks=pytest.mark.slow,
         ),
     ],
-    ids=["peer-first-zst-bundles", "ours-first-gz-aes"],
 )
 def test_each_goes_on_where_the_other_stopped(host, stored, first, options):
     second = OURS if first == PEER else PEER
