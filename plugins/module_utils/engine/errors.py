@@ -95,6 +95,10 @@ class ClockError(EngineError):              code = 106
 # fmt: on
 
 
+class HostBusyError(HostConnectError):
+    """A server answered and hung up before it knew who called: it has enough to do just now."""
+
+
 # The five causes that a storage tells apart. None of them may ever be reported as another one.
 
 

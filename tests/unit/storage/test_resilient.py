@@ -63,6 +63,15 @@ def test_a_server_that_does_not_let_us_in_is_an_error_at_once(root):
         _ = sessions(root, refusals=[refused()]).current
 
 
+def test_a_server_that_hangs_up_is_asked_again_for_a_while(root):
+    busy = errors.HostBusyError("unable to connect to 'sftp-srv:22': closed before SSH began")
+    now = itertools.count(step=4)
+    some = sessions(root, refusals=[busy] * 3, clock=lambda: next(now))
+    assert some.current.list("") == []
+    with pytest.raises(errors.HostBusyError):
+        _ = sessions(root, refusals=[busy] * 30, clock=lambda: next(now)).current
+
+
 def test_a_lost_session_is_replaced_once_however_many_find_it_lost(root, caplog):
     some = sessions(root)
     first = some.current

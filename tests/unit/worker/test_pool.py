@@ -54,6 +54,8 @@ def test_the_next_job_starts_while_the_last_answers_of_one_are_awaited():
         started = []
 
         def handler(job):
+            # As long as sending takes, the parent's next job arrives meanwhile.
+            time.sleep(0.1)
             started.append(job)
             return Slow(started, job)
 
@@ -138,6 +140,29 @@ def test_a_server_that_grants_fewer_sessions_is_worked_with(caplog):
         finished = [f.result for f in pool.run(_jobs(range(200)))]
     assert len(finished) == 200
     assert set(finished) <= {1, 2}
+
+
+def test_workers_connect_when_they_are_told_to(tmp_path):
+    def setup(number, progress):
+        (tmp_path / str(number)).touch()
+        return lambda job: Done(job)
+
+    with WorkerPool(2, setup) as pool:
+        time.sleep(0.3)
+        assert not list(tmp_path.iterdir())
+        pool.begin()
+        deadline = time.monotonic() + 20
+        while len(list(tmp_path.iterdir())) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(list(pool.run(_jobs(range(10))))) == 10
+
+
+def test_a_pool_that_was_never_needed_ends():
+    start = time.monotonic()
+    with WorkerPool(2, lambda number, progress: lambda job: Done(job)):
+        pass
+    assert time.monotonic() - start < 20
 
 
 def test_when_nobody_can_connect_the_cause_is_raised():

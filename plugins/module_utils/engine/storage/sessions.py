@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from .. import log
-from ..errors import HostConnectError, TransportLostError
+from ..errors import HostBusyError, HostConnectError, TransportLostError
 from .base import Storage
 
 if t.TYPE_CHECKING:
@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
 
 # Seconds for which connecting is tried again before the loss is final.
 PATIENCE = 300.0
+
+# Seconds for which a server that hangs up is asked again for the first session.
+FIRST_PATIENCE = 30.0
 
 # Seconds between two attempts, at first and at most.
 FIRST_PAUSE = 0.5
@@ -50,15 +53,18 @@ class Sessions:
 
     @property
     def current(self) -> Storage:
-        """The session; opens the first one, and raises at once what is wrong with that."""
+        """The session; opens the first one, and raises at once what is wrong with that.
+
+        Only a server that is busy, or has enough connections just now, is asked again for a while.
+        """
         if self._storage is None:
-            self._storage = self._opener.open(self.generation)
+            self._storage = self._open(min(FIRST_PATIENCE, self._patience), HostBusyError)
         return self._storage
 
     def patient(self) -> Storage:
         """``current``, but a server that does not let us in yet is asked again for a while."""
         if self._storage is None:
-            self._storage = self._open()
+            self._storage = self._open(self._patience, HostConnectError)
         return self._storage
 
     def renew(self, lost: Storage, cause: TransportLostError) -> None:
@@ -71,16 +77,16 @@ class Sessions:
         log.warn("%s: connecting again", cause.message)
         lost.close()
         self.generation += 1
-        self._storage = self._open()
+        self._storage = self._open(self._patience, HostConnectError)
         log.detail("connected again to %s", self._storage.location)
 
-    def _open(self) -> Storage:
-        deadline = self._clock() + self._patience
+    def _open(self, patience: float, passing: type[HostConnectError]) -> Storage:
+        deadline = self._clock() + patience
         pause = FIRST_PAUSE
         while True:
             try:
                 return self._opener.open(self.generation)
-            except HostConnectError as cause:
+            except passing as cause:
                 # Somewhere between half of the pause and all of it.
                 wait = pause * (1.0 - random.random() / 2)
                 if self._clock() + wait > deadline:

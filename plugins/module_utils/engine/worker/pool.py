@@ -9,12 +9,14 @@ answers of one are awaited while the next is already being sent: a job costs no 
 own.
 
 Workers are forked before the parent opens a connection: a fork that copies a running SSH transport
-thread hangs.
+thread hangs. They connect when they are told to, after the parent: without its connection there is
+nothing to do, and a server may grant fewer than there are workers.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import queue
 import signal
@@ -103,12 +105,14 @@ class _Worker:
 class WorkerPool:
     """``size`` processes, forked at once.
 
-    ``setup(number, progress)`` runs in the child and gives its job handler; ``progress(size)`` may
-    be called by the handler to report bytes done. Numbers count from 1, as in ``P01`` of the log.
+    ``setup(number, progress)`` runs in the child after ``begin`` and gives its job handler;
+    ``progress(size)`` may be called by the handler to report bytes done. Numbers count from 1, as
+    in ``P01`` of the log.
     """
 
     def __init__(self, size: int, setup: Setup) -> None:
         self._workers: list[_Worker] = []
+        self._begun = False
         try:
             for number in range(1, size + 1):
                 self._fork(number, setup)
@@ -143,6 +147,18 @@ class WorkerPool:
         else:
             self.terminate()
 
+    def begin(self) -> None:
+        """Have the workers set themselves up, without waiting for that; ``run`` does it, too."""
+        if self._begun:
+            return
+        self._begun = True
+        for worker in self._workers:
+            try:
+                worker.connection.send(_BEGIN)
+            except OSError:
+                # It is gone; ``_receive`` finds out how it ended.
+                continue
+
     def run(
         self, next_job: t.Callable[[int], t.Any | None], *, interchangeable: bool = True
     ) -> t.Iterator[Finished | Report]:
@@ -156,6 +172,7 @@ class WorkerPool:
         without, since the server grants what it grants, and one that still connects when all is
         done is not waited for.
         """
+        self.begin()
         for worker in self._workers:
             worker.drained = False
             self._feed(worker, next_job)
@@ -242,6 +259,21 @@ class WorkerPool:
             _kill(worker)
         self._reap()
 
+    def abandon(self) -> t.Iterator[Finished]:
+        """End every worker now, and give what they had finished before that."""
+        for worker in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
+        for worker in self._workers:
+            # What was sent is still in the pipe; the last message may be cut off.
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    kind, value = worker.connection.recv()
+                    if kind == "result":
+                        yield Finished(worker.number, worker.jobs.popleft(), value)
+            worker.connection.close()
+        self._reap()
+
     def _reap(self) -> None:
         for worker in self._workers:
             try:
@@ -266,6 +298,8 @@ def _serve(number: int, connection: Connection, setup: Setup) -> None:
     inbox: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
     threading.Thread(target=_receive_jobs, args=(connection, inbox), daemon=True).start()
     try:
+        if inbox.get() is _END:
+            return
         handler = setup(number, lambda size: connection.send(("progress", size)))
         connection.send(("ready", None))
         while True:
@@ -286,6 +320,7 @@ def _serve(number: int, connection: Connection, setup: Setup) -> None:
 
 
 _END = object()
+_BEGIN = "begin"
 
 
 def _receive_jobs(connection: Connection, inbox: queue.SimpleQueue[t.Any]) -> None:

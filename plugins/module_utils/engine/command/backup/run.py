@@ -119,6 +119,8 @@ class _Backup:
         )
         self._remove_leftovers(found)
         start = self.source.start(lambda names: self._wait_for(archive, names))
+        # Not before: archive_command needs a connection, too, and there may be few.
+        pool.begin()
         data = self.source.scan()
         copy_start = self._next_second()
         delta = self._delta(data, prior, start, copy_start)
@@ -131,6 +133,7 @@ class _Backup:
             self.locks,
             lambda rows: copied.update((row.name, row) for row in rows),
         )
+        pool.close()
         files = Copied(data, planned, copied)
         extra = store_control(self.storage, store, self.cluster, files)
         stop = self.source.stop()

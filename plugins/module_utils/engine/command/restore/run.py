@@ -167,6 +167,7 @@ def _restore(
     started: float,
 ) -> RestoreResult:
     chosen = choice.choose(aim)
+    pool.begin()
     contents = chosen.contents
     if not contents.options.online and not _is_given(options, "type"):
         # Nothing to recover: the cluster was stopped when it was copied.

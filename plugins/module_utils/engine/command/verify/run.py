@@ -33,6 +33,7 @@ def run(options: Options) -> VerifyResult:
     stanza = options.require_stanza()
     opener = prepare(repo, io_timeout=options.io_timeout)
     with WorkerPool(options.process_max, worker_setup(opener)) as pool, opener.storage() as storage:
+        pool.begin()
         result = _verify(Session(storage, pool, stanza, options.set), repo)
     text = render_text(result, verbose=options.verbose)
     if text:

@@ -18,7 +18,7 @@ import typing as t
 
 from ... import dependency, log
 from ...config.options import SftpOptions
-from ...errors import EngineError, HostConnectError, ProtocolError, ServiceError
+from ...errors import EngineError, HostBusyError, HostConnectError, ProtocolError, ServiceError
 from .channel import Channel, Stream
 from .hostkey import HostKey, HostKeyCheck, Verdict
 
@@ -31,8 +31,8 @@ WINDOW = 64 * 1024 * 1024
 # SSH packets that the server may send; larger than paramiko's default for fewer turns per byte.
 PACKET = 32768
 
-# Seconds between two keepalives.
-KEEPALIVE = 20
+# Seconds between two keepalives: firewalls that cut what is silent for ten are the strictest known.
+KEEPALIVE = 4
 
 # Connecting and logging in take no longer, whatever io-timeout says.
 CONNECT_TIMEOUT = 30.0
@@ -182,9 +182,9 @@ def _not_started(
         hint = "a server that has too many sessions (MaxStartups, penalties) hangs up like this."
         if seconds >= timeout:
             return HostConnectError(f"{where}: no SSH server answers within {timeout:.0f} s")
-        return HostConnectError(f"{where}: the connection was closed before SSH began", hint=hint)
+        return HostBusyError(f"{where}: the connection was closed before SSH began", hint=hint)
     reason = text or "connection closed by the server during key exchange"
-    return HostConnectError(f"{where}: {reason.lower().rstrip('.')}")
+    return HostBusyError(f"{where}: {reason.lower().rstrip('.')}")
 
 
 def _authenticate(
