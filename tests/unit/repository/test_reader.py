@@ -4,8 +4,7 @@
 """The repositories of the real tool are read to the last byte.
 
 Every backup of every repository is read through its manifest, and what the newest one gives is
-compared with what the real tool restored. Repository e is compressed with lz4, which is not there
-yet: ``test_lz4_is_refused_by_name` shows what it gets.
+compared with what the real tool restored.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     CryptoError,
     EngineError,
-    FeatureNotSupportedError,
     FormatError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
@@ -49,8 +47,6 @@ from ansible_collections.pgsftp.backup.tests.support.fixtures import (
     FixtureRepositories,
     FixtureRepository,
 )
-
-READABLE = [name for name in NAMES if "lz4" not in name]
 
 
 def content(storage: PosixStorage, whole: Manifest, file: ManifestFile) -> Iterator[bytes]:
@@ -91,7 +87,7 @@ def restored_path(whole: Manifest, name: str) -> str:
     return "data" + name[len("pg_data") :]
 
 
-@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_backup_is_read(name: str, fixture_repositories: FixtureRepositories) -> None:
     repository = fixture_repositories[name]
     storage = PosixStorage(str(repository.path))
@@ -107,7 +103,7 @@ def test_every_backup_is_read(name: str, fixture_repositories: FixtureRepositori
             assert (size, digest.hexdigest()) == (file.size, file.checksum), file.name
 
 
-@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_newest_backup_is_what_the_real_tool_restored(
     name: str, fixture_repositories: FixtureRepositories
 ) -> None:
@@ -159,7 +155,7 @@ def test_stored_digests_are_those_of_the_manifest(fixture_repository: FixtureRep
     assert checked > 500 or fixture_repository.name.startswith("a")
 
 
-@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_wal_is_what_its_name_says(name: str, fixture_repositories: FixtureRepositories) -> None:
     repository = fixture_repositories[name]
     storage = PosixStorage(str(repository.path))
@@ -190,14 +186,6 @@ def test_backup_history_files_are_never_compressed(
     path = layout.wal_file_path("demo", "15-1", "000000010000000000000009.00000028.backup")
     text = decode(storage.read(path), Encoding(cipher_pass=info.cipher_pass))
     assert text.startswith(b"START WAL LOCATION: 0/900028 (file 000000010000000000000009)")
-
-
-def test_lz4_is_refused_by_name(fixture_repositories: FixtureRepositories) -> None:
-    repository = fixture_repositories["e"]
-    storage = PosixStorage(str(repository.path))
-    whole = manifest.load(storage, "demo", repository.newest, None)
-    with pytest.raises(FeatureNotSupportedError, match="compression type 'lz4' is not supported"):
-        list(content(storage, whole, whole.files[0]))
 
 
 @pytest.mark.parametrize("name", ["c", "g"])
