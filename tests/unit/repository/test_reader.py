@@ -174,7 +174,7 @@ def test_wal_is_what_its_name_says(name: str, fixture_repositories: FixtureRepos
         for _piece in decoder.stream(storage.reader(segment.path)):
             pass
         assert decoder.source_sha1 == segment.sha1
-        assert decoder.source_size == 1 << 20
+        assert decoder.source_size == (16 if "wal16" in name else 1) << 20
 
 
 def test_backup_history_files_are_never_compressed(
