@@ -330,6 +330,52 @@ def end_sessions(sshd):
         os.kill(int(pid), signal.SIGKILL)
 
 
+def test_nothing_is_answered_before_it_is_durable(site, archiver, sshd):
+    archiver.start()
+    until(lambda: archiver.status()["sessions"], "no session", archiver)
+    (name,) = make_segments(site, 1)
+    until(lambda: name in stored(site), "not sent", archiver)
+    frozen = descendants(sshd.process.pid)
+    signal_all(frozen, signal.SIGSTOP)
+    try:
+        (name,) = make_segments(site, 1)
+        asking = archiver.popen("archive-push", f"pg_wal/{name}", stdout=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            asking.wait(3)
+        assert name not in stored(site)
+    finally:
+        signal_all(frozen, signal.SIGCONT)
+    asking.communicate(timeout=60)
+    assert asking.returncode == 0
+    assert name in stored(site)
+
+
+def descendants(pid):
+    listed = subprocess.run(
+        ["pgrep", "-P", str(pid)], check=False, capture_output=True, text=True
+    ).stdout.split()
+    return [row for child in map(int, listed) for row in (child, *descendants(child))]
+
+
+def signal_all(pids, number):
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def test_a_stanza_that_is_stopped_gets_nothing(site, archiver):
+    (site.root / "lock").mkdir(exist_ok=True)
+    own(site.root / "lock")
+    stop = site.root / "lock" / "demo.stop"
+    stop.touch()
+    archiver.start()
+    (name,) = make_segments(site, 1)
+    assert "stop file exists for stanza demo" in archiver.push(name, code=62)
+    assert not stored(site)
+    stop.unlink()
+    archiver.push(name)
+    assert name in stored(site)
+
+
 def test_a_server_that_was_away_gets_all_of_it(site, archiver, sshd):
     archiver.start()
     until(lambda: archiver.status()["sessions"], "no session", archiver)

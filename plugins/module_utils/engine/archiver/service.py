@@ -122,11 +122,11 @@ class Service:
         if self._stop is None:
             if now >= self._look:
                 self._look_around(now)
-            for crew in self._crews:
+            for crew in self._crews if self._stanza_stopped() is None else ():
                 crew.feed(now)
         self._listen_to(self._crews)
         for key, _events in self._selector.select(self._patience(now)):
-            self._hear(key.fileobj)
+            self._hear(key)
         now = time.monotonic()
         for asker in list(self._askers.values()):
             self._attend(asker, now)
@@ -214,7 +214,8 @@ class Service:
                 self._selector.unregister(connection)
             self._selector.register(connection, selectors.EVENT_READ, crew)
 
-    def _hear(self, source: t.Any) -> None:
+    def _hear(self, key: selectors.SelectorKey) -> None:
+        source: t.Any = key.fileobj
         if source is self._waker:
             with contextlib.suppress(BlockingIOError):
                 self._waker.recv(4096)
@@ -228,6 +229,9 @@ class Service:
         else:
             for crew in self._crews:
                 crew.receive(source, time.monotonic())
+            if source.closed:
+                # Whoever is accepted next may get its number.
+                self._selector.unregister(key.fd)
 
     # Those who ask.
 

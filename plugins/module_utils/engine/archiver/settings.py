@@ -43,7 +43,7 @@ class Settings(t.NamedTuple):
                 words.append(
                     f"--{given.name}={given.value}" if given.value else f"--no-{given.name}"
                 )
-        signature = _signature(own)
+        signature = cls.of_files(own)
         return cls(own, load(_COMMAND, words, os.environ), signature)
 
     def reloaded(self) -> Settings:
@@ -52,7 +52,12 @@ class Settings(t.NamedTuple):
 
     def changed(self) -> bool:
         """Whether the files are not those that were read."""
-        return _signature(self.own) != self.signature
+        return self.of_files(self.own) != self.signature
+
+    @staticmethod
+    def of_files(own: Options) -> Signature:
+        """What changes when a configuration file does."""
+        return _signature(own)
 
     @property
     def stanza(self) -> str:
@@ -88,7 +93,6 @@ class Settings(t.NamedTuple):
 
 
 def _signature(own: Options) -> Signature:
-    """What changes when a configuration file does."""
     include = next((row.value for row in own.explicit if row.name == "config-include-path"), "")
     paths = [] if own.config_file is None else [own.config_file]
     directory = include or _INCLUDE

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service's turns, with crews that a test moves."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from multiprocessing import Pipe
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import client, place
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.queue import (
+    Queue,
+    identity,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.service import Service
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.settings import Settings
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    Options,
+    PgOptions,
+    RepoOptions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    ArchiveDuplicateError,
+    HostConnectError,
+    LockAcquireError,
+)
+
+NAME = "000000010000000000000001"
+
+
+OPEN: list[socket.socket] = []
+
+
+class Crew:
+    """What the service sees of a crew, without processes."""
+
+    def __init__(self, key):
+        self.repo = RepoOptions(key=key)
+        self.name = f"repo{key}"
+        self.queue = Queue()
+        self.error = None
+        self.failed = 0.0
+        self.sessions = 1
+        self.connections = []
+
+    def receive(self, connection, now):
+        if connection in self.connections:
+            self.connections.remove(connection)
+            connection.close()
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service of two repositories on a data directory with one segment."""
+    (tmp_path / "pg_wal").mkdir()
+    (tmp_path / "pg_wal" / NAME).write_bytes(b"wal")
+    options = Options(
+        command="archive-push",
+        stanza="demo",
+        lock_path=str(tmp_path / "lock"),
+        archiver_path=str(tmp_path),
+        pgs=(PgOptions(path=str(tmp_path)),),
+    )
+    made = Service(Settings(options, options, Settings.of_files(options)))
+    made._crews = [Crew(1), Crew(2)]
+    made._selector.register(made._listener, selectors.EVENT_READ)
+    yield made
+    made._close()
+    while OPEN:
+        OPEN.pop().close()
+
+
+class Asking:
+    """An archive-push whose question has arrived."""
+
+    def __init__(self, service, tmp_path, path=None):
+        self.socket = socket.socket(socket.AF_UNIX)
+        OPEN.append(self.socket)
+        self.socket.connect(client.socket_path(str(tmp_path), "demo"))
+        path = path or tmp_path / "pg_wal" / NAME
+        self.socket.sendall(f"push\t\tdemo\t{path}\n".encode())
+        service._accept()
+        (self.asker,) = [row for row in service._askers.values() if not row.line]
+        service._read(self.asker)
+        self.service = service
+
+    def answer(self, now):
+        self.service._attend(self.asker, now)
+        self.socket.setblocking(False)
+        try:
+            return self.socket.recv(4096).decode()
+        except BlockingIOError:
+            return ""
+
+
+def test_ok_needs_every_repository(service, tmp_path):
+    asking = Asking(service, tmp_path)
+    now = asking.asker.since
+    first, second = service._crews
+    found = identity(str(tmp_path / "pg_wal" / NAME))
+    assert asking.answer(now) == ""
+    first.queue.store(NAME, found)
+    assert asking.answer(now) == ""
+    assert asking.answer(now + client.BEAT) == "."
+    second.queue.store(NAME, found)
+    assert asking.answer(now) == "ok\n"
+
+
+def test_another_file_of_that_name_is_no_reason_for_ok(service, tmp_path):
+    path = tmp_path / "pg_wal" / NAME
+    for crew in service._crews:
+        crew.queue.store(NAME, identity(str(path))._replace(mtime_ns=1))
+    asking = Asking(service, tmp_path)
+    assert asking.answer(asking.asker.since) == ""
+    assert [crew.queue.next() for crew in service._crews] == [NAME, NAME]
+
+
+def test_an_error_waits_until_the_other_repository_has_it(service, tmp_path):
+    asking = Asking(service, tmp_path)
+    now = asking.asker.since
+    first, second = service._crews
+    first.sessions, first.error, first.failed = 0, HostConnectError("no way there"), now + 1
+    assert asking.answer(now + 2) == "."
+    second.queue.store(NAME, identity(str(tmp_path / "pg_wal" / NAME)))
+    text = asking.answer(now + 2)
+    assert text.startswith("error 104 archive-push failed on 1 of 2 repositories:")
+    assert "repo1: no way there" in text
+
+
+def test_a_failure_before_the_question_is_no_answer_to_it(service, tmp_path):
+    asking = Asking(service, tmp_path)
+    now = asking.asker.since
+    for crew in service._crews:
+        crew.sessions, crew.error, crew.failed = 0, HostConnectError("once"), now - 1
+    assert asking.answer(now) == ""
+
+
+def test_a_refusal_is_told_with_its_code(service, tmp_path):
+    service._crews = service._crews[:1]
+    asking = Asking(service, tmp_path)
+    service._crews[0].queue.refuse(NAME, ArchiveDuplicateError("another one"), 0.0)
+    assert asking.answer(asking.asker.since) == "error 45 another one\n"
+
+
+def test_waiting_has_an_end(service, tmp_path):
+    asking = Asking(service, tmp_path)
+    text = asking.answer(asking.asker.since + service._options.archive_timeout + 1)
+    assert text.startswith("error 104 ")
+    assert "was not archived within 61 seconds" in text
+
+
+def test_the_file_of_another_cluster_is_not_for_us(service, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / NAME).write_bytes(b"wal")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(client.socket_path(str(tmp_path), "demo"))
+    connection.sendall(f"push\t\tdemo\t{other / NAME}\n".encode())
+    service._accept()
+    (asker,) = service._askers.values()
+    service._read(asker)
+    assert connection.recv(4096).startswith(b"alone it serves ")
+    connection.close()
+
+
+def test_a_worker_that_ends_leaves_its_number_to_who_comes_next(service, tmp_path):
+    ours, theirs = Pipe()
+    crew = service._crews[0]
+    crew.connections.append(ours)
+    service._listen_to(service._crews)
+    number = ours.fileno()
+    key = service._selector.get_key(ours)
+    connection = socket.socket(socket.AF_UNIX)
+    OPEN.append(connection)
+    connection.connect(client.socket_path(str(tmp_path), "demo"))
+    service._hear(key)
+    # The kernel gives the lowest number that is free.
+    fillers = []
+    while (filler := os.dup(0)) < number:
+        fillers.append(filler)
+    os.close(filler)
+    service._accept()
+    (accepted,) = service._askers
+    assert accepted.fileno() == number
+    for filler in fillers:
+        os.close(filler)
+    theirs.close()
+
+
+def test_there_is_only_one(service):
+    with pytest.raises(LockAcquireError, match="unable to acquire lock"):
+        place.only_one(service._settings)
