@@ -309,7 +309,7 @@ def test_both_restore_the_same_tree(story):
         run(
             "restore", f"--pg1-path={copy.data}", f"--tablespace-map-all={spaces}",
             f"--link-map=conf.d={copy.root}/conf.d", f"--link-map=extra.conf={copy.root}/x.conf",
-            "--type=none",
+            "--type=none", "--archive-mode=preserve",
         )  # fmt: skip
         # Before 2.51 the peer does not mark the copy's checkpoint as invalid.
         (copy.data / "global" / "pg_control").unlink()
