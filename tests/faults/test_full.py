@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository is full in the middle of a backup: it says so, and nothing has to be repaired."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support.outcome import labels_of_stock
+from ansible_collections.pgsftp.backup.tests.support.own_server import Repository
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module")
+def repository(sites):
+    """A stanza without backups."""
+    made = Repository(sites())
+    made.run("stanza-create", "--no-online")
+    made.keep()
+    return made
+
+
+@pytest.fixture(scope="module")
+def needed(repository):
+    """Bytes that a backup writes."""
+    repository.run("backup", "--no-online", "--type=full")
+    return repository.shared.written.value
+
+
+def listed(repository):
+    """The labels that ``info`` lists, for us and for stock pgBackRest alike."""
+    (ours,) = repository.run("info")["stanzas"]
+    names = [row["label"] for row in ours["backup"]]
+    assert labels_of_stock(repository.site) == names
+    return names
+
+
+# Times take a byte more or less, so that the last bytes are not known exactly. Of what a backup
+# writes, 3000 bytes or so are the info file and its copy, which come last; before them come the
+# manifest and its copy.
+@pytest.mark.parametrize("missing", ["half", 40_000, 2_000, 100])
+def test_full(repository, needed, missing):
+    repository.set_back()
+    room = needed // 2 if missing == "half" else needed - missing
+    outcome = repository.outcome("backup", "--no-online", "--type=full", room=room)
+    assert outcome.error is not None, f"{room} of {needed} bytes were enough"
+    assert re.search(r"no space left on the server \(\d+ bytes free\)", outcome.error), outcome
+    assert "free space and run again" in outcome.error
+    before = listed(repository)
+    # Only the copy of backup.info may be what did not fit.
+    assert before == [] or missing in (100, 2_000)
+    label = repository.run("backup", "--no-online", "--type=full")["label"]
+    after = listed(repository)
+    assert after[-1] == label
+    assert set(before) <= set(after)
+    assert not repository.run("verify")["errors"]
+    assert not [name for name in repository.names() if name.endswith(".tmp")]

@@ -1,0 +1,193 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands on an SFTP server of their own process, which counts, kills them, or has no room.
+
+Each command runs in a process group of its own. The server serves every worker process and works
+on the repository's directory, so that what lies there is exactly what the requests made that it
+served; nothing depends on time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import traceback
+import typing as t
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import (
+    expire,
+    info,
+    stanza,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    run as backup,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify import (
+    run as verify,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import EngineError
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import open as opening
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.channel import (
+    Channel,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.storage import (
+    SftpStorage,
+)
+
+from .engine import Site
+from .sftp_server import FAILURE, Line, SftpServer, _Refused
+from .sshd import keygen
+
+COMMANDS = {
+    "backup": backup.run,
+    "expire": expire.run,
+    "info": info.run,
+    "stanza-create": stanza.run,
+    "verify": verify.run,
+}
+
+
+class Outcome(t.NamedTuple):
+    """How a command ended: one of the three."""
+
+    result: t.Any = None
+    error: str | None = None
+    killed: bool = False
+
+
+class Shared:
+    """What all processes of a command count together."""
+
+    def __init__(self, kill_at: int | None, room: int | None) -> None:
+        self.kill_at, self.room = kill_at, room
+        self.requests = multiprocessing.Value("q", 0)
+        self.written = multiprocessing.Value("q", 0)
+
+
+class _Server(SftpServer):
+    """The server of one session."""
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__()
+        self._shared = shared
+
+    def _answer(self, packet: bytes) -> bytes | None:
+        requests = self._shared.requests
+        with requests.get_lock():
+            requests.value += 1
+            if requests.value == self._shared.kill_at:
+                os.killpg(os.getpgid(0), signal.SIGKILL)
+        free = self._free()
+        self.defects.room = None if free is None else max(0, free)
+        return super()._answer(packet)
+
+    def _free(self) -> int | None:
+        room = self._shared.room
+        return None if room is None else room - self._shared.written.value
+
+    def _use(self, size: int) -> None:
+        written = self._shared.written
+        with written.get_lock():
+            free = self._free()
+            if free is not None and size > free:
+                # What fits is taken, as a file system does it, and nothing is left.
+                written.value += max(0, free)
+                raise _Refused(FAILURE)
+            written.value += size
+
+
+class Repository:
+    """A site whose commands have the server in their process; its cluster does not run."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.path = site.repo
+        self.shared = Shared(None, None)
+        """Of the command that ran last."""
+        self._kept = site.root / "kept"
+        site.cluster.stop()
+        keygen(site.root / "id", "ed25519")
+        site.configure(
+            process_max="1",
+            compress_level="1",
+            repo1_type="sftp",
+            repo1_sftp_host="sftp-srv",
+            repo1_sftp_host_user="demo",
+            repo1_sftp_host_key_hash_type="sha256",
+            repo1_sftp_private_key_file=str(site.root / "id"),
+        )
+        self.path.mkdir()
+
+    def keep(self) -> None:
+        """Keep what the repository is set back to."""
+        shutil.copytree(self.path, self._kept)
+
+    def set_back(self) -> None:
+        """Back to what was kept, or to nothing."""
+        shutil.rmtree(self.path)
+        if self._kept.exists():
+            shutil.copytree(self._kept, self.path)
+        else:
+            self.path.mkdir()
+
+    def run(self, command: str, *arguments: str) -> t.Any:
+        """What the command gives as data; it must succeed."""
+        outcome = self.outcome(command, *arguments)
+        assert outcome.error is None, f"{command}: {outcome.error}"
+        return outcome.result
+
+    def outcome(
+        self,
+        command: str,
+        *arguments: str,
+        kill_at: int | None = None,
+        room: int | None = None,
+    ) -> Outcome:
+        """Run a command; kill it instead of serving request ``kill_at``; have ``room`` bytes."""
+        config = [f"--config={self.site.config}", "--stanza=demo"]
+        options = load(command, [*config, *arguments], {})
+        shared = self.shared = Shared(kill_at, room)
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _life(write, lambda: COMMANDS[command](options), str(self.path), shared)
+        os.close(write)
+        with open(read, encoding="utf-8") as stream:
+            said = stream.read()
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            return Outcome(killed=True)
+        assert status in (0, 256), f"{command}: status {status}: {said}"
+        return Outcome(json.loads(said)) if status == 0 else Outcome(error=said)
+
+    def names(self) -> list[str]:
+        """Everything that is there."""
+        return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*"))
+
+
+def _life(write: int, work: t.Callable[[], t.Any], root: str, shared: Shared) -> t.NoReturn:
+    """The child's, which ends in here."""
+    code = 2
+    try:
+        os.setpgid(0, 0)
+
+        def connect(_opener: object, generation: int = 0) -> SftpStorage:
+            line = Line(_Server(shared))
+            return SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", root, generation)
+
+        opening._SftpOpener.open = connect
+        said = json.dumps(work().as_dict(), default=str)
+        code = 0
+    except EngineError as cause:
+        said, code = str(cause), 1
+    except BaseException:
+        said = traceback.format_exc()
+    with contextlib.suppress(OSError), open(write, "w", encoding="utf-8") as stream:
+        stream.write(said)
+    os._exit(code)
