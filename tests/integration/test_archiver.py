@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pwd
 import signal
 import subprocess
 import threading
@@ -139,13 +138,8 @@ def archiver(site):
     made = Archiver(site)
     yield made
     made.stop()
-    notice(site).unlink(missing_ok=True)
-
-
-def notice(site):
-    uid = pwd.getpwnam(OWNER).pw_uid if os.geteuid() == 0 else os.geteuid()
-    assert site.cluster
-    return Path(f"/tmp/pgsftp-{uid}-demo.archive-push.alone")
+    for path in Path("/tmp").glob(f"pgsftp-*{str(made.run_path).replace('/', '-')}-demo.*"):
+        path.unlink()
 
 
 def make_segments(site, count):

@@ -22,7 +22,7 @@ ENGINE = Path(client.__file__).parents[1]
 @pytest.fixture
 def directory(tmp_path, monkeypatch):
     """Where the socket lies, with a notice of its own."""
-    monkeypatch.setattr(client, "notice_path", lambda stanza: str(tmp_path / f"{stanza}.notice"))
+    monkeypatch.setattr(client, "notice_path", lambda *_: str(tmp_path / "notice"))
     monkeypatch.setattr(client, "SILENCE", 0.5)
     return tmp_path
 

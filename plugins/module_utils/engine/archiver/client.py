@@ -61,7 +61,7 @@ def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
         _say_once(directory, stanza, str(cause))
         return None
     try:
-        os.unlink(notice_path(stanza))
+        os.unlink(notice_path(directory, stanza))
     except OSError:
         pass
     return code
@@ -169,10 +169,11 @@ def socket_path(directory: str, stanza: str) -> str:
     return os.path.join(directory, f"{stanza}.sock")
 
 
-def notice_path(stanza: str) -> str:
+def notice_path(directory: str, stanza: str) -> str:
     """The file that stands for: it was said that this user's command does the work itself."""
     # Not in the socket's directory, which is not there when no archiver is.
-    return f"/tmp/pgsftp-{os.geteuid()}-{stanza}.{NOTICE}"
+    place = directory.replace("/", "-")
+    return f"/tmp/pgsftp-{os.geteuid()}{place}-{stanza}.{NOTICE}"
 
 
 def peer_uid(sock: _socket.socket) -> int:
@@ -195,13 +196,12 @@ def _say_once(directory: str, stanza: str, why: str) -> None:
     # Owned by us and made by us, or it is as if it was not there; a link is not followed.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        os.close(os.open(notice_path(stanza), flags, 0o600))
+        os.close(os.open(notice_path(directory, stanza), flags, 0o600))
     except FileExistsError:
         return
     except OSError:
         pass
     sys.stderr.write(
-        f"WARN: no archiver in '{directory}' for stanza {stanza}: {why}\n"
-        "HINT: archive-push does the work itself, segment by segment, and says so only once; "
-        "is pgsftp-archiver.service enabled?\n"
+        f"WARN: no archiver for stanza {stanza}: {why}; archive-push does the work itself, and says"
+        " so once\n"
     )
