@@ -11,6 +11,7 @@ import shutil
 import socket
 
 import pytest
+
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 

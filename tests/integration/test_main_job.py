@@ -12,6 +12,7 @@ import json
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Log lines in pgBackRest's format, on top of the standard library's logging.
 
-The library only emits; whoever runs it (the host command, a module) attaches handlers. A line that a
-worker caused is logged by the parent with the worker's number::
+The library only emits; whoever runs it (the host command, a module) attaches handlers. A line that
+a worker caused is logged by the parent with the worker's number::
 
     log.detail("backup file %s", name, extra={"process_id": 2})
 """

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 VERSION = "0.1.0"
 
-# Stock pgBackRest resumes an aborted backup only when this text equals its own version, so ours must
-# never look like one of its releases (repository reference, section 11).
+# Stock pgBackRest resumes an aborted backup only when this text equals its own version, so ours
+# must never look like one of its releases (repository reference, section 11).
 REPOSITORY_VERSION = "pgsftp-" + VERSION
 
 REPOSITORY_FORMAT = 5

@@ -6,6 +6,7 @@ import hashlib
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import copy
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.copy import (
     Copier,
@@ -95,7 +96,11 @@ def test_a_bundle_is_the_concatenation_of_its_parts(tmp_path, data):
         assert decode(stored[row.bundle_offset : end], ZST) == data[1][name]
     assert end == len(stored)
     # An empty file is nowhere in a bundled backup.
-    assert (copied["empty"].size, copied["empty"].bundle_id, copied["empty"].checksum) == (0, 0, None)
+    assert (copied["empty"].size, copied["empty"].bundle_id, copied["empty"].checksum) == (
+        0,
+        0,
+        None,
+    )
 
 
 def test_without_compression_the_bytes_are_as_they_are(tmp_path, data):

@@ -89,7 +89,12 @@ def test_a_reference_names_the_holder_and_has_todays_attributes():
     older = "20251231-000000F"
     row = prior((TABLE, 8192, 1000, older)).files[0]
     made = plan.reference(entry(mtime=5000, mode=0o640), row, prior())
-    assert (made.reference, made.timestamp, made.mode, made.user) == (older, 5000, 0o640, "postgres")
+    assert (made.reference, made.timestamp, made.mode, made.user) == (
+        older,
+        5000,
+        0o640,
+        "postgres",
+    )
     assert (made.checksum, made.repo_size) == (SHA1, 4096)
     row = row._replace(reference=None)
     assert plan.reference(entry(), row, prior()).reference == FULL

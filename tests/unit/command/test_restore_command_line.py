@@ -29,10 +29,8 @@ def line(config, *arguments):
 
 
 def test_what_was_said_on_the_command_line_is_said_again(config):
-    assert line(config) == (
-        f"/bin/pgsftp --config={config} --pg1-path=/pg/data --stanza=demo "
-        'archive-get %f "%p"'
-    )
+    words = f"--config={config} --pg1-path=/pg/data --stanza=demo"
+    assert line(config) == f'/bin/pgsftp {words} archive-get %f "%p"'
 
 
 def test_what_only_a_restore_needs_is_left_out(config):

@@ -6,6 +6,7 @@ import dataclasses
 import os
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import plan
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.owner import (

@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import (
     Done,

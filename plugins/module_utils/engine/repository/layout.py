@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..storage.base import TEMPORARY_SUFFIX  # noqa: F401  (part of the layout)
+from ..storage.base import TEMPORARY_SUFFIX as TEMPORARY_SUFFIX  # part of the layout
 
 ARCHIVE = "archive"
 BACKUP = "backup"

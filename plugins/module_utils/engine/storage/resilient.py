@@ -49,12 +49,12 @@ class ResilientStorage(Storage):
         """See Storage."""
         return _Writer(self._sessions, path, publish)
 
-    def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
+    def list_many(self, paths: t.Iterable[str]) -> t.Sequence[list[FileInfo] | EngineError]:
         """See Storage."""
         wanted = list(paths)
         return self._again(lambda storage: storage.list_many(wanted))
 
-    def info_many(self, paths: t.Iterable[str]) -> list[FileInfo | None]:
+    def info_many(self, paths: t.Iterable[str]) -> t.Sequence[FileInfo | None]:
         """See Storage."""
         wanted = list(paths)
         return self._again(lambda storage: storage.info_many(wanted))
