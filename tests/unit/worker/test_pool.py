@@ -35,6 +35,22 @@ def test_a_pool_can_run_again():
             assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
 
 
+def test_what_was_finished_before_the_end_is_not_lost():
+    def handler(job):
+        if job == 3:
+            time.sleep(60)
+        return Done(job)
+
+    pool = WorkerPool(1, lambda number, progress: handler)
+    events = pool.run(_jobs(range(5)))
+    assert next(event for event in events if isinstance(event, Finished)).result == 0
+    time.sleep(0.3)
+    begun = time.monotonic()
+    assert [event.result for event in pool.abandon()] in ([1], [1, 2])
+    assert time.monotonic() - begun < 10
+    assert list(pool.abandon()) == []
+
+
 def test_no_jobs_is_no_work():
     with WorkerPool(2, lambda number, progress: lambda job: Done(job)) as pool:
         assert list(pool.run(lambda worker: None)) == []

@@ -28,6 +28,7 @@ from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
 from ...worker.pool import Deferred, Handler
 from ..retry import Retrying
+from ..verify.files import Checker, FilesJob
 from .blocks import BlockEncoders, BlockRule
 
 CHUNK = 1024 * 1024
@@ -325,6 +326,12 @@ def worker_setup(
     def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
         sessions = Sessions(opener)
         copier = Copier(sessions.patient(), lambda key: open_node(options, key))
-        return Retrying(sessions, copier.reporting(report).on)
+        copier.reporting(report)
+
+        def handler(storage: Storage) -> Handler:
+            copying, checking = copier.on(storage), Checker(storage, report)
+            return lambda job: (checking if isinstance(job, FilesJob) else copying)(job)
+
+        return Retrying(sessions, handler)
 
     return setup

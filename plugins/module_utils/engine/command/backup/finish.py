@@ -41,7 +41,7 @@ class Copied:
 
     data: DataDirectory
     planned: CopyPlan
-    copied: t.Mapping[str, CopiedFile]
+    copied: dict[str, CopiedFile]
 
 
 class StoredFiles(t.NamedTuple):
@@ -118,9 +118,34 @@ def _store(
     return StoredFiles(rows, completions)
 
 
+def rows(
+    files: Copied, extra: t.Sequence[ManifestFile], *, checksum_page: bool
+) -> list[ManifestFile]:
+    """The manifest's lines for everything that is in the backup; ``extra`` is stored already."""
+    found = list(extra)
+    known = {row.name for row in found}
+    for entry in files.data.files:
+        if entry.name not in known:
+            row = _row(entry, files, checksum_page=checksum_page)
+            if row is not None:
+                found.append(row)
+    return found
+
+
+def rows_so_far(files: Copied, *, checksum_page: bool) -> list[ManifestFile]:
+    """The lines of those files that are stored."""
+    found = []
+    for entry in files.data.files:
+        if entry.name in files.copied or entry.name in files.planned.referenced:
+            row = _row(entry, files, checksum_page=checksum_page)
+            if row is not None:
+                found.append(row)
+    return found
+
+
 def assemble(
-    files: Copied,
-    extra: t.Sequence[ManifestFile],
+    data: DataDirectory,
+    files: t.Sequence[ManifestFile],
     *,
     facts: BackupFacts,
     cluster_row: BackupDb,
@@ -131,14 +156,7 @@ def assemble(
     standby: bool,
     delta: bool,
 ) -> Manifest:
-    """The manifest of the finished backup."""
-    rows = list(extra)
-    known = {row.name for row in rows}
-    for entry in files.data.files:
-        if entry.name not in known:
-            row = _row(entry, files, checksum_page=checksum_page)
-            if row is not None:
-                rows.append(row)
+    """The manifest of a backup that holds ``files``."""
     return Manifest(
         backup=facts,
         db=ManifestDb(*cluster_row),
@@ -156,10 +174,10 @@ def assemble(
             online=options.online,
             process_max=options.process_max,
         ),
-        targets=manifest_targets(files.data),
-        files=rows,
-        paths=manifest_paths(files.data),
-        links=manifest_links(files.data),
+        targets=manifest_targets(data),
+        files=files,
+        paths=manifest_paths(data),
+        links=manifest_links(data),
         databases=[Database(row.name, row.oid, row.last_system_oid) for row in databases],
         annotation=dict(options.annotation),
         cipher_pass=encoding.cipher_pass,

@@ -65,6 +65,18 @@ class CopyPlan:
     """Bytes that the jobs read."""
 
 
+class Kept(t.NamedTuple):
+    """What an earlier run stored of this same backup."""
+
+    files: t.Mapping[str, ManifestFile]
+    candidates: t.Mapping[str, ManifestFile]
+    """Kept if the file, which has to be read to know it, still has their checksum."""
+    first_bundle_id: int
+
+
+NOTHING_KEPT = Kept({}, {}, 1)
+
+
 def bundle_rule(repo: RepoOptions) -> BundleRule | None:
     """The rule of the repository's options."""
     return BundleRule(repo.bundle_size, repo.bundle_limit) if repo.bundle else None
@@ -118,6 +130,7 @@ def plan(
     page_size: int | None,
     prior: Manifest | None,
     delta: bool,
+    kept: Kept = NOTHING_KEPT,
 ) -> CopyPlan:
     """Divide what has to be read into jobs.
 
@@ -125,6 +138,8 @@ def plan(
     unchecked. pg_control is not among the jobs: it is copied when all else is.
     """
     referenced, candidates = compare(data, prior, delta=delta)
+    referenced.update(kept.files)
+    candidates.update(kept.candidates)
     before = {file.name: file for file in prior.files} if prior is not None else {}
     items: dict[int, list[Item]] = {}
     for entry in data.files:
@@ -148,7 +163,7 @@ def plan(
         node = primary if from_primary or standby is None else standby
         items.setdefault(node, []).append(Item(entry.name, entry.size, entry.mtime, source))
     jobs: dict[int, tuple[CopyJob, ...]] = {}
-    next_bundle = 1
+    next_bundle = kept.first_bundle_id
     for node, files in sorted(items.items()):
         planned = bundle.plan(files, store.bundle, first_bundle_id=next_bundle)
         next_bundle += sum(1 for job in planned if job.kind is Kind.BUNDLE)

@@ -15,7 +15,13 @@ import typing as t
 
 from ... import log
 from ...config.options import Options, RepoOptions
-from ...errors import BackupMismatchError, OptionInvalidValueError, StorageMissingError
+from ...errors import (
+    BackupMismatchError,
+    EngineError,
+    OptionInvalidValueError,
+    StorageMissingError,
+    TransportLostError,
+)
 from ...postgres.entries import DataDirectory
 from ...postgres.server import BackupStart, BackupStop
 from ...repository import (
@@ -29,7 +35,7 @@ from ...repository import (
 )
 from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupInfo
-from ...repository.contents import PG_DATA, BackupFacts, Manifest
+from ...repository.contents import PG_DATA, BackupFacts, Manifest, ManifestFile
 from ...repository.reconstruct import Reconstruction
 from ...storage.base import Storage
 from ...storage.open import prepare
@@ -43,10 +49,20 @@ from ..cluster import open_node
 from ..expire import expire
 from ..latest import point_latest
 from . import delta as time_stamps
-from .copy import CopiedFile, worker_setup
+from . import resume
+from .checkpoint import Checkpoint
+from .copy import CopiedFile, Outcome, worker_setup
 from .copying import copy
-from .finish import Copied, StoredFiles, assemble, store_control, store_labels
-from .plan import CopyPlan, Layout, bundle_rule, plan
+from .finish import (
+    Copied,
+    StoredFiles,
+    assemble,
+    rows,
+    rows_so_far,
+    store_control,
+    store_labels,
+)
+from .plan import NOTHING_KEPT, CopyPlan, Kept, Layout, bundle_rule, plan
 from .result import BackupResult
 from .source import OnlineSource, Source, opened
 from .wal_copy import store_wal
@@ -111,30 +127,60 @@ class _Backup:
         self.source.check()
         begin = int(self.source.now())
         backup_type, prior = self._prior(info, wanted)
-        name = label.new_label(
-            backup_type,
-            begin,
-            prior=prior.backup.label if prior else None,
-            existing=[*found.on_disk, *info.backups, *self._history()],
-        )
-        self._remove_leftovers(found)
+        resumed = self._resumable(found) if backup_type == label.FULL else None
+        if resumed is not None:
+            name = resumed.backup.label
+        else:
+            name = label.new_label(
+                backup_type,
+                begin,
+                prior=prior.backup.label if prior else None,
+                existing=[*found.on_disk, *info.backups, *self._history()],
+            )
+        self._remove_leftovers(found, name)
         start = self.source.start(lambda names: self._wait_for(archive, names))
         # Not before: archive_command needs a connection, too, and there may be few.
         pool.begin()
         data = self.source.scan()
         copy_start = self._next_second()
         delta = self._delta(data, prior, start, copy_start)
-        store, planned = self._plan(name, prior, data, begin, delta=delta)
-        copied: dict[str, CopiedFile] = {}
-        copy(
-            pool,
-            planned,
-            self.source,
-            self.locks,
-            lambda rows: copied.update((row.name, row) for row in rows),
+        store = self._layout(name, prior, resumed, begin)
+        kept = NOTHING_KEPT
+        if resumed is not None:
+            beat = self.source.keep_alive
+            kept = resume.keep(
+                self.storage, self.stanza, pool, data, resumed, delta=delta, beat=beat
+            )
+        files = Copied(data, self._plan(store, prior, data, kept, delta=delta), {})
+
+        def made_of(
+            lines: t.Sequence[ManifestFile], stop: BackupStop | None, ended: int
+        ) -> Manifest:
+            return assemble(
+                data,
+                lines,
+                facts=self._facts(store, backup_type, prior, begin, copy_start, start, stop, ended),
+                cluster_row=info.current,
+                options=self.options,
+                databases=self.source.databases() if ended else (),
+                encoding=store.encoding,
+                checksum_page=self._checksum_page(prior),
+                standby=self.cluster.standby is not None,
+                delta=delta,
+            )
+
+        checksum_page = self._checksum_page(prior)
+        resumable = self.options.resume and backup_type == label.FULL
+        checkpoint = Checkpoint(
+            self.storage,
+            self.stanza,
+            info.cipher_pass,
+            lambda: made_of(rows_so_far(files, checksum_page=checksum_page), None, 0),
+            threshold=self.options.manifest_save_threshold,
+            total=files.planned.size,
         )
+        self._copy(pool, files, checkpoint if resumable else None)
         pool.close()
-        files = Copied(data, planned, copied)
         extra = store_control(self.storage, store, self.cluster, files)
         stop = self.source.stop()
         ended = stop.timestamp if stop is not None else int(self.source.now())
@@ -143,18 +189,7 @@ class _Backup:
             copies = self._archived(archive, store, data, start, stop)
             extra = extra.and_also(labels).and_also(copies)
         self.storage.wait(extra.completions)
-        made = assemble(
-            files,
-            extra.files,
-            facts=self._facts(store, backup_type, prior, begin, copy_start, start, stop, ended),
-            cluster_row=info.current,
-            options=self.options,
-            databases=self.source.databases(),
-            encoding=store.encoding,
-            checksum_page=self._checksum_page(prior),
-            standby=self.cluster.standby is not None,
-            delta=delta,
-        )
+        made = made_of(rows(files, extra.files, checksum_page=checksum_page), stop, ended)
         manifest.validate(made)
         log.info("new backup label = %s", name)
         saving = manifest.begin_save(self.storage, self.stanza, made, info.cipher_pass)
@@ -209,10 +244,22 @@ class _Backup:
             return []
         return [entry.name.partition(".")[0] for entry in entries]
 
-    def _remove_leftovers(self, found: Reconstruction) -> None:
+    def _resumable(self, found: Reconstruction) -> Manifest | None:
+        """What a full backup that was broken off has stored, when this one can go on with it."""
+        wanted = resume.Wanted(
+            self.options.compress_type,
+            encrypted=self.repo.cipher_type != "none",
+            bundle=self.repo.bundle,
+            block=self.repo.block,
+        )
+        if not self.options.resume:
+            return None
+        return resume.find(self.storage, self.stanza, found, wanted)
+
+    def _remove_leftovers(self, found: Reconstruction, but: str) -> None:
         """Directories of backups that were not finished; nothing ever refers to their files."""
         for name, has_manifest in found.on_disk.items():
-            if not has_manifest:
+            if not has_manifest and name != but:
                 log.warn("remove aborted backup %s", name)
                 self.storage.remove_tree(layout.label_path(self.stanza, name))
 
@@ -285,15 +332,16 @@ class _Backup:
         time.sleep(1.0 - now % 1.0)
         return int(now) + (1 if self.source.online else 0)
 
-    def _plan(
-        self, name: str, prior: Manifest | None, data: DataDirectory, begin: int, *, delta: bool
-    ) -> tuple[Layout, CopyPlan]:
+    def _layout(
+        self, name: str, prior: Manifest | None, resumed: Manifest | None, begin: int
+    ) -> Layout:
         options = self.options
         if prior is None:
             level = options.compress_level
             if level is None:
                 level = compress_type(options.compress_type).level
-            encoding = Encoding(options.compress_type, level, new_sub_key(self.repo))
+            key = resumed.cipher_pass if resumed is not None else new_sub_key(self.repo)
+            encoding = Encoding(options.compress_type, level, key)
             framing = Framing.RAW if self.repo.block else Framing.WHOLE
         else:
             encoding, framing = prior.encoding, prior.bundle_framing
@@ -304,7 +352,7 @@ class _Backup:
                 _warn_of_fixed("compress-level", options.compress_level, before)
             if options.checksum_page not in (None, self._checksum_page(prior)):
                 _warn_of_fixed("checksum-page", "ny"[bool(options.checksum_page)], before)
-        store = Layout(
+        return Layout(
             self.stanza,
             name,
             encoding,
@@ -314,9 +362,19 @@ class _Backup:
             blocks=self.repo.block,
             started=begin,
         )
+
+    def _plan(
+        self,
+        store: Layout,
+        prior: Manifest | None,
+        data: DataDirectory,
+        kept: Kept,
+        *,
+        delta: bool,
+    ) -> CopyPlan:
         standby = self.cluster.standby
         page_size = self.cluster.control.page_size if self._checksum_page(prior) else None
-        planned = plan(
+        return plan(
             data,
             store,
             primary=self.cluster.primary.pg.key,
@@ -324,8 +382,33 @@ class _Backup:
             page_size=page_size,
             prior=prior,
             delta=delta,
+            kept=kept,
         )
-        return store, planned
+
+    def _copy(self, pool: WorkerPool, files: Copied, checkpoint: Checkpoint | None) -> None:
+        def collect(done: t.Sequence[CopiedFile]) -> None:
+            files.copied.update((row.name, row) for row in done)
+            if checkpoint is not None:
+                checkpoint.add(sum(row.size for row in done if row.outcome is Outcome.COPIED))
+
+        try:
+            copy(pool, files.planned, self.source, self.locks, collect)
+        except TransportLostError:
+            # It was tried for long enough to reach the repository.
+            raise
+        except BaseException:
+            for event in pool.abandon():
+                collect(event.result)
+            self._save_rest(checkpoint)
+            raise
+
+    def _save_rest(self, checkpoint: Checkpoint | None) -> None:
+        """Let another run go on where this one ends."""
+        try:
+            if checkpoint is not None:
+                checkpoint.save()
+        except EngineError as cause:
+            log.detail("unable to save what the backup has so far: %s", cause.message)
 
     def _checksum_page(self, prior: Manifest | None) -> bool:
         if prior is not None and prior.options.checksum_page is not None:

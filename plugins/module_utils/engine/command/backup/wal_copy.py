@@ -19,6 +19,9 @@ from ...transform.pipeline import Decoder, Encoder, Encoding
 from .finish import StoredFiles
 from .plan import Layout
 
+# Segments that are written ahead of the one that is waited for; their bytes may be held in memory.
+UNDER_WAY = 3
+
 
 def store_wal(
     storage: Storage,
@@ -47,6 +50,8 @@ def store_wal(
         path = layout.data_path(store.stanza, store.label, manifest_name, extension)
         encoder, completion = _copy(storage, found[name][0], archive_pass, path, store.encoding)
         completions.append(completion)
+        if len(completions) > UNDER_WAY:
+            completions[-1 - UNDER_WAY].wait()
         rows.append(
             ManifestFile(
                 manifest_name,

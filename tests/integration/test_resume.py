@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A full backup that is killed goes on where it was, and what it had sent is not sent again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support import peer
+from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
+
+pytestmark = pytest.mark.integration
+
+STORED = {
+    "bundles": {"repo1_bundle_size": "1MiB", "process_max": "2"},
+    "blocks-aes": {
+        "repo1_bundle_size": "1MiB",
+        "repo1_block": "y",
+        "repo1_cipher_type": "aes-256-cbc",
+        "repo1_cipher_pass": "a pass",
+        "process_max": "2",
+    },
+    "files": {"repo1_bundle": "n", "process_max": "1"},
+}
+SLOW = {"bundles", "files"}
+
+TABLES = 100
+CONTENT = (
+    "select count(*), sum(hashtext(m)) from ("
+    + " union all ".join(f"select m from t{number}" for number in range(TABLES))
+    + ") every"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(new_cluster):
+    """Many relations of some size, so that a copy takes a while and has many steps."""
+    made = new_cluster("--wal-segsize=1")
+    for number in range(TABLES):
+        made.psql(
+            f"create table t{number} as select i, repeat(md5(i::text), 50) m"
+            " from generate_series(1, 800) i"
+        )
+    made.psql("checkpoint")
+    return made
+
+
+@pytest.fixture
+def site(sites, cluster):
+    """What a worker has under way is small against what is stored when a backup is broken off."""
+    made = sites(cluster)
+    made.configure(compress_type="none", manifest_save_threshold="100KiB")
+    return made
+
+
+def ready(site, stored):
+    site.configure(**STORED[stored])
+    site.run("stanza-create")
+    site.archive()
+
+
+def complete(site) -> dict[Path, tuple[int, int]]:
+    """Inode and size of every file of a backup that has its name."""
+    return {
+        path: (path.stat().st_ino, path.stat().st_size)
+        for path in (site.repo / "backup/demo").glob("*F/**/*")
+        if path.is_file() and ".pgbackrest.tmp" not in path.name and "manifest" not in path.name
+    }
+
+
+def broken_off(site, number: signal.Signals, least: int = 140_000_000) -> None:
+    """Start a full backup and end it when so many bytes are stored, and a checkpoint is."""
+    command = [str(site.command), f"--config={site.config}", "--stanza=demo"]
+    owner = {} if os.geteuid() else {"user": OWNER, "group": OWNER, "extra_groups": []}
+    process = subprocess.Popen(
+        [*command, "backup", "--type=full", "--log-level-console=warn"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=site.cluster.root,
+        env={"PATH": os.environ["PATH"], "HOME": str(site.cluster.root), "TZ": "UTC"},
+        **owner,
+    )
+    deadline = time.monotonic() + 120
+    while True:
+        saved = list((site.repo / "backup/demo").glob("*F/backup.manifest.copy"))
+        if saved and sum(size for _inode, size in complete(site).values()) >= least:
+            break
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == (63 if number == signal.SIGTERM else -number), out
+    # Workers of a killed process end by themselves; until then they hold its lock.
+    for path in (site.root / "lock").glob("*.lock"):
+        with path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def info(site):
+    (stanza,) = json.loads(site.run("info", "--output=json").stdout)
+    return stanza["backup"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stored", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in STORED]
+)
+def test_what_was_sent_is_not_sent_again(site, stored, number):
+    ready(site, stored)
+    broken_off(site, number)
+    before = complete(site)
+    assert info(site) == []
+    (left,) = {path.relative_to(site.repo / "backup/demo").parts[0] for path in before}
+
+    site.cluster.psql("update t3 set m = 'changed' where i = 1")
+    out = site.run("backup", "--type=full", "--log-level-console=detail").stdout
+    assert f"resumable backup {left} of same type exists" in out
+    assert "checksum resumed file pg_data/" in out
+    after = complete(site)
+    sent = sum(size for _inode, size in before.values())
+    kept = sum(
+        size for path, (inode, size) in before.items() if after.get(path, (0, 0))[0] == inode
+    )
+    assert kept / sent > 0.9
+
+    (backup,) = info(site)
+    assert backup["label"] == left
+    if stored != "blocks-aes":
+        report = site.pgbackrest("verify", "--output=text", "--verbose").stdout
+        peer.parse_verify(report).assert_clean([left])
+    assert "\nstatus: ok\n" in site.run("verify", "--output=text", "--verbose").stdout
+    site.run("backup", "--type=incr")
+    site.cluster.psql("select pg_switch_wal()")
+    expected = site.cluster.psql(CONTENT)
+    copy = site.restored("copy")
+    site.run("restore", f"--pg1-path={copy.data}")
+    copy.configure(unix_socket_directories=str(copy.socket), archive_mode="off")
+    copy.start()
+    copy.wait("select pg_is_in_recovery()", "f", seconds=120)
+    assert copy.psql(CONTENT) == expected
+    copy.stop()
+
+
+def test_damage_in_what_was_sent_is_found_and_mended(site):
+    ready(site, "bundles")
+    broken_off(site, signal.SIGTERM, 30_000_000)
+    files = sorted(complete(site), key=lambda path: path.stat().st_size)
+    for path in (files[-1], files[-2]):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    stray = files[0].with_name("99")
+    stray.write_bytes(b"nobody's")
+    out = site.run("backup", "--type=full", "--log-level-console=detail").stdout
+    assert out.count("is not what was sent") == 2
+    assert not stray.exists()
+    (backup,) = info(site)
+    report = site.pgbackrest("verify", "--output=text", "--verbose").stdout
+    peer.parse_verify(report).assert_clean([backup["label"]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--no-resume"], "remove aborted backup"),
+        (["--compress-type=gz"], "new compress-type 'gz' does not match"),
+        (["--no-repo1-bundle"], "new repo-bundle 'False' does not match"),
+    ],
+)
+def test_what_cannot_be_resumed_is_removed(site, arguments, message):
+    ready(site, "bundles")
+    broken_off(site, signal.SIGTERM, 10_000_000)
+    (left,) = {path.relative_to(site.repo / "backup/demo").parts[0] for path in complete(site)}
+    out = site.run("backup", "--type=full", *arguments).stdout
+    assert message in out
+    assert not (site.repo / "backup/demo" / left).exists()
+    (backup,) = info(site)
+    assert backup["label"] > left
+
+
+def test_the_peer_is_not_held_up_by_what_we_left(site):
+    ready(site, "bundles")
+    broken_off(site, signal.SIGTERM, 10_000_000)
+    (left,) = {path.relative_to(site.repo / "backup/demo").parts[0] for path in complete(site)}
+    site.pgbackrest("backup", "--type=full")
+    (backup,) = info(site)
+    assert not (site.repo / "backup/demo" / left).exists()
+    report = site.pgbackrest("verify", "--output=text", "--verbose").stdout
+    peer.parse_verify(report).assert_clean([backup["label"]])
