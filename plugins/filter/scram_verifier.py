@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: scram_verifier
 author:
-  - The pgsftp authors
+  - The pgsftp authors (@pgsftp)
 version_added: 0.1.0
 short_description: What PostgreSQL keeps of a password
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: restore
 author:
-  - The pgsftp authors
+  - The pgsftp authors (@pgsftp)
 version_added: 0.1.0
 short_description: Restore a PostgreSQL cluster from its backups
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: stanza
 author:
-  - The pgsftp authors
+  - The pgsftp authors (@pgsftp)
 version_added: 0.1.0
 short_description: Give a PostgreSQL cluster its place in the backup repository
 description:
