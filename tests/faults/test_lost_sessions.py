@@ -87,12 +87,12 @@ def verified(site):
 
 
 def test_a_backup_survives_killed_sessions(site, sshd):
-    with Killer(sshd, 0.35, 20) as killer:
+    with Killer(sshd, 0.2, 12) as killer:
         out = site.run("backup", "--type=full").stdout
-    assert killer.killed >= 2, "the backup was too short to be interrupted"
-    warnings = [line for line in out.splitlines() if " WARN: " in line and "lost" in line]
-    assert warnings, out
-    assert len(warnings) <= killer.killed
+    assert killer.killed, "the backup was too short to be interrupted"
+    # One warning at most for each; a session that was not in use yet is not missed.
+    lost = [line for line in out.splitlines() if " WARN: " in line and "connecting again" in line]
+    assert len(lost) <= killer.killed
     assert len(labels(site)) == 1
     verified(site)
     assert not list(site.repo.rglob("*.pgbackrest.tmp"))
@@ -102,9 +102,9 @@ def test_a_restore_survives_killed_sessions_and_is_identical(site, sshd):
     calm = site.restored("calm")
     site.run("restore", f"--pg1-path={calm.data}", "--type=none")
     copy = site.restored("stormy")
-    with Killer(sshd, 0.3, 20) as killer:
+    with Killer(sshd, 0.2, 12) as killer:
         site.run("restore", f"--pg1-path={copy.data}", "--type=none")
-    assert killer.killed >= 1, "the restore was too short to be interrupted"
+    assert killer.killed, "the restore was too short to be interrupted"
     names = sorted(path.relative_to(calm.data) for path in calm.data.rglob("*"))
     assert sorted(path.relative_to(copy.data) for path in copy.data.rglob("*")) == names
     for name in names:
@@ -113,7 +113,7 @@ def test_a_restore_survives_killed_sessions_and_is_identical(site, sshd):
 
 
 def test_a_verify_survives_killed_sessions(site, sshd):
-    with Killer(sshd, 0.3, 20):
+    with Killer(sshd, 0.2, 12):
         verified(site)
 
 
