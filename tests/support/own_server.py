@@ -11,15 +11,18 @@ served; nothing depends on time.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
+import pwd
 import shutil
 import signal
 import traceback
 import typing as t
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import (
+    archive_push,
     expire,
     info,
     stanza,
@@ -40,17 +43,24 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.
     SftpStorage,
 )
 
-from .engine import Site
+from .engine import Site, own
+from .outcome import posix_view
+from .postgres import OWNER
 from .sftp_server import FAILURE, Line, SftpServer, _Refused
 from .sshd import keygen
 
 COMMANDS = {
+    "archive-push": archive_push.run,
     "backup": backup.run,
     "expire": expire.run,
     "info": info.run,
     "stanza-create": stanza.run,
     "verify": verify.run,
 }
+
+
+# What the engine imports when it needs it.
+LIBRARIES = ("email.parser", "encodings.ascii", "paramiko", "psycopg2", "zstandard", "numpy")
 
 
 class Outcome(t.NamedTuple):
@@ -68,6 +78,14 @@ class Shared:
         self.kill_at, self.room = kill_at, room
         self.requests = multiprocessing.Value("q", 0)
         self.written = multiprocessing.Value("q", 0)
+        # Round trips after the greeting: of the command's own process, and of its workers.
+        self.trips = (multiprocessing.Value("q", 0), multiprocessing.Value("q", 0))
+        self.parent = 0
+
+    @property
+    def round_trips(self) -> int:
+        """One after another: the parent's and, with one worker, that one's."""
+        return sum(value.value for value in self.trips)
 
 
 class _Server(SftpServer):
@@ -102,16 +120,39 @@ class _Server(SftpServer):
             written.value += size
 
 
-class Repository:
-    """A site whose commands have the server in their process; its cluster does not run."""
+class _Line(Line):
+    """A line that counts when distance would be paid for."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(_Server(shared))
+        self._shared = shared
+
+    def recv(self, size: int) -> bytes:
+        before = self.waits
+        data = super().recv(size)
+        if before and self.waits > before:
+            value = self._shared.trips[os.getpid() != self._shared.parent]
+            with value.get_lock():
+                value.value += 1
+        return data
+
+
+class Repository:
+    """A site whose commands have the server in their process.
+
+    Without ``online`` its cluster does not run. With it the commands run as its owner, and WAL goes
+    to the directory itself.
+    """
+
+    def __init__(self, site: Site, *, online: bool = False) -> None:
+        self._online = online
         self.site = site
         self.path = site.repo
         self.shared = Shared(None, None)
         """Of the command that ran last."""
         self._kept = site.root / "kept"
-        site.cluster.stop()
+        if not online:
+            site.cluster.stop()
         keygen(site.root / "id", "ed25519")
         site.configure(
             process_max="1",
@@ -123,6 +164,13 @@ class Repository:
             repo1_sftp_private_key_file=str(site.root / "id"),
         )
         self.path.mkdir()
+        if online:
+            own(self.path)
+            own(site.root / "id")
+            view = posix_view(site)
+            push = f"{site.command} --config={view.config} --stanza=demo archive-push %p"
+            site.cluster.configure(archive_mode="on", archive_command=push)
+            site.cluster.restart()
 
     def keep(self) -> None:
         """Keep what the repository is set back to."""
@@ -156,6 +204,14 @@ class Repository:
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
+            if self._online and os.geteuid() == 0:
+                # The interpreter of the tests may be where only root can read.
+                for name in LIBRARIES:
+                    importlib.import_module(name)
+                owner = pwd.getpwnam(OWNER)
+                os.setgroups([])
+                os.setgid(owner.pw_gid)
+                os.setuid(owner.pw_uid)
             _life(write, lambda: COMMANDS[command](options), str(self.path), shared)
         os.close(write)
         with open(read, encoding="utf-8") as stream:
@@ -176,9 +232,10 @@ def _life(write: int, work: t.Callable[[], t.Any], root: str, shared: Shared) ->
     code = 2
     try:
         os.setpgid(0, 0)
+        shared.parent = os.getpid()
 
         def connect(_opener: object, generation: int = 0) -> SftpStorage:
-            line = Line(_Server(shared))
+            line = _Line(shared)
             return SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", root, generation)
 
         opening._SftpOpener.open = connect

@@ -29,7 +29,7 @@ from ..postgres import control, wal
 from ..repository import archive_info, layout, lock
 from ..repository.archive import Archive, StoredSegment
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import Completion, Publish, Storage
+from ..storage.base import Completion, Publish, Storage, Writer
 from ..storage.open import open_storage
 from ..transform.compression import compress_type
 from ..transform.pipeline import Encoder, Encoding
@@ -165,11 +165,19 @@ def push(
     """Store the file unless the archive has it; true when it was stored.
 
     Raises ArchiveDuplicateError, and leaves the stored one untouched, when a segment of that name
-    with other content is there.
+    with other content is there. The bytes are on their way while the archive is asked, but get no
+    name before it has answered.
     """
+    writer = _write(storage, stanza, archive, segment, options)
     if segment.is_segment:
-        copies = Archive(storage, stanza).find(archive.current.archive_id, segment.name)
-        if is_stored(copies, segment, repo):
+        try:
+            copies = Archive(storage, stanza).find(archive.current.archive_id, segment.name)
+            there = is_stored(copies, segment, repo)
+        except BaseException:
+            writer.abort()
+            raise
+        if there:
+            writer.abort()
             if options.archive_mode_check:
                 log.warn(
                     "WAL file '%s' already exists in the repo%d archive with the same checksum\n"
@@ -179,7 +187,7 @@ def push(
                     repo.key,
                 )
             return False
-    send(storage, stanza, archive, segment, options).wait()
+    writer.finish().wait()
     return True
 
 
@@ -209,17 +217,24 @@ def send(
     storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
 ) -> Completion:
     """Write the file to the archive; it is durable under its name when the completion says so."""
+    return _write(storage, stanza, archive, segment, options).finish()
+
+
+def _write(
+    storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
+) -> Writer:
+    """All of the file, on its way; it gets its name when the writer is finished."""
     archive_id = archive.current.archive_id
     if segment.sha1 is None:
         path = layout.wal_file_path(stanza, archive_id, segment.name)
-        return _send(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
+        return _fill(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
     extension = compress_type(options.compress_type).extension
     path = layout.segment_path(stanza, archive_id, segment.name, segment.sha1, extension)
     encoding = Encoding(options.compress_type, options.compress_level, archive.cipher_pass)
-    return _send(storage, path, segment, encoding)
+    return _fill(storage, path, segment, encoding)
 
 
-def _send(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> Completion:
+def _fill(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> Writer:
     writer = storage.writer(path, publish=Publish.RENAME)
     try:
         encoder = Encoder(encoding)
@@ -236,7 +251,7 @@ def _send(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> 
     except BaseException:
         writer.abort()
         raise
-    return writer.finish()
+    return writer
 
 
 def _combined(

@@ -4,7 +4,7 @@
 """expire: remove the backups and the WAL that retention no longer keeps (repository reference, 16).
 
 The order makes a crash harmless at every step: a manifest goes first, which makes its directory
-dead; then the line in backup.info; then the files; WAL goes last, when no listed backup needs it.
+dead; then the line in backup.info and the files; WAL goes last, when no listed backup needs it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..repository.backup_info import BackupInfo
 from ..repository.label import FULL
 from ..repository.reconstruct import Reconstruction
 from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
-from ..storage.base import Storage
+from ..storage.base import Completion, Done, Storage
 from ..storage.open import open_storage
 from .cipher import cipher_pass
 from .expire_wal import RemovedWal, expire_archives
@@ -145,8 +145,9 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
     """Expire one repository; the caller holds the backup lock."""
     stanza = options.require_stanza()
     secret = cipher_pass(repo)
-    archive = archive_info.load(storage, stanza, secret)
+    loading = archive_info.begin(storage, stanza, secret)
     found = reconstruct.load_reconstructed(storage, stanza, secret)
+    archive = loading.result()
     rule = _rule(repo)
     if rule.full is None:
         log.warn(
@@ -229,15 +230,21 @@ def _remove_backups(
     secret: str | None,
 ) -> None:
     # Dependents before what they depend on; of each the manifest before its copy.
-    for label in sorted(doomed, reverse=True):
-        path = layout.manifest_path(stanza, label)
-        storage.remove(path)
-        storage.remove(layout.copy_of(path))
-    if doomed or found.changed:
-        backup_info.save(storage, stanza, info, secret)
-    for label in sorted(_dead(storage, stanza, found, info), reverse=True):
-        log.info("remove expired backup %s", label)
-        storage.remove_tree(layout.label_path(stanza, label))
+    paths = [layout.manifest_path(stanza, label) for label in sorted(doomed, reverse=True)]
+    storage.remove_many(name for path in paths for name in (path, layout.copy_of(path)))
+    dead = sorted(_dead(storage, stanza, found, info), reverse=True)
+    saving: Completion = Done()
+    # Dead directories without a doomed backup are of a run that ended here: it may have left the
+    # copy of backup.info as it was.
+    if doomed or dead or found.changed:
+        saving = backup_info.begin_save(storage, stanza, info, secret)
+    # What has no manifest is dead already: its files may go while the line does.
+    try:
+        for label in dead:
+            log.info("remove expired backup %s", label)
+            storage.remove_tree(layout.label_path(stanza, label))
+    finally:
+        saving.wait()
 
 
 def _dead(

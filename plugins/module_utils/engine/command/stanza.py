@@ -101,6 +101,7 @@ def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDat
             archive = archive_info.load(storage, stanza, secret)
             backup = backup_info.create(_history_row(control), new_sub_key(repo))
             validate(archive, backup, control, repo)
+            archive_info.save(storage, stanza, archive, secret)
             backup_info.save(storage, stanza, backup, secret)
             return True
         gone, there = ("archive", "backup") if backup_there else ("backup", "archive")

@@ -122,36 +122,54 @@ class Listing:
 
 
 class Removal:
-    """A directory being removed, each branch as fast as its answers come."""
+    """A directory being removed, each branch as fast as its answers come.
+
+    Servers work through requests in order, so a directory's own removal follows those of its
+    entries without waiting for their answers. Where that fails everything is tried once more, one
+    floor after the other.
+    """
 
     def __init__(self, server: Server, path: str) -> None:
         self._server = server
         self._batch = Batch(server.channel)
-        self._ended = False
+        self._path = path
+        self._all_asked = False
+        self.waits = False
+        """Whether a directory goes only when all that was in it is gone."""
         self.error: EngineError | None = None
         _Branch(self, path, self._on_ended)
 
     def ended(self) -> bool:
         """Whether all that could be removed is."""
-        return self._ended
+        if not self._all_asked or not self._batch.ended():
+            return False
+        if self.error is not None and not self.waits:
+            self.waits, self.error, self._all_asked = True, None, False
+            _Branch(self, self._path, self._on_ended)
+            return False
+        return True
 
     def _on_ended(self) -> None:
-        self._ended = True
+        self._all_asked = True
 
     def list(self, path: str, then: t.Callable[[list[FileInfo] | EngineError], None]) -> None:
         """List a branch."""
         Listing(self._server, self._batch, path, then)
 
     def remove(self, kind: int, path: str, then: t.Callable[[], None]) -> None:
-        """REMOVE or RMDIR a path. Whatever is gone already is fine."""
+        """REMOVE or RMDIR a path; then the next. Whatever is gone already is fine."""
 
         def removed(reply: Reply) -> None:
             status = None if reply.is_ok() else reply.status()
             if status is not None:
                 self.note(self._server.error("remove", path, status))
-            then()
+            if waits:
+                then()
 
+        waits = self.waits
         self._batch.request(kind, protocol.string(self._server.path(path)), removed)
+        if not waits:
+            then()
 
     def note(self, error: EngineError) -> None:
         """Keep the first error."""
