@@ -193,3 +193,9 @@ def test_what_a_lost_session_still_does_cannot_hurt_the_file_sent_anew(root):
     # The rename of the lost session arrives late at the server, and finds nothing.
     assert not (root / "x.pgbackrest.tmp").exists()
     assert storage.read("x") == b"new"
+
+
+def test_a_first_session_that_is_lost_before_it_is_of_use_is_asked_for_again(root):
+    # The server ends the session in the middle of the greeting.
+    some = sessions(root, refusals=[errors.TransportLostError("connection to sftp-srv lost")])
+    assert some.current.list("") == []

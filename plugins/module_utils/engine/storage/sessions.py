@@ -24,6 +24,9 @@ if t.TYPE_CHECKING:
 # Seconds for which connecting is tried again before the loss is final.
 PATIENCE = 300.0
 
+# A server that was there, and no more in the next moment.
+HUNG_UP = (HostBusyError, TransportLostError)
+
 # Seconds for which a server that hangs up is asked again for the first session.
 FIRST_PATIENCE = 30.0
 
@@ -58,7 +61,7 @@ class Sessions:
         Only a server that is busy, or has enough connections just now, is asked again for a while.
         """
         if self._storage is None:
-            self._storage = self._open(min(FIRST_PATIENCE, self._patience), HostBusyError)
+            self._storage = self._open(min(FIRST_PATIENCE, self._patience), *HUNG_UP)
         return self._storage
 
     def patient(self) -> Storage:
@@ -80,7 +83,7 @@ class Sessions:
         self._storage = self._open(self._patience, HostConnectError)
         log.detail("connected again to %s", self._storage.location)
 
-    def _open(self, patience: float, passing: type[HostConnectError]) -> Storage:
+    def _open(self, patience: float, *passing: type[HostConnectError]) -> Storage:
         deadline = self._clock() + patience
         pause = FIRST_PAUSE
         while True:

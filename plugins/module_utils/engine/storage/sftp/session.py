@@ -207,14 +207,14 @@ def _authenticate(
         if "timeout" in reason:
             raise HostConnectError(f"{text}: no answer within {timeout:.0f} s") from cause
         if "eof" in reason or not transport.is_active():
-            raise HostConnectError(f"{text}: connection closed by the server") from cause
+            raise HostBusyError(f"{text}: connection closed by the server") from cause
         raise ServiceError(
             f"{text}: public key refused",
             hint=f"is the public key in authorized_keys of '{options.user}', and may this user "
             "log in from here?",
         ) from cause
     except Exception as cause:  # SSHException, EOFError, OSError: the connection ended
-        raise HostConnectError(
+        raise HostBusyError(
             f"{text}: connection lost ({str(cause).lower().rstrip('.') or 'closed by the server'})"
         ) from cause
     if further:
@@ -234,7 +234,7 @@ def _sftp(
             hint="is MaxSessions of the server too low?",
         ) from cause
     except Exception as cause:  # SSHException, EOFError, OSError
-        raise HostConnectError(f"connection to {name} lost: {str(cause).lower()}") from cause
+        raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
     stream.settimeout(io_timeout)
     try:
         stream.invoke_subsystem("sftp")
@@ -244,11 +244,15 @@ def _sftp(
             hint="does sshd_config of the server have a line 'Subsystem sftp internal-sftp'?",
         ) from cause
     except (EOFError, OSError) as cause:
-        raise HostConnectError(f"connection to {name} lost: {str(cause).lower()}") from cause
+        raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
     log.debug("connected to %s with %s", name, getattr(transport, "remote_cipher", "?"))
     return Channel(
         t.cast(Stream, stream), options.host, lambda: end(transport), lambda: _why(transport)
     )
+
+
+def _reason(cause: BaseException) -> str:
+    return str(cause).lower().rstrip(".") or "closed by the server"
 
 
 def _why(transport: paramiko.Transport) -> str:
