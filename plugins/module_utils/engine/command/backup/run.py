@@ -16,10 +16,8 @@ import typing as t
 from ... import log
 from ...config.options import Options, RepoOptions
 from ...errors import (
-    BackupMismatchError,
     EngineError,
     OptionInvalidValueError,
-    StorageMissingError,
     TransportLostError,
 )
 from ...postgres.entries import DataDirectory
@@ -28,15 +26,12 @@ from ...repository import (
     archive_info,
     backup_info,
     label,
-    layout,
     lock,
     manifest,
     reconstruct,
 )
 from ...repository.archive_info import ArchiveInfo
-from ...repository.backup_info import BackupInfo
 from ...repository.contents import PG_DATA, BackupFacts, Manifest, ManifestFile
-from ...repository.reconstruct import Reconstruction
 from ...storage.base import Storage
 from ...storage.open import prepare
 from ...transform.compression import Framing, compress_type
@@ -50,6 +45,7 @@ from ..expire import expire
 from ..latest import point_latest
 from . import delta as time_stamps
 from . import resume
+from .begin import check_identity, choose, remove_leftovers
 from .checkpoint import Checkpoint
 from .copy import CopiedFile, Outcome, worker_setup
 from .copying import copy
@@ -123,21 +119,12 @@ class _Backup:
         found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
         archive = loading.result()
         info = found.info
-        self._check_identity(info)
+        check_identity(self.cluster.control, info)
         self.source.check()
         begin = int(self.source.now())
-        backup_type, prior = self._prior(info, wanted)
-        resumed = self._resumable(found) if backup_type == label.FULL else None
-        if resumed is not None:
-            name = resumed.backup.label
-        else:
-            name = label.new_label(
-                backup_type,
-                begin,
-                prior=prior.backup.label if prior else None,
-                existing=[*found.on_disk, *info.backups, *self._history()],
-            )
-        self._remove_leftovers(found, name)
+        chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
+        backup_type, name, prior, resumed = chosen
+        remove_leftovers(self.storage, self.stanza, found, name)
         start = self.source.start(lambda names: self._wait_for(archive, names))
         # Not before: archive_command needs a connection, too, and there may be few.
         pool.begin()
@@ -204,64 +191,6 @@ class _Backup:
             len(made.files),
         )
         return BackupResult.of(entry, len(made.files), time.monotonic() - started)
-
-    def _check_identity(self, info: BackupInfo) -> None:
-        control, current = self.cluster.control, info.current
-        if (control.system_id, control.version) != (current.system_id, current.version):
-            raise BackupMismatchError(
-                f"the cluster is version {control.version}, system-id {control.system_id}, but the "
-                f"stanza is of version {current.version}, system-id {current.system_id}",
-                hint="is this the right stanza? after a major upgrade run stanza-upgrade.",
-            )
-
-    def _prior(self, info: BackupInfo, wanted: str) -> tuple[str, Manifest | None]:
-        """The backup to build on: the newest full for a diff, the newest of all for an incr."""
-        if wanted == label.FULL:
-            return wanted, None
-        candidates = [
-            entry
-            for entry in info.backups.values()
-            if entry.db_id == info.current_id
-            and (wanted == label.INCR or entry.backup_type == label.FULL)
-        ]
-        if not candidates:
-            log.warn("no prior backup exists, %s backup has been changed to full", wanted)
-            return label.FULL, None
-        name = candidates[-1].label
-        prior = manifest.load(self.storage, self.stanza, name, info.cipher_pass)
-        log.info("last backup label = %s, version = %s", name, prior.writer_version)
-        return wanted, prior
-
-    def _history(self) -> list[str]:
-        """Backups of the newest year of which there were any, also those that are gone."""
-        years = layout.history_path(self.stanza)
-        try:
-            newest = max((entry.name for entry in self.storage.list(years)), default=None)
-            if newest is None:
-                return []
-            entries = self.storage.list(f"{years}/{newest}")
-        except StorageMissingError:
-            return []
-        return [entry.name.partition(".")[0] for entry in entries]
-
-    def _resumable(self, found: Reconstruction) -> Manifest | None:
-        """What a full backup that was broken off has stored, when this one can go on with it."""
-        wanted = resume.Wanted(
-            self.options.compress_type,
-            encrypted=self.repo.cipher_type != "none",
-            bundle=self.repo.bundle,
-            block=self.repo.block,
-        )
-        if not self.options.resume:
-            return None
-        return resume.find(self.storage, self.stanza, found, wanted)
-
-    def _remove_leftovers(self, found: Reconstruction, but: str) -> None:
-        """Directories of backups that were not finished; nothing ever refers to their files."""
-        for name, has_manifest in found.on_disk.items():
-            if not has_manifest and name != but:
-                log.warn("remove aborted backup %s", name)
-                self.storage.remove_tree(layout.label_path(self.stanza, name))
 
     def _wait_for(self, archive: ArchiveInfo, names: t.Sequence[str]) -> None:
         wal.wait_for(

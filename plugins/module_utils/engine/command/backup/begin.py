@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backup begins with: its type, its name, what it builds on or goes on with."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ... import log
+from ...config.options import Options, RepoOptions
+from ...errors import BackupMismatchError, StorageMissingError
+from ...postgres.control import ControlData
+from ...repository import label, layout, manifest
+from ...repository.backup_info import BackupInfo
+from ...repository.contents import Manifest
+from ...repository.reconstruct import Reconstruction
+from ...storage.base import Storage
+from . import resume
+
+
+class Chosen(t.NamedTuple):
+    """A backup that is about to begin."""
+
+    backup_type: str
+    label: str
+    prior: Manifest | None
+    """What a differential or incremental one builds on."""
+    resumed: Manifest | None
+    """What a full one finds stored already, under the same label."""
+
+
+def check_identity(control: ControlData, info: BackupInfo) -> None:
+    """Raise BackupMismatchError when the stanza is that of another cluster."""
+    current = info.current
+    if (control.system_id, control.version) != (current.system_id, current.version):
+        raise BackupMismatchError(
+            f"the cluster is version {control.version}, system-id {control.system_id}, but the "
+            f"stanza is of version {current.version}, system-id {current.system_id}",
+            hint="is this the right stanza? after a major upgrade run stanza-upgrade.",
+        )
+
+
+def choose(
+    storage: Storage,
+    options: Options,
+    repo: RepoOptions,
+    found: Reconstruction,
+    wanted: str,
+    begin: int,
+) -> Chosen:
+    """Decide; ``begin`` is the second in which the backup starts. Raises ClockError."""
+    stanza = options.require_stanza()
+    backup_type, prior = _prior(storage, stanza, found.info, wanted)
+    if backup_type == label.FULL and options.resume:
+        same = resume.Wanted(
+            options.compress_type,
+            encrypted=repo.cipher_type != "none",
+            bundle=repo.bundle,
+            block=repo.block,
+        )
+        resumed = resume.find(storage, stanza, found, same)
+        if resumed is not None:
+            return Chosen(backup_type, resumed.backup.label, None, resumed)
+    name = label.new_label(
+        backup_type,
+        begin,
+        prior=prior.backup.label if prior else None,
+        existing=[*found.on_disk, *found.info.backups, *_history(storage, stanza)],
+    )
+    return Chosen(backup_type, name, prior, None)
+
+
+def remove_leftovers(storage: Storage, stanza: str, found: Reconstruction, but: str) -> None:
+    """Remove directories of backups that were not finished; nothing ever refers to their files."""
+    for name, has_manifest in found.on_disk.items():
+        if not has_manifest and name != but:
+            log.warn("remove aborted backup %s", name)
+            storage.remove_tree(layout.label_path(stanza, name))
+
+
+def _prior(
+    storage: Storage, stanza: str, info: BackupInfo, wanted: str
+) -> tuple[str, Manifest | None]:
+    """The backup to build on: the newest full for a diff, the newest of all for an incr."""
+    if wanted == label.FULL:
+        return wanted, None
+    candidates = [
+        entry
+        for entry in info.backups.values()
+        if entry.db_id == info.current_id
+        and (wanted == label.INCR or entry.backup_type == label.FULL)
+    ]
+    if not candidates:
+        log.warn("no prior backup exists, %s backup has been changed to full", wanted)
+        return label.FULL, None
+    name = candidates[-1].label
+    prior = manifest.load(storage, stanza, name, info.cipher_pass)
+    log.info("last backup label = %s, version = %s", name, prior.writer_version)
+    return wanted, prior
+
+
+def _history(storage: Storage, stanza: str) -> list[str]:
+    """Backups of the newest year of which there were any, also those that are gone."""
+    years = layout.history_path(stanza)
+    try:
+        newest = max((entry.name for entry in storage.list(years)), default=None)
+        if newest is None:
+            return []
+        entries = storage.list(f"{years}/{newest}")
+    except StorageMissingError:
+        return []
+    return [entry.name.partition(".")[0] for entry in entries]

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a backup that was broken off can be kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import resume
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify.files import (
+    Checker,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.entries import (
+    DataDirectory,
+    FileEntry,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    layout,
+    manifest,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
+    BackupDb,
+    BackupInfo,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.contents import (
+    BackupFacts,
+    Manifest,
+    ManifestDb,
+    ManifestFile,
+    ManifestOptions,
+    ManifestPath,
+    Target,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.reconstruct import (
+    Reconstruction,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import WorkerPool
+
+LABEL = "20260101-000000F"
+WANTED = resume.Wanted("none", encrypted=False, bundle=True, block=False)
+CONTENTS = {"base/1/1": b"one" * 10, "base/1/2": b"two" * 20, "base/1/3": b"three" * 30}
+
+
+def entry(name, **changes):
+    made = FileEntry(
+        f"pg_data/{name}", len(CONTENTS[name]), 1000, 0o600, "postgres", "postgres", True, True
+    )
+    return made._replace(**changes)
+
+
+def saved_manifest(rows, **changes):
+    facts = BackupFacts(LABEL, "full", 1, 1, 0, (LABEL,), bundle=True)
+    made = Manifest(
+        facts,
+        ManifestDb(1, 7, "15", 202209061, 1300),
+        ManifestOptions(compress_type="none"),
+        [Target("pg_data", "path", "/data")],
+        rows,
+        [ManifestPath("pg_data", 0o700, "postgres", "postgres")],
+    )
+    return dataclasses.replace(made, **changes)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return PosixStorage(str(tmp_path / "repo"))
+
+
+@pytest.fixture
+def saved(storage):
+    """Two files in a bundle, one alone."""
+    one, two, three = CONTENTS.values()
+    storage.write(layout.bundle_path("demo", LABEL, 4), one + two)
+    storage.write(layout.data_path("demo", LABEL, "pg_data/base/1/3"), three)
+    rows = []
+    for name, bundle_id, offset in (("1", 4, 0), ("2", 4, len(one)), ("3", 0, 0)):
+        content = CONTENTS[f"base/1/{name}"]
+        row = ManifestFile(
+            f"pg_data/base/1/{name}",
+            len(content),
+            len(content),
+            1000,
+            0o600,
+            "postgres",
+            "postgres",
+        )
+        digest = hashlib.sha1(content).hexdigest()
+        rows.append(row._replace(checksum=digest, bundle_id=bundle_id, bundle_offset=offset))
+    made = saved_manifest(rows)
+    manifest.save_checkpoint(storage, "demo", made, None)
+    return made
+
+
+@pytest.fixture
+def found():
+    cluster = BackupDb(1, 7, "15", 202209061, 1300)
+    return Reconstruction(BackupInfo((cluster,), 1, {}), on_disk={LABEL: False})
+
+
+def keep(storage, saved, entries, *, delta=False):
+    data = DataDirectory("/data", files=entries)
+    with WorkerPool(1, lambda _number, report: Checker(storage, report)) as pool:
+        return resume.keep(storage, "demo", pool, data, saved, delta=delta, beat=lambda: None)
+
+
+def stored_files(tmp_path):
+    top = tmp_path / "repo/backup/demo" / LABEL
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+
+
+def test_what_has_not_changed_is_kept_with_todays_attributes(storage, saved, tmp_path):
+    kept = keep(storage, saved, [entry(name, mode=0o640) for name in CONTENTS])
+    assert sorted(kept.files) == [f"pg_data/{name}" for name in sorted(CONTENTS)]
+    assert {row.mode for row in kept.files.values()} == {0o640}
+    assert {row.reference for row in kept.files.values()} == {None}
+    assert kept.first_bundle_id == 5
+    assert stored_files(tmp_path) == ["backup.manifest.copy", "bundle/4", "pg_data/base/1/3"]
+
+
+@pytest.mark.parametrize("change", [{"mtime": 1001}, {"size": 29}])
+def test_a_file_that_changed_is_not_kept_but_its_neighbours_are(storage, saved, tmp_path, change):
+    entries = [entry("base/1/1", **change), entry("base/1/2"), entry("base/1/3", **change)]
+    kept = keep(storage, saved, entries)
+    assert list(kept.files) == ["pg_data/base/1/2"]
+    assert stored_files(tmp_path) == ["backup.manifest.copy", "bundle/4"]
+
+
+def test_where_times_are_not_trusted_the_file_itself_decides(storage, saved):
+    kept = keep(storage, saved, [entry("base/1/1", mtime=5), entry("base/1/2")], delta=True)
+    assert kept.files == {}
+    assert sorted(kept.candidates) == ["pg_data/base/1/1", "pg_data/base/1/2"]
+
+
+def test_what_the_repository_does_not_give_back_is_not_kept(storage, saved, tmp_path):
+    bundle = tmp_path / "repo" / layout.bundle_path("demo", LABEL, 4)
+    bundle.write_bytes(b"x" + bundle.read_bytes()[1:])
+    (tmp_path / "repo" / layout.data_path("demo", LABEL, "pg_data/base/1/3")).unlink()
+    kept = keep(storage, saved, [entry(name) for name in CONTENTS])
+    assert list(kept.files) == ["pg_data/base/1/2"]
+
+
+def test_all_else_is_removed_and_no_number_of_a_bundle_is_used_twice(storage, saved, tmp_path):
+    for path in ("bundle/9", "bundle/3.pgbackrest.tmp", "pg_data/gone/file"):
+        storage.write(f"{layout.label_path('demo', LABEL)}/{path}", b"rest")
+    kept = keep(storage, saved, [])
+    assert kept.files == {}
+    assert kept.first_bundle_id == 10
+    assert stored_files(tmp_path) == ["backup.manifest.copy"]
+
+
+def test_a_checkpoint_is_found(storage, saved, found):
+    resumed = resume.find(storage, "demo", found, WANTED)
+    assert resumed is not None
+    assert (resumed.backup, resumed.files) == (saved.backup, saved.files)
+
+
+@pytest.mark.parametrize(
+    "on_disk",
+    [
+        {},
+        {LABEL: True},
+        {LABEL: False, "20260102-000000F": False},
+        {f"{LABEL}_20260103-000000I": False},
+    ],
+)
+def test_only_the_newest_directory_counts(storage, saved, found, on_disk):
+    assert resume.find(storage, "demo", found._replace(on_disk=on_disk), WANTED) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (WANTED._replace(compress_type="gz"), "new compress-type 'gz' does not match"),
+        (WANTED._replace(encrypted=True), "new encryption 'True' does not match"),
+        (WANTED._replace(bundle=False), "new repo-bundle 'False' does not match"),
+        (WANTED._replace(block=True), "new repo-block 'True' does not match"),
+    ],
+)
+def test_a_backup_of_another_kind_is_not_resumed(storage, saved, found, wanted, text, caplog):
+    assert resume.find(storage, "demo", found, wanted) is None
+    assert text in caplog.text
+
+
+def test_a_checkpoint_of_another_tool_is_not_resumed(storage, saved, found, caplog):
+    other = dataclasses.replace(saved, writer_version="2.55.1")
+    manifest.save_checkpoint(storage, "demo", other, None)
+    assert resume.find(storage, "demo", found, WANTED) is None
+    assert "does not match resumable version '2.55.1'" in caplog.text
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_resumed(storage, saved, found, caplog):
+    path = layout.copy_of(layout.manifest_path("demo", LABEL))
+    storage.write(path, b"not a manifest")
+    assert resume.find(storage, "demo", found, WANTED) is None
+    assert "unable to read its manifest" in caplog.text
