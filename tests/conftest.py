@@ -58,6 +58,14 @@ def pytest_make_collect_report(collector):
     return report
 
 
+@pytest.fixture(autouse=True)
+def _umask():
+    """A command of the engine that runs in this process sets its own; the next test gets ours."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 class Lab:
     """The three hosts of tests/lab; LAB_PREFIX, LAB_NET and LAB_STATE choose which three."""
 
