@@ -150,7 +150,12 @@ def test_both_keep_the_newest_full_that_is_old_enough(site, copies, old, rule):
     by_time = ["--repo1-retention-full-type=time", "--repo1-retention-full=10", *rule]
     site.run("expire", f"--repo1-path={copies.ours}", *by_time)
     site.pgbackrest("expire", f"--repo1-path={copies.theirs}", *by_time)
-    assert_equal(copies)
+    if old == 1 and not rule and peer.version() < (2, 55):
+        # An older peer keeps the WAL before a full backup that is old enough, if none goes.
+        assert listed(copies.ours) == listed(copies.theirs)
+        assert set(stored(copies.ours)) < set(stored(copies.theirs))
+    else:
+        assert_equal(copies)
     assert_whole(site, copies.ours)
     left = [row["label"] for row in backups(site, copies.ours) if row["type"] == "full"]
     assert left == fulls[max(0, old - 1) :]

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -25,6 +26,13 @@ _BACKUP = re.compile(
 _FAULTS = re.compile(
     r"^    missing: (\d+), checksum invalid: (\d+), size invalid: (\d+), other: (\d+)$"
 )
+
+
+def version() -> tuple[int, int]:
+    """The version of the peer on this machine, such as (2, 55)."""
+    text = subprocess.run([COMMAND, "version"], check=True, capture_output=True, text=True).stdout
+    major, minor = re.match(r"pgBackRest (\d+)\.(\d+)", text).groups()
+    return int(major), int(minor)
 
 
 @dataclasses.dataclass

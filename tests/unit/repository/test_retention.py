@@ -162,13 +162,24 @@ def test_fewer_backups_than_the_rule_keeps_all_wal():
     assert retention.keeps(verdict, f"{1:024X}")
 
 
-@pytest.mark.parametrize(("outdated", "kept"), [((), True), (FULL[:1], False)])
-def test_by_time_wal_goes_only_when_a_full_backup_was_too_old(outdated, kept):
-    remaining = catalogue(entry(FULL[1], number=16), entry(FULL[2], number=32))
-    rule = RetentionRule(full=2, full_type="time")
-    verdict = retention.archive(remaining, rule, 1, current_id=1, outdated=outdated)
-    assert retention.keeps(verdict, f"{15:024X}") is kept
-    assert retention.keeps(verdict, f"{16:024X}")
+@pytest.mark.parametrize(("days", "old"), [(4, 0), (5, 1), (7, 3)])
+def test_by_time_wal_goes_only_when_a_full_backup_is_too_old(days, old):
+    current = catalogue(
+        *(
+            entry(label, stop=i * retention.DAY, number=16 + i * 16)
+            for i, label in enumerate(FULL[:3])
+        )
+    )
+    rule = RetentionRule(full=4, full_type="time")
+    now = days * retention.DAY - 1
+    too_old = retention.outdated(current, rule, now=now)
+    assert too_old == FULL[:old]
+    gone = removed(current, rule, now=now)
+    remaining = {label: row for label, row in current.items() if label not in gone}
+    verdict = retention.archive(remaining, rule, 1, current_id=1, too_old=too_old)
+    first = min(int(row.archive_start, 16) for row in remaining.values())
+    assert retention.keeps(verdict, f"{first:024X}")
+    assert retention.keeps(verdict, f"{first - 1:024X}") is (old == 0)
 
 
 @pytest.mark.parametrize(("current_id", "kept"), [(1, True), (2, False)])

@@ -159,7 +159,8 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         )
     if options.oldest:
         rule = retention.oldest(found.info.backups, rule)
-    verdicts = _verdicts(found.info, rule, options.set)
+    now = int(time.time())
+    verdicts = _verdicts(found.info, rule, options.set, now)
     doomed = [row.label for row in verdicts if row.remove]
     info = found.info.without_backups(doomed)
     for row in verdicts:
@@ -174,9 +175,9 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         _remove_backups(storage, stanza, found, info, doomed, secret)
         if info.backups:
             restore_latest(storage, repo, stanza, info.backups)
-    outdated = _outdated(found.info, doomed) if options.set is None else []
+    too_old = [] if options.set else retention.outdated(found.info.backups, rule, now=now)
     archives, wal = expire_archives(
-        storage, stanza, archive, info, rule, outdated, repo, options.dry_run
+        storage, stanza, archive, info, rule, too_old, repo, options.dry_run
     )
     history = _expire_history(storage, stanza, repo, info, options.dry_run)
     return ExpireResult(
@@ -194,9 +195,9 @@ def _rule(repo: RepoOptions) -> RetentionRule:
     )
 
 
-def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None) -> list[Verdict]:
+def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None, now: int) -> list[Verdict]:
     if wanted is None:
-        return retention.backups(info.backups, rule, now=int(time.time()))
+        return retention.backups(info.backups, rule, now=now)
     if wanted not in info.backups:
         raise _UnknownSetError(
             f"backup set {wanted} is not valid", hint="the info command lists the backups."
@@ -215,10 +216,6 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None) -> list
         Verdict(name, name in gone, f"named by --set={wanted}" if name in gone else "not named")
         for name in info.backups
     ]
-
-
-def _outdated(info: BackupInfo, doomed: t.Sequence[str]) -> list[str]:
-    return [name for name in doomed if info.backups[name].backup_type == FULL]
 
 
 def _remove_backups(

@@ -42,21 +42,21 @@ def expire_archives(
     archive: ArchiveInfo,
     info: BackupInfo,
     rule: RetentionRule,
-    outdated: t.Sequence[str],
+    too_old: t.Sequence[str],
     repo: RepoOptions,
     dry_run: bool,
 ) -> tuple[dict[str, ArchiveVerdict], list[RemovedWal]]:
     """Remove WAL, given the backups that remain; the verdicts by archive id, and what goes.
 
-    ``outdated`` are the full backups that a retention by time has just removed. Raises FormatError
-    when the two info files do not tell of the same clusters.
+    ``too_old`` are the full backups that a retention by time has no need of, but for the newest of
+    them. Raises FormatError when the two info files do not tell of the same clusters.
     """
     _check_histories(archive, info)
     verdicts: dict[str, ArchiveVerdict] = {}
     removed: list[RemovedWal] = []
     for row in archive.history:
         verdict = retention.archive(
-            info.backups, rule, row.id, current_id=archive.current_id, outdated=outdated
+            info.backups, rule, row.id, current_id=archive.current_id, too_old=too_old
         )
         verdicts[row.archive_id] = verdict
         doomed = _doomed(storage, stanza, row.archive_id, verdict)

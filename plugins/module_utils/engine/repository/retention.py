@@ -145,10 +145,21 @@ def _expired_fulls(
             yield name, f"older than the newest {rule.full} full backups"
         return
     # The newest full that is old enough is still needed to reach back as far as promised.
-    limit = now - rule.full * DAY
-    old = [name for name in fulls if current[name].timestamp_stop < limit]
+    old = outdated(current, rule, now=now)
     for name in old[:-1]:
         yield name, f"older than {rule.full} days, as is {old[-1]}"
+
+
+def outdated(current: Backups, rule: RetentionRule, *, now: int) -> list[str]:
+    """The full backups that retention by time has no need of but for the newest of them."""
+    if rule.full is None or rule.full_type == "count":
+        return []
+    limit = now - rule.full * DAY
+    return [
+        name
+        for name, entry in sorted(current.items())
+        if entry.backup_type == FULL and entry.timestamp_stop < limit
+    ]
 
 
 def _kept(entry: BackupEntry, rule: RetentionRule) -> str:
@@ -166,13 +177,13 @@ def archive(
     db_id: int,
     *,
     current_id: int,
-    outdated: t.Collection[str] = (),
+    too_old: t.Collection[str] = (),
 ) -> ArchiveVerdict:
     """Which WAL of the cluster ``db_id`` stays, given the backups that remain.
 
-    ``outdated`` are the full backups that a retention by time has just removed.
+    ``too_old`` are the full backups that ``outdated`` named before any was removed.
     """
-    keep = _archive_retention(remaining, rule, outdated)
+    keep = _archive_retention(remaining, rule, too_old)
     if keep is None:
         return ArchiveVerdict(None, "retention of WAL is not set")
     types = {FULL: (FULL,), DIFF: (FULL, DIFF)}.get(rule.archive_type)
@@ -216,7 +227,7 @@ def archive(
 
 
 def _archive_retention(
-    remaining: Backups, rule: RetentionRule, outdated: t.Collection[str]
+    remaining: Backups, rule: RetentionRule, too_old: t.Collection[str]
 ) -> int | None:
     if rule.archive is not None:
         return rule.archive
@@ -226,7 +237,7 @@ def _archive_retention(
         if rule.full_type == "count":
             return rule.full
         # Until a full backup is too old, all WAL is young enough to stay.
-        if not outdated:
+        if not too_old:
             return None
         return sum(1 for entry in remaining.values() if entry.backup_type == FULL)
     return rule.diff if rule.archive_type == DIFF else None
