@@ -14,35 +14,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres impo
     control,
     releases,
 )
-
-
-def build(release, **changes):
-    """A pg_control as that release writes it."""
-    values = {
-        "system_id": 7711080140707770482,
-        "state": 6,
-        "checkpoint": 0x3000060,
-        "redo": 0x3000028,
-        "timeline": 3,
-        "min_recovery_point": 0x2000100,
-        "backup_start_point": 0x1000028,
-        "page_size": 8192,
-        "wal_segment_size": 16 << 20,
-        "data_checksums": 1,
-        **changes,
-    }
-    data = bytearray(8192)
-    struct.pack_into(
-        "<QII", data, 0, values["system_id"], release.control_version, release.catalog_version
-    )
-    struct.pack_into("<I", data, 16, values["state"])
-    struct.pack_into("<Q", data, 32, values["checkpoint"])
-    for name in ("redo", "min_recovery_point", "backup_start_point"):
-        struct.pack_into("<Q", data, getattr(release, name), values[name])
-    for name in ("timeline", "page_size", "wal_segment_size", "data_checksums"):
-        struct.pack_into("<I", data, getattr(release, name), values[name])
-    struct.pack_into("<I", data, release.crc, control.crc32c(bytes(data[: release.crc])))
-    return bytes(data)
+from ansible_collections.pgsftp.backup.tests.support.pg_files import control_file as build
 
 
 @pytest.mark.parametrize("release", releases.RELEASES, ids=lambda release: release.version)

@@ -29,8 +29,9 @@ from ..errors import (
     EngineError,
     FileMissingError,
 )
+from ..postgres import ready
 from ..repository import lock
-from . import client, place, ready, status
+from . import client, place, status
 from .crew import Crew
 from .queue import identity
 from .settings import Settings

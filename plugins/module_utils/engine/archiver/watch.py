@@ -12,8 +12,8 @@ import typing as t
 
 from .. import log
 from ..errors import EngineError
-from ..postgres import control
-from . import place, ready, status
+from ..postgres import control, ready
+from . import place, status
 from .crew import Crew
 from .settings import Settings
 

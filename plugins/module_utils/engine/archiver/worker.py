@@ -20,13 +20,12 @@ from ..command import archive_push
 from ..command.cipher import cipher_pass
 from ..config.options import Options, RepoOptions
 from ..errors import AssertError, EngineError, FileMissingError, HostConnectError
-from ..postgres import control, wal
+from ..postgres import control, ready, wal
 from ..repository import archive_info
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..storage.base import Completion, Done, Storage
 from ..storage.open import Opener
-from . import ready
 from .queue import Identity, identity
 
 # Files that a worker may hold: while the last answers of one are awaited, the next are sent.

@@ -25,7 +25,7 @@ from ..errors import (
     OptionRequiredError,
     ParamRequiredError,
 )
-from ..postgres import control, wal
+from ..postgres import control, ready, wal
 from ..repository import archive_info, layout, lock
 from ..repository.archive import Archive, StoredSegment
 from ..repository.archive_info import ArchiveInfo
@@ -33,6 +33,8 @@ from ..storage.base import Completion, Publish, Storage, Writer
 from ..storage.open import open_storage
 from ..transform.compression import compress_type
 from ..transform.pipeline import Encoder, Encoding
+from ..worker.progress import size_text
+from . import repositories
 from .cipher import cipher_pass
 
 CHUNK = 1024 * 1024
@@ -45,6 +47,7 @@ class PushResult:
 
     name: str
     stored: bool
+    dropped: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -71,22 +74,26 @@ def run(options: Options) -> PushResult:
     stanza = options.require_stanza()
     path = _source(options)
     lock.check_stop(options.lock_path, stanza)
+    if _is_dropped(path, options):
+        return PushResult(os.path.basename(path), stored=False, dropped=True)
     segment = examine(path, options)
-    stored = False
-    failures: list[tuple[RepoOptions, EngineError]] = []
-    for repo in options.repos:
-        try:
-            with open_storage(repo, io_timeout=options.io_timeout) as storage:
-                archive = archive_info.load(storage, stanza, cipher_pass(repo))
-                if options.pgs:
-                    check_cluster(control.load(options.pg.path), archive)
-                if segment.is_segment and options.archive_header_check:
-                    check_header(segment, archive)
-                stored |= push(storage, stanza, archive, segment, options, repo)
-        except EngineError as cause:
-            failures.append((repo, cause))
-    if failures:
-        raise _combined(failures, options)
+    cluster = control.load(options.pg.path) if options.pgs else None
+
+    def one(repo: RepoOptions) -> bool:
+        with open_storage(repo, io_timeout=options.io_timeout) as storage:
+            archive = archive_info.load(storage, stanza, cipher_pass(repo))
+            if cluster is not None:
+                check_cluster(cluster, archive)
+            if segment.is_segment and options.archive_header_check:
+                check_header(segment, archive)
+            return push(storage, stanza, archive, segment, options, repo)
+
+    outcomes = repositories.at_once(options.repos, one)
+    failures = [(row.repo, row.failure) for row in outcomes]
+    failed = [(repo, cause) for repo, cause in failures if cause is not None]
+    if failed:
+        raise _combined(failed, options)
+    stored = any(row.result for row in outcomes)
     if stored:
         log.info("pushed WAL file '%s' to the archive", segment.name)
     return PushResult(segment.name, stored)
@@ -111,6 +118,33 @@ def _source(options: Options) -> str:
             hint="is the PostgreSQL data_directory configured the same as the pg1-path option?",
         )
     return os.path.join(options.pg.path, path)
+
+
+def _is_dropped(path: str, options: Options) -> bool:
+    """Whether the file is given up, since more waits behind it than the operator lets wait.
+
+    No repository is asked before: they may be what the queue waits for.
+    """
+    name = os.path.basename(path)
+    maximum = options.archive_push_queue_max
+    if maximum is None or not options.pgs or not ready.may_be_dropped(name):
+        return False
+    try:
+        size = os.path.getsize(path)
+    except OSError:
+        return False
+    if not ready.overflows(ready.scan(options.pg.path).names, size, maximum):
+        return False
+    log.warn("%s", dropped_text(name, maximum))
+    return True
+
+
+def dropped_text(name: str, maximum: int) -> str:
+    """What to tell of a segment that was dropped; ``maximum`` is the limit in bytes."""
+    return (
+        f"dropped WAL file '{name}' because archive queue exceeded {size_text(maximum)}\n"
+        "HINT: recovery to a point after it begins with the next backup, which will be a full one."
+    )
 
 
 def examine(path: str, options: Options) -> Segment:

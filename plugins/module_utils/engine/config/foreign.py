@@ -47,7 +47,6 @@ def _of_archive() -> list[Option]:
         # The queues of an asynchronous run; where there is none they steer nothing.
         Option("archive-get-queue-max", Z, "", commands=_GET, support=Support.NO_EFFECT),
         Option("archive-push-batch-size", Z, "", commands=_PUSH, support=Support.NO_EFFECT),
-        Option("archive-push-queue-max", Z, "", commands=_PUSH, aliases=("archive-queue-max",)),
         Option("archive-missing-retry", B, "", default="y", commands=_GET),
     ]
 

@@ -174,6 +174,7 @@ class Options:
     archive_copy: bool = False
     archive_header_check: bool = True
     archive_mode_check: bool = True
+    archive_push_queue_max: int | None = None  # bytes; None: nothing is ever dropped
 
     # Backup.
     type: str | None = None  # `load` fills in the command's default

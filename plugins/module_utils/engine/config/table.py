@@ -173,6 +173,10 @@ _ARCHIVE = (
     Option("archive-mode-check", B, "Check the server's archive_mode.", default="y", unmet="n",
            commands=frozenset({"archive-push", "backup", "check"}),
            condition=Condition("archive-check", ("y",))),
+    Option("archive-push-queue-max", Z,
+           "Drop WAL when more than this waits for the archive; unset, never.",
+           low="0", high="4PiB", commands=frozenset({"archive-push"}),
+           aliases=("archive-queue-max",)),
 )
 
 _BACKUPS = (

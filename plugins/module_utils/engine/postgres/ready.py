@@ -10,7 +10,7 @@ import os
 import time
 import typing as t
 
-from ..postgres import wal
+from . import wal
 
 _READY = ".ready"
 
@@ -61,6 +61,25 @@ def since(pg_path: str, name: str) -> float:
         return max(0.0, time.time() - os.stat(status).st_mtime)
     except OSError:
         return 0.0
+
+
+def overflows(names: t.Iterable[str], segment_size: int, maximum: int | None) -> bool:
+    """Whether what waits for the archive is more than ``maximum`` bytes (None: it never is).
+
+    ``segment_size`` in bytes is that of the cluster. Only WAL counts: what else there is, is small.
+    """
+    if maximum is None:
+        return False
+    waiting = sum(1 for name in names if wal.is_segment(name) or wal.is_partial(name))
+    return waiting * segment_size > maximum
+
+
+def may_be_dropped(name: str) -> bool:
+    """Whether a file is one that a full queue may cost: WAL, but no history and no label.
+
+    Those are small, and without a history the WAL that comes after it is of no use.
+    """
+    return wal.is_segment(name) or wal.is_partial(name)
 
 
 def _is_wal(name: str) -> bool:
