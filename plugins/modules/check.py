@@ -13,6 +13,8 @@ version_added: 0.1.0
 short_description: Check that a PostgreSQL cluster can be backed up
 description:
   - Compares configuration, cluster and repositories.
+  - Tries in a scratch directory of each SFTP repository what its server can do, and how fast it is;
+    the scratch directory is gone afterwards. V(preflight=n) in O(options) leaves that out.
   - Then archives a WAL segment and waits until it has arrived.
   - In check mode nothing is archived, and only the configuration is looked at.
 extends_documentation_fragment:
@@ -58,13 +60,84 @@ check:
           type: int
           sample: 1
         segment:
-          description: The WAL segment that was archived.
+          description: The WAL segment that was archived; V(none) when archiving is not checked.
           type: str
           sample: "000000010000000000000002"
         archived_after:
           description: Seconds until it had arrived.
           type: float
           sample: 0.42
+        preflight:
+          description:
+            - What the server can do, and what follows from it.
+            - V(none) for a repository without a server, and where the preflight is left out.
+          type: dict
+          contains:
+            location:
+              description: Host and directory.
+              type: str
+              sample: sftp-srv:/backup_space
+            software:
+              description: What the SSH server calls itself.
+              type: str
+              sample: OpenSSH_9.2p1
+            cipher:
+              description: The cipher of the session.
+              type: str
+              sample: aes128-gcm@openssh.com
+            extensions:
+              description: Names of the extensions of SFTP that the server announces.
+              type: list
+              elements: str
+              sample: [fsync@openssh.com, limits@openssh.com]
+            trials:
+              description:
+                - Each thing that was tried, in the order of trying.
+                - A server that refuses what a repository cannot be without fails the task.
+              type: list
+              elements: dict
+              contains:
+                name:
+                  description: What was tried.
+                  type: str
+                  sample: rename over
+                works:
+                  description: Whether it works; V(none) when it could not even be tried.
+                  type: bool
+                  sample: true
+                detail:
+                  description: The server's reason, or a remark; may be empty.
+                  type: str
+                  sample: ""
+            round_trip:
+              description: Seconds of the shortest round trip.
+              type: float
+              sample: 0.0951
+            upload:
+              description: Bytes in a second, of a sample of 4 MiB in one session.
+              type: float
+              sample: 13500000.0
+            download:
+              description: The same the other way.
+              type: float
+              sample: 21000000.0
+            free:
+              description: Bytes that are free; V(none) when the server does not say.
+              type: int
+              sample: 52710469632
+            handles:
+              description: Files that may be open at once; V(none) when the server does not say.
+              type: int
+              sample: 1019
+            request:
+              description: Bytes in one request.
+              type: int
+              sample: 261120
+            consequences:
+              description: What follows from it, in sentences.
+              type: list
+              elements: str
+              sample: [no symbolic links; a repository over SFTP has none]
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure

@@ -50,6 +50,7 @@ def measured(repository):
     # The first full and its incremental go, too; only the second full is left to measure.
     repository.run("expire", "--repo1-retention-full=2")
     measure("expire, one unbundled full", "expire", "--repo1-retention-full=1")
+    measure("check, without archiving", "check", "--no-archive-check")
     cluster = repository.site.cluster
     cluster.psql("select pg_switch_wal()")
     segment = sorted((cluster.data / "pg_wal").glob("0" * 7 + "1" + "?" * 16))[-1]

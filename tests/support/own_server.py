@@ -23,6 +23,7 @@ import typing as t
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import (
     archive_push,
+    check,
     expire,
     info,
     stanza,
@@ -52,6 +53,7 @@ from .sshd import keygen
 COMMANDS = {
     "archive-push": archive_push.run,
     "backup": backup.run,
+    "check": check.run,
     "expire": expire.run,
     "info": info.run,
     "stanza-create": stanza.run,

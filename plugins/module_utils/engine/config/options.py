@@ -207,6 +207,9 @@ class Options:
     # Retention.
     oldest: bool = False
 
+    # Check.
+    preflight: bool = True
+
     # Reports.
     output: str = "text"  # text, json, none
     verbose: bool = False

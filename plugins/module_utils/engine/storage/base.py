@@ -16,6 +16,7 @@ import enum
 import typing as t
 
 from ..errors import EngineError, StorageMissingError
+from .survey import Survey
 
 # A file on its way to its name; readers of a repository pass over such names (repository
 # reference, section 1).
@@ -260,6 +261,12 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def free_size(self) -> int | None:
         """Bytes that are free for us; None when the storage does not say."""
+
+    def survey(self, scratch: str) -> Survey | None:
+        """Try in directory ``scratch`` what the server can do, and leave nothing of it; None where
+        there is no server. What the server refuses is in the survey, and is not raised.
+        """
+        return None
 
     def wait(self, completions: t.Iterable[Completion]) -> None:
         """Wait for all; raises the first error, after all have ended."""

@@ -15,6 +15,7 @@ import typing as t
 from ..errors import EngineError, TransportLostError
 from .base import Bytes, Completion, FileInfo, Publish, Reader, Storage, Writer
 from .sessions import Sessions
+from .survey import Survey
 
 _T = t.TypeVar("_T")
 
@@ -95,6 +96,10 @@ class ResilientStorage(Storage):
     def free_size(self) -> int | None:
         """See Storage."""
         return self._again(lambda storage: storage.free_size())
+
+    def survey(self, scratch: str) -> Survey | None:
+        """See Storage."""
+        return self._again(lambda storage: storage.survey(scratch))
 
     def close(self) -> None:
         """See Storage."""

@@ -108,6 +108,9 @@ class Channel:
         self._queued = 0
         self._greeting: memoryview | None = None
         self.lost: EngineError | None = None
+        self.software = ""
+        """What the SSH server calls itself, for whoever shows it."""
+        self.cipher = ""
         self.round_trips = 0
         self.requests = 0
 

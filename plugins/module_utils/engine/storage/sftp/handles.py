@@ -41,6 +41,7 @@ class Handles:
         self._channel = channel
         self._limit = DEFAULT
         self._known = False
+        self._granted = 0
         self._held = 0  # open, or being opened or closed
         self._open = 0
         self._files: collections.deque[_Opening] = collections.deque()
@@ -51,6 +52,11 @@ class Handles:
         """Handles that the server has, may have got, or may still have."""
         return self._held
 
+    @property
+    def granted(self) -> int | None:
+        """How many the server says that it grants; None when it does not say."""
+        return self._granted or None
+
     def expect_many(self) -> None:
         """The server will say its limit; until then suppose that it is large."""
         self._limit = MOST
@@ -58,6 +64,7 @@ class Handles:
     def set_limit(self, granted: int) -> None:
         """What the server says that it grants; 0 when it does not say."""
         self._known = granted > 0
+        self._granted = granted
         self._limit = min(granted or DEFAULT, MOST)
         self._admit()
 

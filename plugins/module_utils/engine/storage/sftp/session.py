@@ -246,9 +246,12 @@ def _sftp(
     except (EOFError, OSError) as cause:
         raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
     log.debug("connected to %s with %s", name, getattr(transport, "remote_cipher", "?"))
-    return Channel(
+    channel = Channel(
         t.cast(Stream, stream), options.host, lambda: end(transport), lambda: _why(transport)
     )
+    channel.software = (transport.remote_version or "").partition("-")[2].partition("-")[2]
+    channel.cipher = getattr(transport, "remote_cipher", "") or ""
+    return channel
 
 
 def _reason(cause: BaseException) -> str:

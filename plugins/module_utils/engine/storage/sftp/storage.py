@@ -12,12 +12,14 @@ from ...errors import EngineError, TransportLostError
 from ..base import Features, FileInfo, FileKind, Publish, Storage
 from ..base import Reader as BaseReader
 from ..base import Writer as BaseWriter
+from ..survey import Survey
 from . import protocol
 from .channel import Batch, Channel, Reply
 from .paths import Paths
 from .reader import Reader
 from .rename import rename
 from .server import Server
+from .survey import Surveyor
 from .tree import Listing, Removal
 from .writer import Writer
 
@@ -161,6 +163,11 @@ class SftpStorage(Storage):
         if replies[0].kind != protocol.EXTENDED_REPLY:
             return None
         return protocol.parse_free(replies[0].body)
+
+    def survey(self, scratch: str) -> Survey:
+        """See Storage."""
+        surveyor = Surveyor(self.server, scratch)
+        return surveyor.run(software=self._channel.software, cipher=self._channel.cipher)
 
     def _ask(self, kind: int, fields: bytes) -> Reply:
         replies: list[Reply] = []

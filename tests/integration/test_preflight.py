@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check says what the server of a repository can do, and leaves nothing on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+
+pytestmark = pytest.mark.integration
+
+SFTP_SERVER = "/usr/lib/openssh/sftp-server"
+
+
+@pytest.fixture(scope="module")
+def cluster(new_cluster):
+    """One for all."""
+    return new_cluster()
+
+
+@pytest.fixture
+def site_on(cluster, sites, tmp_path):
+    """A function: a stanza on a server with this subsystem."""
+    servers = []
+
+    def make(subsystem="internal-sftp"):
+        servers.append(real_sshd.start(tmp_path, subsystem=subsystem))
+        site = sites(cluster)
+        site.use_sftp(servers[-1])
+        site.server = servers[-1]
+        site.archive()
+        site.run("stanza-create")
+        return site
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+def test_the_table_and_the_data(site_on):
+    site = site_on()
+    out = site.run("check", "--log-level-console=off").stdout
+    assert out.startswith(f"repo1: 127.0.0.1:{site.repo} (OpenSSH_")
+    for name in ("create", "exclusive create", "fsync", "rename over", "range read", "statvfs"):
+        assert f"    {name:<18}yes" in out, out
+    for name in ("round trip", "upload", "download", "free space", "open files"):
+        assert f"    {name:<18}" in out
+    assert sorted(path.name for path in site.repo.iterdir()) == ["archive", "backup"]
+    quiet = ("--log-level-console=off", "--no-archive-check", "--output=json")
+    (repo,) = json.loads(site.run("check", *quiet).stdout)["repos"]
+    assert repo["segment"] is None
+    found = repo["preflight"]
+    assert all(trial["works"] for trial in found["trials"])
+    assert 0 < found["round_trip"] < 5
+    assert found["free"] > 0
+    (repo,) = json.loads(site.run("check", *quiet, "--no-preflight").stdout)["repos"]
+    assert repo["preflight"] is None
+
+
+@pytest.mark.skipif(not os.path.exists(SFTP_SERVER), reason="no external sftp-server")
+def test_what_the_administrator_switched_off(site_on):
+    site = site_on(f"{SFTP_SERVER} -P fsync,posix-rename,statvfs")
+    out = site.run("check", "--log-level-console=off").stdout
+    assert "fsync             no          refused with status 3 Permission denied" in out, out
+    assert "    * the server decides when files are durable" in out
+    assert "    * free space cannot be asked for" in out
+
+
+@pytest.mark.skipif(not os.path.exists(SFTP_SERVER), reason="no external sftp-server")
+def test_a_server_that_takes_nothing_fails_the_check(site_on):
+    site = site_on()
+    server = site.server
+    server.stop()
+    config = server.directory / "sshd_config"
+    config.write_text(config.read_text().replace("internal-sftp", f"{SFTP_SERVER} -P mkdir"))
+    server.resume()
+    done = site.run("check", code=64)
+    assert "cannot serve as a repository: make directory: refused with status 3" in done.stdout
+    assert "    create            -           not tried" in done.stdout
+    assert sorted(path.name for path in Path(site.repo).iterdir()) == ["archive", "backup"]

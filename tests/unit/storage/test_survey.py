@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a survey finds on servers with and without each ability, and that it leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.survey import NEEDED
+from ansible_collections.pgsftp.backup.tests.support.sftp_server import ALL_EXTENSIONS
+
+SCRATCH = ".pgsftp-check-1"
+
+
+def surveyed(storage, root):
+    found = storage.survey(SCRATCH)
+    assert os.listdir(root) == [], "the scratch directory is left"
+    return found
+
+
+def not_working(found):
+    return {trial.name for trial in found.trials if not trial.works}
+
+
+def test_everything_works_and_costs_few_round_trips(sftp, root):
+    storage = sftp()
+    before = storage.round_trips
+    found = surveyed(storage, root)
+    assert not_working(found) == set()
+    assert {*NEEDED, "rename over", "exclusive create", "fsync", "symlink", "statvfs"} <= {
+        trial.name for trial in found.trials
+    }
+    assert storage.round_trips - before <= 10
+    assert found.round_trip >= 0
+    assert found.upload > 0 and found.download > 0 and found.free > 0
+    assert found.handles == 1019
+    assert found.request == 261120
+    assert "posix-rename@openssh.com" in found.extensions
+
+
+@pytest.mark.parametrize("missing", ["fsync", "statvfs", "limits"])
+def test_an_extension_that_is_missing(sftp, root, missing):
+    name = f"{missing}@openssh.com"
+    extensions = {key: value for key, value in ALL_EXTENSIONS.items() if key != name}
+    storage = sftp(extensions=extensions, refuse={name: 8})
+    found = surveyed(storage, root)
+    assert not_working(found) == {missing}
+    assert "status 8" in found.trial(missing).detail
+    assert (found.free is None) == (missing == "statvfs")
+
+
+@pytest.mark.parametrize("code", [4, 11])
+def test_a_name_that_is_taken_is_refused(sftp, root, code):
+    found = surveyed(sftp(extensions={}, rename_taken=code), root)
+    over = found.trial("rename over")
+    assert over.works is False
+    assert f"status {code}" in over.detail
+    assert found.trial("read").works
+
+
+def test_a_plain_rename_that_replaces(sftp, root):
+    found = surveyed(sftp(extensions={}, rename_taken=None), root)
+    over = found.trial("rename over")
+    assert over.works
+    assert over.detail == "without posix-rename@openssh.com"
+
+
+@pytest.mark.parametrize(
+    "request_name, trial",
+    [
+        ("mkdir", "make directory"),
+        ("open", "create"),
+        ("write", "write"),
+        ("rename", "rename"),
+        ("read", "read"),
+        ("opendir", "list"),
+        ("readdir", "list"),
+        ("symlink", "symlink"),
+    ],
+)
+def test_what_is_refused_is_told(sftp, request_name, trial):
+    found = sftp(refuse={request_name: 3}).survey(SCRATCH)
+    assert found.trial(trial).works is False
+    assert len(found.trials) == 14
+
+
+def test_what_cannot_be_removed(sftp):
+    found = sftp(refuse={"remove": 3}).survey(SCRATCH)
+    assert found.trial("remove").works is False
+
+
+def test_a_server_that_is_full_keeps_nothing(sftp, root):
+    found = surveyed(sftp(room=1_000_000), root)
+    assert found.trial("write").works is False
+    assert found.trial("read").works is None
+    assert found.upload is None
+
+
+def test_short_answers_are_no_fault(sftp, root):
+    found = surveyed(sftp(longest_read=1000), root)
+    assert found.trial("read") == ("read", True, "answers are shorter than asked")
+    assert found.trial("range read").works
+
+
+def test_a_listing_without_attributes(sftp, root):
+    found = surveyed(sftp(bare_listing=True), root)
+    assert found.trial("list").works
+    assert "without attributes" in found.trial("list").detail
+
+
+def test_one_handle_is_enough(sftp, root):
+    assert not_working(surveyed(sftp(handles=1), root)) == set()
+
+
+def test_a_lost_session_is_no_finding(sftp):
+    with pytest.raises(errors.TransportLostError):
+        sftp(cut_after=20).survey(SCRATCH)
+
+
+def test_what_killed_runs_left_goes_when_it_is_old(sftp, root):
+    storage = sftp()
+    for name, age in (("old", 2 * 86400), ("new", 60)):
+        (root / f".pgsftp-check-{name}").mkdir()
+        (root / f".pgsftp-check-{name}" / "one").write_bytes(b"x")
+        os.utime(root / f".pgsftp-check-{name}", (time.time() - age,) * 2)
+    storage.survey(SCRATCH)
+    assert os.listdir(root) == [".pgsftp-check-new"]
