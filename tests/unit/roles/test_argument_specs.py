@@ -24,9 +24,15 @@ def _defaults(role: str) -> dict[str, object]:
 
 
 def test_all_roles_are_seen() -> None:
-    assert {"postgresql", "sftp_server", "ssh_keys", "pgsftp", "replication", "standby"} <= set(
-        NAMES
-    )
+    assert NAMES == [
+        "pgsftp",
+        "postgresql",
+        "replication",
+        "schedule",
+        "sftp_server",
+        "ssh_keys",
+        "standby",
+    ]
 
 
 @pytest.mark.parametrize("role", NAMES)
