@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors

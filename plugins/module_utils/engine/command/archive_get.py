@@ -38,6 +38,7 @@ from ..storage.base import TEMPORARY_SUFFIX, Storage
 from ..storage.open import open_storage
 from ..transform.compression import type_of_name
 from ..transform.pipeline import Decoder, Encoding
+from . import repositories
 from .cipher import cipher_pass
 
 # What may be over the next moment: no connection, or no free place at the server.
@@ -46,6 +47,11 @@ UNREACHABLE = (HostConnectError, StorageLimitError)
 # Seconds between two attempts, each twice as long as the one before.
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 8.0
+
+_WITHOUT = " if one is gone for good, take it out of the configuration."
+
+# Seconds for which the next repository is not bothered while one has not answered yet.
+HEAD_START = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,13 @@ class Stored(t.NamedTuple):
     path: str
     sha1: str | None
     encoding: Encoding
+
+
+class Located(t.NamedTuple):
+    """An open repository, and where the file is in it; None: it has none."""
+
+    storage: Storage
+    stored: Stored | None
 
 
 class _Unreachable(Exception):
@@ -109,7 +122,8 @@ def run(options: Options) -> GetResult:
                 raise type(cause)(
                     f"{cause.message}; given up after {options.archive_timeout:g}s, and recovery"
                     " stops here",
-                    hint="start the server again when the repository can be reached: it goes on.",
+                    hint="start the server again when the repository can be reached: it goes on."
+                    + _WITHOUT * (len(options.repos) > 1),
                 ) from None
             log.warn("%s; trying again in %gs", cause.message, pause)
             time.sleep(min(pause, left))
@@ -124,22 +138,45 @@ def _attempt(options: Options) -> GetResult:
     if not os.path.isabs(destination):
         destination = os.path.join(options.pg.path, destination)
     found_control = control.load(options.pg.path)
-    failures: list[tuple[RepoOptions, EngineError]] = []
-    for repo in options.repos:
+
+    def look(repo: RepoOptions) -> Located:
+        storage = open_storage(repo, io_timeout=options.io_timeout)
         try:
-            with open_storage(repo, io_timeout=options.io_timeout) as storage:
-                archive = archive_info.load(storage, stanza, cipher_pass(repo))
-                stored = find(storage, stanza, archive, found_control, name)
-                if stored is not None:
-                    fetch(storage, stored, destination)
-                    log.info("found %s in the repo%d archive", name, repo.key)
-                    return GetResult(name, True, repo.key)
-        except EngineError as cause:
+            archive = archive_info.load(storage, stanza, cipher_pass(repo))
+            return Located(storage, find(storage, stanza, archive, found_control, name))
+        except BaseException:
+            storage.close()
+            raise
+
+    failures: list[tuple[RepoOptions, EngineError]] = []
+    for outcome in repositories.in_turn(options.repos, look, head_start=HEAD_START):
+        repo, cause = outcome.repo, outcome.failure
+        if cause is not None:
             failures.append((repo, cause))
+        if outcome.result is None:
+            continue
+        with outcome.result.storage as storage:
+            if outcome.result.stored is None:
+                continue
+            try:
+                fetch(storage, outcome.result.stored, destination)
+            except EngineError as error:
+                failures.append((repo, error))
+                continue
+            if failures:
+                _tell(failures)
+            log.info("found %s in the repo%d archive", name, repo.key)
+            return GetResult(name, True, repo.key)
     if failures:
         raise _failure(failures, len(options.repos))
     log.info("unable to find %s in the archive", name)
     return GetResult(name, False)
+
+
+def _tell(failures: t.Sequence[tuple[RepoOptions, EngineError]]) -> None:
+    """What is wrong with a repository is said although another one had the file."""
+    for repo, cause in failures:
+        log.warn("repo%d: %s", repo.key, cause.message)
 
 
 def _failure(failures: t.Sequence[tuple[RepoOptions, EngineError]], total: int) -> Exception:

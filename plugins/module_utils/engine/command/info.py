@@ -19,6 +19,7 @@ from ..repository.report import RepoFacts, Report
 from ..repository.report_text import render_text
 from ..storage.base import FileKind, Storage
 from ..storage.open import open_storage
+from . import repositories
 from .cipher import cipher_pass
 
 _T = t.TypeVar("_T")
@@ -44,8 +45,10 @@ def run(options: Options) -> InfoResult:
     repos = (
         options.repos if options.selected_repo is None else (options.repo(options.selected_repo),)
     )
-    for repo in repos:
-        for name, found in _repo(options, repo, manifests):
+    for outcome in repositories.at_once(repos, lambda repo: list(_repo(options, repo, manifests))):
+        if outcome.failure is not None:
+            raise outcome.failure
+        for name, found in outcome.result or ():
             facts.setdefault(name, []).append(found)
     only = None if options.set is None else {options.set: manifests.get(options.set)}
     reports = tuple(report.stanza_report(name, facts[name], only=only) for name in sorted(facts))
