@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint unit integration interop molecule lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration interop molecule lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ setup: ## what `make test` needs: Debian packages, .venv, collections, the hosts
 
 lint: ## ruff, mypy, yamllint, ansible-lint, shellcheck
 	@scripts/lint
+
+sanity: ## ansible-test sanity, antsibull-docs and -changelog, the collection built and installed
+	@scripts/sanity
 
 unit: ## the tests that need nothing but Python
 	@scripts/pytest tests/unit

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Take collections out of a wheel of the ansible package.
 
 usage: unpack_collections.py WHEEL DIRECTORY NAME...

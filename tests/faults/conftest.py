@@ -8,11 +8,14 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
-from ansible_collections.pgsftp.backup.tests.support.engine import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.engine import (
     host_command,
     sites,
 )
-from ansible_collections.pgsftp.backup.tests.support.postgres import new_cluster  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.postgres import new_cluster
+
+# Fixtures for the tests of this directory.
+__all__ = ["host_command", "new_cluster", "sites"]
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def test_backup(repository, step):
 @every(9)
 def test_expire(repository, step):
     repository.run("stanza-create", "--no-online")
-    for _ in range(2):
+    for _dummy in range(2):
         repository.run("backup", "--no-online", "--type=full", "--repo1-bundle")
     first, second = listed(repository)
     repository.keep()

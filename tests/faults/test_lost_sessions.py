@@ -26,7 +26,7 @@ def sessions_of(sshd):
             text = status.read_text()
         except OSError:
             continue
-        pid, _, rest = text.partition(" (")
+        pid, _dummy, rest = text.partition(" (")
         children.setdefault(int(rest.rpartition(") ")[2].split()[1]), []).append(int(pid))
     return sorted(children.get(sshd.process.pid, []))
 

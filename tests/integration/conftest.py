@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgsftp.backup.tests.support.engine import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.engine import (
     host_command,
     sites,
 )
-from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.fixtures import (
     fixture_repositories,
 )
-from ansible_collections.pgsftp.backup.tests.support.postgres import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.postgres import (
     new_cluster,
     postgres,
 )
+
+# Fixtures for the tests of this directory.
+__all__ = ["fixture_repositories", "host_command", "new_cluster", "postgres", "sites"]

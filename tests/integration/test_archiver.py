@@ -63,7 +63,7 @@ class Archiver:
                 "archiver", "--log-level-console=detail", *arguments, stdout=out, stderr=out
             )
         if wait:
-            until(lambda: (self.run_path / "demo.sock").exists(), "no socket", self)
+            until((self.run_path / "demo.sock").exists, "no socket", self)
         return self
 
     def stop(self):
@@ -86,7 +86,7 @@ class Archiver:
 
     def status(self):
         out = self.popen("archiver", "status", "--output=json", stdout=subprocess.PIPE)
-        text, _ = out.communicate(timeout=30)
+        text, _dummy = out.communicate(timeout=30)
         assert out.returncode == 0
         (row, *_rest) = json.loads(text)["repositories"]
         return row
@@ -96,7 +96,7 @@ class Archiver:
         done = self.popen(
             "archive-push", f"pg_wal/{name}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        out, _ = done.communicate(timeout=timeout)
+        out, _dummy = done.communicate(timeout=timeout)
         assert done.returncode == code, out.decode()
         return out.decode()
 
@@ -145,7 +145,7 @@ def archiver(site):
 def make_segments(site, count):
     """Have PostgreSQL fill that many segments; gives their names."""
     before = set(ready(site))
-    for _ in range(count):
+    for _dummy in range(count):
         site.cluster.psql(
             "select pg_logical_emit_message(true, 'x', repeat(md5(random()::text), 90))"
         )
@@ -212,7 +212,7 @@ def test_only_the_owner_may_talk_to_it(site, archiver):
 def test_a_second_one_is_refused(site, archiver):
     archiver.start()
     second = archiver.popen("archiver", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    out, _ = second.communicate(timeout=30)
+    out, _dummy = second.communicate(timeout=30)
     assert second.returncode == 50
     assert b"is another archiver of stanza demo running?" in out
 
@@ -478,11 +478,11 @@ def test_metrics_are_written_for_prometheus(site, archiver):
 
 def test_the_status_reads_well(site, archiver):
     out = archiver.popen("archiver", "status", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text, _ = out.communicate(timeout=30)
+    text, _dummy = out.communicate(timeout=30)
     assert out.returncode == 49
     assert b"the archiver of stanza demo does not answer" in text
     archiver.start()
     until(lambda: archiver.status()["sessions"], "no session", archiver)
     out = archiver.popen("archiver", "status", stdout=subprocess.PIPE)
-    text, _ = out.communicate(timeout=30)
+    text, _dummy = out.communicate(timeout=30)
     assert b"repo1: ok, 1 session\n        behind: nothing" in text

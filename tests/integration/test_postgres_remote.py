@@ -55,6 +55,7 @@ class Access:
             ["pgrep", "-f", f"{self.directory}/pgbackrest.conf --stanza=demo remote"],
             capture_output=True,
             text=True,
+            check=False,
         )
         return [int(pid) for pid in found.stdout.split()]
 
@@ -143,7 +144,10 @@ def test_a_backup_ends_with_the_connection(far, host):
 def test_the_key_may_do_nothing_else(sshd, host):
     """Whatever command is asked for, the serving side answers, and it takes no shell's input."""
     done = subprocess.run(
-        [sshd.ssh, sshd.server.host, "cat /etc/passwd; id"], capture_output=True, input=b"id\n"
+        [sshd.ssh, sshd.server.host, "cat /etc/passwd; id"],
+        capture_output=True,
+        input=b"id\n",
+        check=False,
     )
     assert done.stdout == b"pgsftp-node 1\n"
     assert done.returncode == 39

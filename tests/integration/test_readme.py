@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import readme
-from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab  # noqa: F401  # pylint: disable=unused-import
 
 LINES = readme.shell_lines()
 

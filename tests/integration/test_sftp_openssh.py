@@ -317,7 +317,7 @@ def test_a_session_that_is_killed(special, connect, when):
         else:
             threading.Timer(0.1, kill).start()
             writer = storage.writer("x", publish=Publish.RENAME)
-            for _ in range(100_000):
+            for _dummy in range(100_000):
                 writer.write(b"y" * 1_000_000)
     with pytest.raises(errors.TransportLostError):
         storage.read("x")

@@ -8,16 +8,19 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import peer
-from ansible_collections.pgsftp.backup.tests.support.engine import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.engine import (
     host_command,
     sites,
 )
-from ansible_collections.pgsftp.backup.tests.support.lab import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.lab import (
     deployed_lab,
 )
-from ansible_collections.pgsftp.backup.tests.support.postgres import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.postgres import (
     new_cluster,
 )
+
+# Fixtures for the tests of this directory.
+__all__ = ["deployed_lab", "host_command", "new_cluster", "sites"]
 
 
 @pytest.fixture(scope="session")

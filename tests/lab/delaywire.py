@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Delay, and lose, every Ethernet frame of one lab host in both directions.
 
 For kernels without netem. The machine's end of the host's veth pair leaves the bridge, a TAP
@@ -74,13 +73,13 @@ def carry(tap, raw, veth, delay, loss):
     }
     while True:
         timeout = max(0.0, waiting[0][0] - time.monotonic()) if waiting else IDLE_SECONDS
-        readable, _, _ = select.select(list(sides), [], [], timeout)
+        readable, _dummy, _dummy = select.select(list(sides), [], [], timeout)
         if not readable and not waiting and not os.path.exists(f"/sys/class/net/{veth}"):
             raise Stopped
         now = time.monotonic()
         for side in readable:
             receive, send = sides[side]
-            for _ in range(FRAMES_PER_TURN):
+            for _dummy in range(FRAMES_PER_TURN):
                 try:
                     frame = receive()
                 except BlockingIOError:
@@ -89,7 +88,7 @@ def carry(tap, raw, veth, delay, loss):
                     waiting.append((now + delay, send, frame))
         now = time.monotonic()
         while waiting and waiting[0][0] <= now:
-            _, send, frame = waiting.popleft()
+            _dummy, send, frame = waiting.popleft()
             try:
                 send(frame)
             except OSError:

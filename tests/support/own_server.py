@@ -218,7 +218,7 @@ class Repository:
         os.close(write)
         with open(read, encoding="utf-8") as stream:
             said = stream.read()
-        _, status = os.waitpid(pid, 0)
+        _dummy, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             return Outcome(killed=True)
         assert status in (0, 256), f"{command}: status {status}: {said}"

@@ -154,7 +154,7 @@ def page_checks(manifest: str) -> dict[str, dict[str, t.Any]]:
     found = {}
     for line in section.splitlines():
         # A name may hold '=', and so may no value: JSON here has none outside of strings.
-        name, _, value = line.partition('={"')
+        name, _dummy, value = line.partition('={"')
         row = json.loads('{"' + value)
         checks = {key: row[key] for key in row if key.startswith("checksum-page")}
         if checks:

@@ -93,7 +93,7 @@ class Proxy:
     def _listen(self) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _dummy = self._listener.accept()
             except OSError:
                 return
             self.connects.append(time.monotonic())

@@ -233,7 +233,7 @@ class SftpServer:
         if not names:
             raise _Refused(EOF)
         count = min(len(names), self.defects.names_per_answer)
-        chosen = [names.popleft() for _ in range(count)]
+        chosen = [names.popleft() for _dummy in range(count)]
         chosen = [entry for entry in chosen if os.path.lexists(os.path.join(*entry))]
         body = struct.pack(">I", len(chosen))
         for path, name in chosen:
@@ -277,7 +277,7 @@ class SftpServer:
         os.fstat(self._handles[fields.string()])
         return self._ok()
 
-    def _do_limits(self, _: _Fields) -> tuple[int, bytes]:
+    def _do_limits(self, _dummy: _Fields) -> tuple[int, bytes]:
         return _EXTENDED_REPLY, struct.pack(">QQQQ", *self.defects.limits)
 
     def _do_statvfs(self, fields: _Fields) -> tuple[int, bytes]:

@@ -61,7 +61,7 @@ class SshServer:
     def _listen(self) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _dummy = self._listener.accept()
             except OSError:
                 return
             self.connections += 1
@@ -127,7 +127,7 @@ def _talk(channel: paramiko.Channel, session: SftpServer, conduct: Conduct) -> N
             with ready:
                 while not due:
                     ready.wait()
-                when, _, data = heapq.heappop(due)
+                when, _dummy, data = heapq.heappop(due)
             time.sleep(max(0.0, when - time.monotonic()))
             try:
                 if not data:

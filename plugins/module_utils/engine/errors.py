@@ -34,65 +34,232 @@ def _rebuild(cls: type[EngineError], message: str, hint: str | None) -> EngineEr
     return error
 
 
-# fmt: off
-class AssertError(EngineError):             code = 25
-class ChecksumError(EngineError):           code = 26
-class ConfigError(EngineError):             code = 27
-class FileInvalidError(EngineError):        code = 28
-class FormatError(EngineError):             code = 29
-class CommandRequiredError(EngineError):    code = 30
-class OptionInvalidError(EngineError):      code = 31
-class OptionInvalidValueError(EngineError): code = 32
-class OptionRequiredError(EngineError):     code = 37
-class PostgresRunningError(EngineError):    code = 38
-class ProtocolError(EngineError):           code = 39
-class PathNotEmptyError(EngineError):       code = 40
-class FileOpenError(EngineError):           code = 41
-class FileReadError(EngineError):           code = 42
-class ParamRequiredError(EngineError):      code = 43
-class ArchiveMismatchError(EngineError):    code = 44
-class ArchiveDuplicateError(EngineError):   code = 45
-class VersionNotSupportedError(EngineError): code = 46
-class PathCreateError(EngineError):         code = 47
-class CommandInvalidError(EngineError):     code = 48
-class HostConnectError(EngineError):        code = 49
-class LockAcquireError(EngineError):        code = 50
-class BackupMismatchError(EngineError):     code = 51
-class PathOpenError(EngineError):             code = 53
-class FileMissingError(EngineError):        code = 55
-class DbConnectError(EngineError):          code = 56
-class DbQueryError(EngineError):            code = 57
-class DbMismatchError(EngineError):         code = 58
-class FileRemoveError(EngineError):           code = 60
-class PathRemoveError(EngineError):         code = 61
-class StopError(EngineError):               code = 62
-class TermError(EngineError):               code = 63
-class FileWriteError(EngineError):          code = 64
-class FeatureNotSupportedError(EngineError): code = 67
-class ArchiveCommandInvalidError(EngineError): code = 68
-class LinkExpectedError(EngineError):       code = 69
-class LinkDestinationError(EngineError):    code = 70
-class PathMissingError(EngineError):        code = 73
-class BackupSetInvalidError(EngineError):   code = 75
-class TablespaceMapError(EngineError):      code = 76
-class LinkMapError(EngineError):            code = 78
-class DbMissingError(EngineError):          code = 80
-class DbInvalidError(EngineError):          code = 81
-class ArchiveTimeoutError(EngineError):     code = 82
-class ArchiveDisabledError(EngineError):    code = 87
-class FileOwnerError(EngineError):          code = 88
-class UserMissingError(EngineError):        code = 89
-class FileExistsError_(EngineError):        code = 93
-class CryptoError(EngineError):             code = 95
-class ParamInvalidError(EngineError):       code = 96
-class JsonFormatError(EngineError):         code = 99
-class ServiceError(EngineError):            code = 101
-class ExecuteError(EngineError):            code = 102
-class RepoInvalidError(EngineError):        code = 103
-class CommandError(EngineError):            code = 104
-class AccessError(EngineError):             code = 105
-class ClockError(EngineError):              code = 106
-# fmt: on
+class AssertError(EngineError):
+    code = 25
+
+
+class ChecksumError(EngineError):
+    code = 26
+
+
+class ConfigError(EngineError):
+    code = 27
+
+
+class FileInvalidError(EngineError):
+    code = 28
+
+
+class FormatError(EngineError):
+    code = 29
+
+
+class CommandRequiredError(EngineError):
+    code = 30
+
+
+class OptionInvalidError(EngineError):
+    code = 31
+
+
+class OptionInvalidValueError(EngineError):
+    code = 32
+
+
+class OptionRequiredError(EngineError):
+    code = 37
+
+
+class PostgresRunningError(EngineError):
+    code = 38
+
+
+class ProtocolError(EngineError):
+    code = 39
+
+
+class PathNotEmptyError(EngineError):
+    code = 40
+
+
+class FileOpenError(EngineError):
+    code = 41
+
+
+class FileReadError(EngineError):
+    code = 42
+
+
+class ParamRequiredError(EngineError):
+    code = 43
+
+
+class ArchiveMismatchError(EngineError):
+    code = 44
+
+
+class ArchiveDuplicateError(EngineError):
+    code = 45
+
+
+class VersionNotSupportedError(EngineError):
+    code = 46
+
+
+class PathCreateError(EngineError):
+    code = 47
+
+
+class CommandInvalidError(EngineError):
+    code = 48
+
+
+class HostConnectError(EngineError):
+    code = 49
+
+
+class LockAcquireError(EngineError):
+    code = 50
+
+
+class BackupMismatchError(EngineError):
+    code = 51
+
+
+class PathOpenError(EngineError):
+    code = 53
+
+
+class FileMissingError(EngineError):
+    code = 55
+
+
+class DbConnectError(EngineError):
+    code = 56
+
+
+class DbQueryError(EngineError):
+    code = 57
+
+
+class DbMismatchError(EngineError):
+    code = 58
+
+
+class FileRemoveError(EngineError):
+    code = 60
+
+
+class PathRemoveError(EngineError):
+    code = 61
+
+
+class StopError(EngineError):
+    code = 62
+
+
+class TermError(EngineError):
+    code = 63
+
+
+class FileWriteError(EngineError):
+    code = 64
+
+
+class FeatureNotSupportedError(EngineError):
+    code = 67
+
+
+class ArchiveCommandInvalidError(EngineError):
+    code = 68
+
+
+class LinkExpectedError(EngineError):
+    code = 69
+
+
+class LinkDestinationError(EngineError):
+    code = 70
+
+
+class PathMissingError(EngineError):
+    code = 73
+
+
+class BackupSetInvalidError(EngineError):
+    code = 75
+
+
+class TablespaceMapError(EngineError):
+    code = 76
+
+
+class LinkMapError(EngineError):
+    code = 78
+
+
+class DbMissingError(EngineError):
+    code = 80
+
+
+class DbInvalidError(EngineError):
+    code = 81
+
+
+class ArchiveTimeoutError(EngineError):
+    code = 82
+
+
+class ArchiveDisabledError(EngineError):
+    code = 87
+
+
+class FileOwnerError(EngineError):
+    code = 88
+
+
+class UserMissingError(EngineError):
+    code = 89
+
+
+class FileExistsError_(EngineError):
+    code = 93
+
+
+class CryptoError(EngineError):
+    code = 95
+
+
+class ParamInvalidError(EngineError):
+    code = 96
+
+
+class JsonFormatError(EngineError):
+    code = 99
+
+
+class ServiceError(EngineError):
+    code = 101
+
+
+class ExecuteError(EngineError):
+    code = 102
+
+
+class RepoInvalidError(EngineError):
+    code = 103
+
+
+class CommandError(EngineError):
+    code = 104
+
+
+class AccessError(EngineError):
+    code = 105
+
+
+class ClockError(EngineError):
+    code = 106
 
 
 class HostBusyError(HostConnectError):

@@ -36,7 +36,7 @@ def answers(directory, *chunks):
 
     def serve():
         with listener:
-            connection, _ = listener.accept()
+            connection, _dummy = listener.accept()
         with connection:
             heard.append(connection.recv(4096))
             for chunk in chunks:

@@ -45,7 +45,7 @@ def test_a_failure_is_an_outcome_and_a_bug_is_raised():
     down, bug, fine = repositories.at_once(REPOS, work)
     assert isinstance(down.failure, HostConnectError)
     with pytest.raises(ZeroDivisionError):
-        _ = bug.failure
+        _dummy = bug.failure
     assert (fine.failure, fine.result) == (None, 3)
 
 

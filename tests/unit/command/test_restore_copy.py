@@ -94,7 +94,7 @@ def test_delta_fetches_only_what_differs(bundle, tmp_path):
     (tmp_path / "one").write_bytes(b"other" * 600)
     with open(tmp_path / "two", "ab") as grown:
         grown.write(b"more")
-    restored, _ = restore(repo, files, Keep.SAME_CHECKSUM)
+    restored, _dummy = restore(repo, files, Keep.SAME_CHECKSUM)
     # What only grew is cut to its size and is right again.
     assert {row.name for row in restored if row.fetched} == {"one"}
     for name, content in contents.items():
@@ -115,7 +115,7 @@ def test_a_file_of_the_same_time_is_trusted_only_when_asked(bundle, tmp_path):
 
 @pytest.mark.parametrize("position", [8, -10])
 def test_one_flipped_byte_fails_and_names_the_file(bundle, position):
-    repo, _, files = bundle
+    repo, _dummy, files = bundle
     path = repo / "bundle/1"
     data = bytearray(path.read_bytes())
     data[files[2].stored.offset + position if position > 0 else position] ^= 1
@@ -127,7 +127,7 @@ def test_one_flipped_byte_fails_and_names_the_file(bundle, position):
 
 
 def test_a_bundle_that_was_cut_fails(bundle):
-    repo, _, files = bundle
+    repo, _dummy, files = bundle
     path = repo / "bundle/1"
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises((errors.FileReadError, errors.FormatError), match="'three'"):
@@ -135,7 +135,7 @@ def test_a_bundle_that_was_cut_fails(bundle):
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(bundle, tmp_path):
-    repo, _, files = bundle
+    repo, _dummy, files = bundle
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / "one").symlink_to(victim)

@@ -63,7 +63,7 @@ def target(tmp_path, **changes):
 
 
 def test_links_are_restored_as_plain_files_unless_asked_for(tmp_path):
-    _, where = target(tmp_path)
+    _dummy, where = target(tmp_path)
     assert where.links == {"pg_data/pg_tblspc/16384": str(tmp_path / "ts1")}
     assert where.of("pg_data/log/a.log") == str(tmp_path / "data/log/a.log")
     assert where.of("pg_tblspc/16384/PG_15_1/5/1") == str(tmp_path / "ts1/PG_15_1/5/1")
@@ -93,7 +93,7 @@ def test_a_map_of_something_that_is_not_there_is_refused(tmp_path):
 @pytest.mark.parametrize("where", ["data", "ts1/PG_15_1"])
 def test_anything_in_the_way_is_refused(tmp_path, where):
     (tmp_path / where).mkdir(parents=True)
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     place.refuse_unless_empty()
     (tmp_path / where / "precious").write_text("data")
     with pytest.raises(errors.PathNotEmptyError, match=where) as caught:
@@ -104,7 +104,7 @@ def test_anything_in_the_way_is_refused(tmp_path, where):
 
 def test_other_content_of_a_tablespace_directory_is_none_of_our_business(tmp_path):
     (tmp_path / "ts1/PG_14_1").mkdir(parents=True)
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     place.refuse_unless_empty()
     place.clean(preserve=())
     assert (tmp_path / "ts1/PG_14_1").is_dir()
@@ -133,7 +133,7 @@ def test_cleaning_leaves_what_the_backup_has_and_nothing_else(tmp_path):
         (data / name).write_text("x")
     (data / "pg_tblspc/16384").symlink_to("/elsewhere")
     (data / "log").symlink_to(tmp_path)
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     # Two files, a link that leads elsewhere, one that is none in this restore, base/6 and its file.
     assert place.clean(preserve=()) == 6
     assert (data / "PG_VERSION").exists()
@@ -149,7 +149,7 @@ def test_cleaning_can_preserve_settings(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "standby.signal").write_text("")
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     assert place.clean(preserve=("standby.signal",)) == 0
     assert (data / "standby.signal").exists()
 
@@ -158,14 +158,14 @@ def test_pg_control_goes_first(tmp_path):
     (tmp_path / "data/global").mkdir(parents=True)
     for name in ("pg_control", "pg_control.pgbackrest.tmp"):
         (tmp_path / "data/global" / name).write_text("x")
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     place.remove_control()
     assert os.listdir(tmp_path / "data/global") == []
 
 
 def test_settings_are_replaced_as_a_whole(tmp_path):
     (tmp_path / "data").mkdir(mode=0o700)
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     place.write_file("postgresql.auto.conf", "a = 'ü'\n")
     assert (tmp_path / "data/postgresql.auto.conf").read_text("utf-8") == "a = 'ü'\n"
     assert (tmp_path / "data/postgresql.auto.conf").stat().st_mode & 0o777 == 0o600
@@ -174,6 +174,6 @@ def test_settings_are_replaced_as_a_whole(tmp_path):
 
 def test_a_parent_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "data").write_text("a file")
-    place, _ = target(tmp_path)
+    place, _dummy = target(tmp_path)
     with pytest.raises(errors.PathCreateError, match="data"):
         place.make_directories()

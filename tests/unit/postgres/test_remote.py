@@ -254,7 +254,7 @@ def test_files_one_after_the_other_and_at_once(host, far):
 
 
 def test_a_file_that_vanished(far):
-    for _ in range(3):
+    for _dummy in range(3):
         with pytest.raises(FileNotFoundError):
             far.open_file("base/5/1")
 

@@ -72,7 +72,7 @@ def test_the_position_itself_is_not_enough():
 
 def test_progress_keeps_it_waiting():
     # Each position is seen for nine tenths of the time that is allowed.
-    positions = [f"0/20000{step:02X}" for step in range(20) for _ in range(9)]
+    positions = [f"0/20000{step:02X}" for step in range(20) for _dummy in range(9)]
     standby = Standby([*positions, "0/3000098"])
     assert standby.wait(timeout=1.0) == "0/3000098"
     assert standby.time > 15

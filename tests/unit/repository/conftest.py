@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
-from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.fixtures import (
     FixtureRepository,
     fixture_repositories,
     fixture_repository,
 )
+
+# Fixtures for the tests of this directory.
+__all__ = ["FixtureRepository", "fixture_repositories", "fixture_repository"]
 
 
 @pytest.fixture
@@ -24,6 +27,6 @@ def storage(tmp_path: Path) -> PosixStorage:
 
 
 @pytest.fixture
-def fixture_storage(fixture_repository: FixtureRepository) -> PosixStorage:  # noqa: F811
+def fixture_storage(fixture_repository: FixtureRepository) -> PosixStorage:
     """Each of the repositories of the real tool in turn."""
     return PosixStorage(str(fixture_repository.path))

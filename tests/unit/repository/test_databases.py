@@ -24,7 +24,7 @@ FILES = [
 NAMES = {1: "template1", 5: "postgres", 16400: "shop", 16500: "blog", 16600: "123"}
 
 
-def manifest(files=FILES, names=NAMES):
+def manifest(files=FILES, names=None):
     return contents.Manifest(
         backup=contents.BackupFacts("L", "full", 1, 2, 3, ("L",)),
         db=contents.ManifestDb(1, 2, "15", 3, 4),
@@ -32,7 +32,10 @@ def manifest(files=FILES, names=NAMES):
         targets=[],
         files=[contents.ManifestFile(name, 3, 3, 1, 0o600, "p", "p") for name in files],
         paths=[],
-        databases=[contents.Database(name, oid, 16383) for oid, name in names.items()],
+        databases=[
+            contents.Database(name, oid, 16383)
+            for oid, name in (NAMES if names is None else names).items()
+        ],
     )
 
 

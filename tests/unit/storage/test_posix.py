@@ -26,7 +26,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base 
 )
 def test_causes_are_told_apart(number, kind, tmp_path):
     error = posix.failure("open", str(tmp_path / "x"), OSError(number, os.strerror(number)))
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert error.message.startswith(f"unable to open '{tmp_path}/x': {os.strerror(number).lower()}")
 
 

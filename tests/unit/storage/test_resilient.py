@@ -60,7 +60,7 @@ def refused():
 
 def test_a_server_that_does_not_let_us_in_is_an_error_at_once(root):
     with pytest.raises(errors.HostConnectError):
-        _ = sessions(root, refusals=[refused()]).current
+        _dummy = sessions(root, refusals=[refused()]).current
 
 
 def test_a_server_that_hangs_up_is_asked_again_for_a_while(root):
@@ -69,20 +69,20 @@ def test_a_server_that_hangs_up_is_asked_again_for_a_while(root):
     some = sessions(root, refusals=[busy] * 3, clock=lambda: next(now))
     assert some.current.list("") == []
     with pytest.raises(errors.HostBusyError):
-        _ = sessions(root, refusals=[busy] * 30, clock=lambda: next(now)).current
+        _dummy = sessions(root, refusals=[busy] * 30, clock=lambda: next(now)).current
 
 
 def test_a_lost_session_is_replaced_once_however_many_find_it_lost(root, caplog):
     some = sessions(root)
     first = some.current
-    for _ in range(3):
+    for _dummy in range(3):
         some.renew(first, errors.TransportLostError("connection to sftp-srv lost"))
     assert some.current is not first
     assert some.generation == 1
 
 
 def test_connecting_again_goes_on_while_the_server_is_away(root):
-    some = sessions(root, refusals=[None, *(refused() for _ in range(20))])
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(20))])
     some.renew(some.current, errors.TransportLostError("lost"))
     assert some.current.list("") == []
 
@@ -90,7 +90,7 @@ def test_connecting_again_goes_on_while_the_server_is_away(root):
 def test_patience_ends(root):
     now = itertools.count(step=10.0)
     some = sessions(
-        root, refusals=[None, *(refused() for _ in range(100))], clock=lambda: next(now)
+        root, refusals=[None, *(refused() for _dummy in range(100))], clock=lambda: next(now)
     )
     with pytest.raises(errors.HostConnectError, match="refused"):
         some.renew(some.current, errors.TransportLostError("lost"))
@@ -98,7 +98,7 @@ def test_patience_ends(root):
 
 def test_pauses_grow_and_are_bounded(root):
     slept = []
-    some = sessions(root, refusals=[None, *(refused() for _ in range(12))])
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(12))])
     some._sleep = slept.append
     some.renew(some.current, errors.TransportLostError("lost"))
     assert slept[0] <= 0.5

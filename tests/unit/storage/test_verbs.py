@@ -122,7 +122,7 @@ def test_a_file_that_ends_too_early(storage):
 
 def test_a_reader_may_be_left_early(storage):
     storage.write("x", os.urandom(2_000_000))
-    for _ in range(20):
+    for _dummy in range(20):
         with storage.reader("x") as reader:
             assert reader.take()
         assert reader.take() == b""

@@ -19,7 +19,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pag
     PageReport,
     first_block,
 )
-from ansible_collections.pgsftp.backup.tests.support.fixtures import (
+from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # pylint: disable=unused-import
     FixtureRepositories,
     fixture_repositories,  # noqa: F401
 )

@@ -31,7 +31,7 @@ def test_every_job_is_done_once_and_its_result_comes_back():
 
 def test_a_pool_can_run_again():
     with WorkerPool(2, lambda number, progress: lambda job: Done(-job)) as pool:
-        for _ in range(2):
+        for _dummy in range(2):
             assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
 
 
@@ -52,7 +52,7 @@ def test_what_was_finished_before_the_end_is_not_lost():
 
 
 def test_no_jobs_is_no_work():
-    with WorkerPool(2, lambda number, progress: lambda job: Done(job)) as pool:
+    with WorkerPool(2, lambda number, progress: Done) as pool:
         assert list(pool.run(lambda worker: None)) == []
 
 
@@ -80,7 +80,7 @@ def test_the_next_job_starts_while_the_last_answers_of_one_are_awaited():
 
     with WorkerPool(1, setup) as pool:
         results = [f.result for f in pool.run(_jobs([1, 2, 3]))]
-    assert [job for job, _ in results] == [1, 2, 3]
+    assert [job for job, _dummy in results] == [1, 2, 3]
     assert any(len(started) > job for job, started in results[:-1])
 
 
@@ -162,7 +162,7 @@ def test_a_server_that_grants_fewer_sessions_is_worked_with(caplog):
 def test_workers_connect_when_they_are_told_to(tmp_path):
     def setup(number, progress):
         (tmp_path / str(number)).touch()
-        return lambda job: Done(job)
+        return Done
 
     with WorkerPool(2, setup) as pool:
         time.sleep(0.3)
@@ -177,7 +177,7 @@ def test_workers_connect_when_they_are_told_to(tmp_path):
 
 def test_a_pool_that_was_never_needed_ends():
     start = time.monotonic()
-    with WorkerPool(2, lambda number, progress: lambda job: Done(job)):
+    with WorkerPool(2, lambda number, progress: Done):
         pass
     assert time.monotonic() - start < 20
 
@@ -194,7 +194,7 @@ def test_a_worker_that_still_connects_at_the_end_is_not_waited_for():
     def setup(number, progress):
         if number == 2:
             time.sleep(60)
-        return lambda job: Done(job)
+        return Done
 
     start = time.monotonic()
     with WorkerPool(2, setup) as pool:
@@ -222,7 +222,7 @@ def test_a_worker_that_nobody_can_stand_in_for_is_missed():
     def setup(number, progress):
         if number == 1:
             raise errors.HostConnectError("unable to connect")
-        return lambda job: Done(job)
+        return Done
 
     queues = {1: ["a"], 2: ["b"]}
     with pytest.raises(errors.HostConnectError), WorkerPool(2, setup) as pool:

@@ -35,7 +35,7 @@ class Watch:
         self._metrics_failed = False
         self._minute = time.monotonic()
         self._sizes: list[tuple[float, tuple[int, ...]]] = []
-        self._summary = tuple(0 for _ in crews)
+        self._summary = tuple(0 for _dummy in crews)
 
     def look(self, now: float) -> None:
         """Take note of how far everybody is; writes metrics and log lines when they are due."""

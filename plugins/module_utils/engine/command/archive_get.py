@@ -182,7 +182,9 @@ def _tell(failures: t.Sequence[tuple[RepoOptions, EngineError]]) -> None:
 def _failure(failures: t.Sequence[tuple[RepoOptions, EngineError]], total: int) -> Exception:
     """The one error of all that went wrong; it may go right later when a connection failed."""
     cause = failures[0][1]
-    unreachable = next((error for _, error in failures if isinstance(error, UNREACHABLE)), None)
+    unreachable = next(
+        (error for _dummy, error in failures if isinstance(error, UNREACHABLE)), None
+    )
     if total > 1:
         lines = "\n".join(f"repo{repo.key}: {error.message}" for repo, error in failures)
         kind = RepoInvalidError if unreachable is None else type(unreachable)

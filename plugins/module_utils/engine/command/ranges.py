@@ -45,7 +45,7 @@ def ranges(files: t.Iterable[FileT]) -> list[Range[FileT]]:
     """Join what lies together (pure)."""
     joined: list[Range[FileT]] = []
     for file in sorted(files, key=lambda file: (file.stored.path, file.stored.offset)):
-        path, offset, size, _ = file.stored
+        path, offset, size, _dummy = file.stored
         last = joined[-1] if joined else None
         if last is not None and last.path == path and len(last.files) < FILES_PER_RANGE:
             end = last.offset + last.size

@@ -22,7 +22,7 @@ from ..postgres.control import ControlData
 from ..repository import archive_info, backup_info, layout, lock
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupDb, BackupInfo
-from ..storage.base import Storage
+from ..storage.base import TEMPORARY_SUFFIX, Storage
 from ..storage.open import open_storage
 from .cipher import cipher_pass, new_sub_key
 from .cluster import cluster_control
@@ -159,13 +159,13 @@ def _contents(storage: Storage, stanza: str) -> t.Iterator[tuple[str, list[str]]
             continue
         if isinstance(found, EngineError):
             raise found
-        yield path, [info.name for info in found if not info.name.endswith(layout.TEMPORARY_SUFFIX)]
+        yield path, [info.name for info in found if not info.name.endswith(TEMPORARY_SUFFIX)]
 
 
 def _only_info_files(storage: Storage, stanza: str) -> bool:
     return all(
         name.startswith(("archive.info", "backup.info"))
-        for _, names in _contents(storage, stanza)
+        for _dummy, names in _contents(storage, stanza)
         for name in names
     )
 

@@ -111,5 +111,5 @@ def _line(option: Option, command: str, *, with_default: bool = True) -> str:
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
+    width = max(len(name) for name, _dummy in rows)
     return "".join(f"    {name:{width}}  {line}\n" for name, line in rows)

@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..storage.base import TEMPORARY_SUFFIX as TEMPORARY_SUFFIX  # part of the layout
-
 ARCHIVE = "archive"
 BACKUP = "backup"
 MANIFEST = "backup.manifest"

@@ -172,7 +172,7 @@ class _FileParser:
         block = None
         if "bi" in values:
             block = Block(values["bi"] * BLOCK_UNIT, get("bic", BLOCK_CHECKSUM_SIZE), get("bim", 0))
-        if type(size) is not int or type(timestamp) is not int:
+        if size.__class__ is not int or timestamp.__class__ is not int:
             raise JsonFormatError(f"file '{name}': invalid size or timestamp")
         return ManifestFile(
             name,

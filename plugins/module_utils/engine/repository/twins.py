@@ -52,6 +52,7 @@ class Loading(t.Generic[_T]):
         When both fail one error lists both causes. A lost connection says nothing about the files:
         it is raised as it is.
         """
+        first: EngineError
         try:
             with self._reader as reader:
                 return self._decode(reader)

@@ -237,7 +237,7 @@ class _Bz2Decompressor:
             data = b""
             if piece:
                 yield piece
-        if self._stream.unused_data:
+        if self._stream.unused_data != b"":
             raise _trailing("bz2")
 
     def finish(self) -> bytes:

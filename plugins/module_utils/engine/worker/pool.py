@@ -37,7 +37,7 @@ from ..errors import (
 )
 
 JobT = t.TypeVar("JobT")
-ResultT = t.TypeVar("ResultT", covariant=True)
+ResultT_co = t.TypeVar("ResultT_co", covariant=True)
 
 JOBS_IN_FLIGHT = 2
 
@@ -45,27 +45,27 @@ JOBS_IN_FLIGHT = 2
 CONNECTION_ERRORS = (HostConnectError, ServiceError, StorageLimitError)
 
 
-class Deferred(t.Protocol[ResultT]):
+class Deferred(t.Protocol[ResultT_co]):
     """The outcome of a job whose last acknowledgements may still be on their way."""
 
     def ready(self) -> bool:
         """True when ``result`` will not block; makes progress, never blocks."""
 
-    def result(self) -> ResultT:
+    def result(self) -> ResultT_co:
         """Wait until all is durable and give the result, or raise what went wrong."""
 
 
-class Done(t.Generic[ResultT]):
+class Done(t.Generic[ResultT_co]):
     """A result that needs no more waiting."""
 
-    def __init__(self, value: ResultT) -> None:
+    def __init__(self, value: ResultT_co) -> None:
         self._value = value
 
     def ready(self) -> bool:
         """Always true."""
         return True
 
-    def result(self) -> ResultT:
+    def result(self) -> ResultT_co:
         """The value."""
         return self._value
 
@@ -235,7 +235,7 @@ class WorkerPool:
         try:
             return t.cast("tuple[str, t.Any]", worker.connection.recv())
         except (EOFError, OSError):
-            _, status = os.waitpid(worker.pid, 0)
+            _dummy, status = os.waitpid(worker.pid, 0)
             self._workers.remove(worker)
             how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "no message"
             self.terminate()

@@ -194,7 +194,7 @@ def test_a_full_repository_in_the_middle_of_a_large_file(sftp):
     storage = sftp(room=30 << 20)
     writer = storage.writer("x", publish=Publish.DIRECT)
     with pytest.raises(errors.StorageFullError):
-        for _ in range(100):
+        for _dummy in range(100):
             writer.write(b"x" * (1 << 20))
     with pytest.raises(errors.StorageFullError):
         writer.finish().wait()
@@ -304,7 +304,7 @@ def test_a_read_that_fails(sftp):
 def test_read_ahead_is_bounded_over_all_readers(sftp):
     storage = sftp()
     storage.write("x", b"x" * 60_000_000)
-    readers = [storage.reader("x", size=60_000_000) for _ in range(3)]
+    readers = [storage.reader("x", size=60_000_000) for _dummy in range(3)]
     assert readers[2].take()
     assert storage.server.read_ahead.used <= 34 << 20
     assert all(len(reader.read_all()) >= 59_000_000 for reader in readers)
@@ -315,7 +315,7 @@ def test_read_ahead_is_bounded_over_all_readers(sftp):
 def test_bytes_that_nobody_acknowledged_are_bounded(sftp):
     storage = sftp()
     writer = storage.writer("x", publish=Publish.DIRECT)
-    for _ in range(60):
+    for _dummy in range(60):
         writer.write(b"x" * (1 << 20))
         assert storage.server.unacknowledged <= 17 << 20
     writer.finish().wait()
@@ -336,7 +336,7 @@ def test_a_lost_session_is_that_and_nothing_else(sftp, root, after, how):
         storage.read("d/old")
         storage.info("d/old")
     except errors.EngineError as error:
-        assert type(error) is errors.TransportLostError
+        assert error.__class__ is errors.TransportLostError
         assert error.code == errors.HostConnectError.code
         assert "connection to sftp-srv lost" in error.message
     else:

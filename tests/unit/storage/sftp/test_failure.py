@@ -34,7 +34,7 @@ CASES = [
 @pytest.mark.parametrize(("code", "message", "free", "kind", "reason"), CASES)
 def test_causes(code, message, free, kind, reason):
     error = failure.error("unable to open 'x' on sftp-srv:/r", Status(code, message), free)
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert error.message.startswith(f"unable to open 'x' on sftp-srv:/r: {reason}")
 
 

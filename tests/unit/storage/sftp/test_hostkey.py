@@ -169,7 +169,7 @@ def test_adding_keeps_what_is_there(tmp_path):
     file = tmp_path / "ssh/known_hosts"
     os.makedirs(file.parent)
     file.write_text("no newline at the end")
-    for _ in range(2):
+    for _dummy in range(2):
         hostkey.append_known_host(str(file), "a b c\n")
     assert file.read_text() == "no newline at the end\na b c\n"
 

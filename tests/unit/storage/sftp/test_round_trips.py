@@ -78,7 +78,7 @@ def test_a_hundred_small_files(sftp):
 def test_ten_thousand_files_need_as_many_handles_as_there_are(sftp):
     storage = sftp()
     names = [f"f{number}" for number in range(3000)]
-    counted, _ = cost(storage, lambda: put(storage, names, b"x"))
+    counted, _dummy = cost(storage, lambda: put(storage, names, b"x"))
     # 252 files at a time, two round trips each, and one for the last renames.
     assert counted <= 2 * (3000 // 252 + 1) + 1
     assert storage.test_server.most_handles <= 252

@@ -189,7 +189,7 @@ def test_a_cut_connection(server, connect):
     storage.write("x", b"1")
     running.cut()
     with pytest.raises(errors.TransportLostError, match=r"connection to 127.0.0.1 lost"):
-        for _ in range(10):
+        for _dummy in range(10):
             storage.read("x")
     with pytest.raises(errors.TransportLostError):
         storage.info("x")

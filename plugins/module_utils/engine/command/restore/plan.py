@@ -52,10 +52,10 @@ class Places:
             return self.pg_data
         if name.startswith(PG_DATA + "/"):
             return f"{self.pg_data}/{name[len(PG_DATA) + 1 :]}"
-        _, _, rest = name.partition("/")
+        _dummy, _dummy, rest = name.partition("/")
         if not rest:
             return None
-        oid, _, below = rest.partition("/")
+        oid, _dummy, below = rest.partition("/")
         root = self.tablespaces[int(oid)]
         return f"{root}/{below}" if below else root
 

@@ -61,11 +61,11 @@ def load(storage: Storage, path: str, decode: Decode[ValueT]) -> Twins[ValueT]:
             value, copy_error = _decoded(copy, decode)
             return Twins(path, value, main_error, copy_error)
         second = hashlib.sha1()
-        _, copy_error = _decoded(_hashed(copy, second), _drain)
+        _dummy, copy_error = _decoded(_hashed(copy, second), _drain)
     if copy_error is not None or first.digest() == second.digest():
         return Twins(path, value, None, copy_error)
     with storage.reader(copy_of(path)) as copy:
-        _, copy_error = _decoded(copy, decode)
+        _dummy, copy_error = _decoded(copy, decode)
     return Twins(path, value, None, copy_error, differ=copy_error is None)
 
 

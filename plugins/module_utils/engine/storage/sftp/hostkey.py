@@ -112,7 +112,7 @@ def _matches(patterns: str, name: str) -> bool:
 
 def _matches_hash(hashed: str, name: str) -> bool:
     try:
-        _, _, salt, digest = hashed.split("|")
+        _dummy, _dummy, salt, digest = hashed.split("|")
         wanted = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
         return hmac.compare_digest(wanted, base64.b64decode(digest))
     except ValueError:

@@ -69,10 +69,10 @@ def _inspect_openssh(body: str) -> KeyForm | None:
             return None
         position = len(_OPENSSH_MAGIC)
         cipher, position = _string(data, position)
-        _, position = _string(data, position)
-        _, position = _string(data, position)
-        public, _ = _string(data, position + 4)
-        name, _ = _string(public, 0)
+        _dummy, position = _string(data, position)
+        _dummy, position = _string(data, position)
+        public = _string(data, position + 4)[0]
+        name = _string(public, 0)[0]
         return KeyForm(name.decode("ascii"), cipher != b"none", openssh=True)
     except (binascii.Error, struct.error, UnicodeDecodeError):
         return None

@@ -169,7 +169,7 @@ class Fields:
             self.u32()
             mtime = self.u32()
         if flags & _EXTRA:
-            for _ in range(self.u32()):
+            for _dummy in range(self.u32()):
                 self.string()
                 self.string()
         return Attributes(size, uid, gid, mode, mtime)
@@ -220,7 +220,7 @@ def parse_names(body: memoryview) -> list[tuple[str, Attributes]]:
     """Names and attributes of a NAME answer; ``longname`` is for human eyes only."""
     fields = Fields(body)
     names = []
-    for _ in range(fields.u32()):
+    for _dummy in range(fields.u32()):
         name = decode(fields.string())
         fields.string()
         names.append((name, fields.attributes()))

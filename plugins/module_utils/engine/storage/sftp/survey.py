@@ -181,7 +181,7 @@ class Surveyor:
         names = []
         if listing.handle is not None:
             handle = protocol.string(listing.handle)
-            names = [self._ask(protocol.READDIR, handle) for _ in range(3)]
+            names = [self._ask(protocol.READDIR, handle) for _dummy in range(3)]
             self._ask(protocol.CLOSE, handle)
         over = self._rename_over(current, "three")
         self._step()
@@ -216,7 +216,7 @@ class Surveyor:
         part = self._ask(protocol.READ, protocol.read(opened.handle, *_RANGE))
         self._ask(protocol.CLOSE, protocol.string(opened.handle))
         self._step(timed=False)
-        whole = [answer for _, answer in asked]
+        whole = [answer for _dummy, answer in asked]
         failed = [answer for answer in whole if not answer.ok]
         wrong = [offset for offset, answer in asked if not self._is_sample(offset, answer)]
         if failed:

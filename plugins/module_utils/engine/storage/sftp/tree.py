@@ -52,7 +52,7 @@ class Listing:
 
     def _ask(self) -> None:
         self._pending = self._most
-        for _ in range(self._most):
+        for _dummy in range(self._most):
             self._server.channel.request(
                 protocol.READDIR, protocol.string(self._handle), self._on_names
             )
