@@ -17,12 +17,26 @@ extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
   - pgsftp.backup.common.reads
+options:
+  wal:
+    description:
+      - Whether to look at all WAL as well, for RV(wal).
+      - It lists every directory of the archive, and checks no segment.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: Look at the backups
   pgsftp.backup.stanza_info:
     stanza: demo
+  become: true
+  register: found
+
+- name: Look for missing WAL
+  pgsftp.backup.stanza_info:
+    stanza: demo
+    wal: true
   become: true
   register: found
 
@@ -56,6 +70,53 @@ text:
   type: list
   elements: str
   sample: ["stanza: demo", "    status: ok"]
+wal:
+  description:
+    - The archived WAL of each cluster in each repository. Times are seconds since 1970, at which
+      the repository got a segment; sizes are stored bytes.
+  returned: success, when O(wal) is true
+  type: list
+  elements: dict
+  contains:
+    repo:
+      description: Number of the repository.
+      type: int
+      sample: 1
+    id:
+      description: Name of the archive.
+      type: str
+      sample: 17-1
+    segment_size:
+      description: Bytes of a segment before it is compressed.
+      type: int
+      sample: 16777216
+    spans:
+      description: Segments that follow each other without a gap.
+      type: list
+      elements: dict
+      sample:
+        - first: "000000010000000000000001"
+          last: "000000010000000000000006"
+          segments: 6
+          size: 5241233
+          start: 1795376100
+          stop: 1795376180
+    gaps:
+      description:
+        - What is missing between them, with the times of the neighbours.
+        - Retention leaves gaps that are in order; they have a C(reason).
+      type: list
+      elements: dict
+      sample: []
+    windows:
+      description: How far one can recover from each backup; to nowhere where C(stop) is null.
+      type: list
+      elements: dict
+      sample:
+        - label: 20261122-193512F
+          start: 1795376115
+          stop: 1795376180
+          last: "000000010000000000000006"
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure
@@ -64,18 +125,24 @@ code:
 """
 
 from ..module_utils import module
-from ..module_utils.engine.command import info
+from ..module_utils.engine.command import info, wal_line
 
 
 def work(task: module.Task) -> module.Result:
     """Read."""
     result = task.perform(task.options("info"), info.run)
-    return {"info": result.stanzas[0], "text": result.text.splitlines()}
+    answer: module.Result = {"info": result.stanzas[0], "text": result.text.splitlines()}
+    if task.params["wal"]:
+        lines = task.perform(task.options("info"), wal_line.run)
+        answer["wal"] = [line.as_dict() for line in lines]
+    return answer
 
 
 def main() -> None:
     """What Ansible calls."""
-    module.main({}, "info", work, uninstalled={"changed": False})
+    module.main(
+        {"wal": {"type": "bool", "default": False}}, "info", work, uninstalled={"changed": False}
+    )
 
 
 if __name__ == "__main__":
