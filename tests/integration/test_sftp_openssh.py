@@ -377,3 +377,58 @@ def test_few_files_at_once(special, connect):
     put(storage, names, b"x")
     readers = [storage.reader(name) for name in names]
     assert b"".join(reader.read_all() for reader in readers) == b"x" * 200
+
+
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """A running agent; a function adds keys to it."""
+    socket = tmp_path / "agent"
+    running = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    deadline = time.monotonic() + 10
+    while not socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    def add(kind):
+        file = tmp_path / f"id_{kind}"
+        sshd.keygen(file, kind, *(["-b", "2048"] if kind == "rsa" else []))
+        subprocess.run(["ssh-add", "-q", str(file)], check=True)
+        os.unlink(file)
+        return f"{file}.pub"
+
+    yield add
+    running.terminate()
+    running.wait()
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa", "ed25519"])
+def test_a_key_that_only_the_agent_has(server, connect, agent, kind):
+    public = agent(kind)
+    with pytest.raises(errors.ServiceError, match=f"the agent's .*{kind}.* key: public key refus"):
+        connect(server, private_key_file=None, agent=True)
+    server.authorize(public)
+    connect(server, private_key_file=None, agent=True).write("x", b"")
+
+
+def test_the_right_one_of_several_keys(server, connect, agent, tmp_path):
+    sshd.keygen(tmp_path / "other", "ed25519")
+    agent("ecdsa")
+    server.authorize(agent("ed25519"))
+    connect(server, private_key_file=str(tmp_path / "other"), agent=True).write("x", b"")
+
+
+def test_two_keys_where_the_server_wants_two(special, connect, agent):
+    running = special("AuthenticationMethods publickey,publickey")
+    with pytest.raises(errors.ServiceError, match="the server asks for more: publickey"):
+        connect(running)
+    running.authorize(agent("ecdsa"))
+    connect(running, agent=True).write("x", b"")
+
+
+def test_more_keys_than_the_server_looks_at(special, connect, agent):
+    running = special("MaxAuthTries 2")
+    for kind in ("rsa", "ecdsa", "ed25519"):
+        agent(kind)
+    with pytest.raises(errors.ServiceError, match=r"closed by the server|too many") as raised:
+        connect(running, private_key_file=None, agent=True)
+    assert "MaxAuthTries" in raised.value.hint

@@ -25,6 +25,9 @@ class Conduct:
     accept_key: bool = True
     methods: str = "publickey"
     more: bool = False  # a second factor is asked for
+    password: str | None = None
+    questions: tuple[tuple[str, bool], ...] = (("Password: ", False),)
+    rounds: int = 1  # of questions
     drop_at_auth: bool = False
     accept_session: bool = True
     subsystem: bool = True
@@ -38,6 +41,7 @@ class SshServer:
         self.conduct = conduct or Conduct()
         self.sessions: list[SftpServer] = []
         self.connections = 0
+        self.answers: list[list[str]] = []
         self._host_keys = host_keys
         self._transports: list[paramiko.Transport] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -103,6 +107,31 @@ class _Interface(paramiko.ServerInterface):
             self._conduct.methods = "password"
             return paramiko.AUTH_PARTIALLY_SUCCESSFUL
         return paramiko.AUTH_SUCCESSFUL
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        if "password" in self._conduct.methods and password == self._conduct.password:
+            return paramiko.AUTH_SUCCESSFUL
+        return paramiko.AUTH_FAILED
+
+    def check_auth_interactive(self, username: str, submethods: str) -> t.Any:
+        if "keyboard-interactive" not in self._conduct.methods:
+            return paramiko.AUTH_FAILED
+        self._rounds = 0
+        return self._questions()
+
+    def _questions(self) -> paramiko.InteractiveQuery:
+        query = paramiko.InteractiveQuery("Login", "")
+        for text, shown in self._conduct.questions:
+            query.add_prompt(text, shown)
+        return query
+
+    def check_auth_interactive_response(self, responses: list[str]) -> t.Any:
+        self._rounds += 1
+        self._server.answers.append(list(responses))
+        if self._rounds < self._conduct.rounds:
+            return self._questions()
+        right = self._conduct.password in responses
+        return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         if self._conduct.accept_session:

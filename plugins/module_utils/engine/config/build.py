@@ -211,6 +211,9 @@ def _repo(resolver: _Resolver, key: int) -> RepoOptions:
     }
     if found["type"] == "sftp":
         _host_key(resolver, key, sftp)
+        if not {"private_key_file", "password_file"} & set(sftp) and not sftp.get("agent"):
+            name = Name(OPTIONS["repo-sftp-private-key-file"], key)
+            raise OptionRequiredError(f"{resolver.command} command requires option: {name}")
         found["sftp"] = SftpOptions(**sftp)
     return RepoOptions(key=key, **found)
 

@@ -74,10 +74,12 @@ class SftpOptions:
 
     host: str
     user: str
-    private_key_file: str
+    private_key_file: str | None = None
     port: int = 22
     private_key_passphrase: Secret | None = None
     public_key_file: str | None = None
+    agent: bool = False
+    password_file: str | None = None
     key_check_type: str = "strict"  # strict, accept-new, fingerprint, none
     key_hash_type: str = "sha256"  # md5, sha1, sha256: of the fingerprint
     fingerprint: str | None = None

@@ -10,7 +10,6 @@ before worker processes are forked; ``Opener.open`` connects, in each process fo
 from __future__ import annotations
 
 import abc
-import typing as t
 
 from .. import dependency
 from ..config.options import RepoOptions, SftpOptions
@@ -19,11 +18,9 @@ from .base import Storage
 from .posix import PosixStorage
 from .resilient import ResilientStorage
 from .sessions import Sessions
-from .sftp import hostkey, key, session
+from .sftp import hostkey, login, session
+from .sftp.login import Credentials
 from .sftp.storage import SftpStorage
-
-if t.TYPE_CHECKING:
-    import paramiko
 
 # The default of io-timeout, in seconds.
 IO_TIMEOUT = 60.0
@@ -62,24 +59,24 @@ class _PosixOpener(Opener):
 
 class _SftpOpener(Opener):
     def __init__(
-        self, options: SftpOptions, path: str, private_key: paramiko.PKey, io_timeout: float
+        self, options: SftpOptions, path: str, credentials: Credentials, io_timeout: float
     ) -> None:
         self._options = options
         self._path = path
-        self._key = private_key
+        self._credentials = credentials
         self._io_timeout = io_timeout
         self._check = hostkey.HostKeyCheck(options)
 
     def open(self, generation: int = 0) -> Storage:
         """See Opener."""
-        channel = session.connect(self._options, self._key, self._check, self._io_timeout)
+        channel = session.connect(self._options, self._credentials, self._check, self._io_timeout)
         return SftpStorage(channel, self._options.host, self._path, generation)
 
 
 def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
     """Get ready to open a repository; does not connect.
 
-    Raises ServiceError for a key that cannot be used or a library that is missing.
+    Raises ServiceError for a key or password file that cannot be used or a library that is missing.
     """
     if repo.type == "posix":
         return _PosixOpener(repo.path)
@@ -92,9 +89,7 @@ def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
             f"repository {repo.key} requires option: repo{repo.key}-sftp-host"
         )
     dependency.paramiko()
-    options = repo.sftp
-    private_key = key.load(options.private_key_file, options.private_key_passphrase)
-    return _SftpOpener(options, repo.path, private_key, io_timeout)
+    return _SftpOpener(repo.sftp, repo.path, login.prepare(repo.sftp), io_timeout)
 
 
 def open_storage(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Storage:

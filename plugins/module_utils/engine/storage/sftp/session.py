@@ -21,6 +21,7 @@ from ...config.options import SftpOptions
 from ...errors import EngineError, HostBusyError, HostConnectError, ProtocolError, ServiceError
 from .channel import Channel, Stream
 from .hostkey import HostKey, HostKeyCheck, Verdict
+from .login import Credentials, Login
 
 if t.TYPE_CHECKING:
     import paramiko
@@ -44,7 +45,7 @@ _LOGGER = "pgsftp-ssh"
 
 
 def connect(
-    options: SftpOptions, key: paramiko.PKey, check: HostKeyCheck, io_timeout: float
+    options: SftpOptions, credentials: Credentials, check: HostKeyCheck, io_timeout: float
 ) -> Channel:
     """Log in and ask for SFTP; giving up the channel ends the connection.
 
@@ -60,7 +61,7 @@ def connect(
             if check.verify(HostKey(found.get_name(), found.asbytes())) is Verdict.TRY_OTHER:
                 end(transport)
                 continue
-            _authenticate(transport, options, key, timeout)
+            Login(transport, options, credentials, timeout).run()
             return _sftp(transport, options, io_timeout, timeout)
         except BaseException:
             end(transport)
@@ -185,40 +186,6 @@ def _not_started(
         return HostBusyError(f"{where}: the connection was closed before SSH began", hint=hint)
     reason = text or "connection closed by the server during key exchange"
     return HostBusyError(f"{where}: {reason.lower().rstrip('.')}")
-
-
-def _authenticate(
-    transport: paramiko.Transport, options: SftpOptions, key: paramiko.PKey, timeout: float
-) -> None:
-    library = dependency.paramiko()
-    text = (
-        f"unable to authenticate as '{options.user}' on {address(options)} "
-        f"with key '{options.private_key_file}'"
-    )
-    try:
-        further = transport.auth_publickey(options.user, key)
-    except library.BadAuthenticationType as cause:
-        allowed = ", ".join(cause.allowed_types)
-        raise ServiceError(
-            f"{text}: the server does not allow public keys, only {allowed}"
-        ) from cause
-    except library.AuthenticationException as cause:
-        reason = str(cause).lower()
-        if "timeout" in reason:
-            raise HostConnectError(f"{text}: no answer within {timeout:.0f} s") from cause
-        if "eof" in reason or not transport.is_active():
-            raise HostBusyError(f"{text}: connection closed by the server") from cause
-        raise ServiceError(
-            f"{text}: public key refused",
-            hint=f"is the public key in authorized_keys of '{options.user}', and may this user "
-            "log in from here?",
-        ) from cause
-    except Exception as cause:  # SSHException, EOFError, OSError: the connection ended
-        raise HostBusyError(
-            f"{text}: connection lost ({str(cause).lower().rstrip('.') or 'closed by the server'})"
-        ) from cause
-    if further:
-        raise ServiceError(f"{text}: the server asks for more: {', '.join(further)}")
 
 
 def _sftp(
