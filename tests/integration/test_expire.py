@@ -250,6 +250,27 @@ def test_manifests_of_former_backups_go_as_with_the_peer(place, tmp_path, days):
     assert place.tree() == other.tree()
 
 
+def test_a_history_of_a_timeline_that_goes_is_a_change(place):
+    place.expire(*RULE)
+    assert not place.expire(*RULE).changed
+    archive = next((place.path / "archive/demo").glob("15-1"))
+    # The timeline before the one on which the oldest backup was made.
+    old = archive / "00000000.history"
+    old.write_text("")
+    kept = archive / "00000001.history"
+    kept.write_text("")
+    dry = place.expire(*RULE, "--dry-run")
+    assert dry.changed
+    assert old.exists()
+    done = place.expire(*RULE)
+    assert done.changed
+    assert done.removed_timelines == dry.removed_timelines
+    assert done.as_dict()["removed_timelines"] == ["archive/demo/15-1/00000000.history"]
+    assert not old.exists()
+    assert kept.exists()
+    assert not place.expire(*RULE).changed
+
+
 def test_the_oldest_goes_when_asked(place):
     result = place.expire("--oldest")
     assert [row.label for row in result.verdicts if row.remove] == place.old

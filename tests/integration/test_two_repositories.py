@@ -77,11 +77,11 @@ def stored(site, repo, name):
 
 
 def quiet(site):
-    """The name of a segment of which nobody pushes anything: a copy of one, later by a year."""
+    """The name of a segment of which nobody pushes anything: a copy of one, on no timeline."""
     found = sorted((site.cluster.data / "pg_wal").glob("0000000100000000*"))
     data = bytearray(found[0].read_bytes())
     quiet.count = getattr(quiet, "count", 0) + 1
-    path = site.root / f"0000000100000077000000{quiet.count:02X}"
+    path = site.root / f"0000000000000077000000{quiet.count:02X}"
     path.write_bytes(bytes(data))
     path.chmod(0o644)
     return path

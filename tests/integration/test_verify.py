@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verif
     run as verify,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import backup_info
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
+    open as storage_open,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES
 
 # What the real tool cannot read in Debian 12: block-incremental backups (2.46 brought them).
@@ -248,6 +255,72 @@ def test_damage_in_a_block_is_damage_of_every_backup_that_needs_it(
     flip(path)
     result = run(repository, tmp_path)
     assert {row.status.value for row in result.backups} == {"invalid"}
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_a_damaged_manifest_of_the_history_is_named(fixture_repositories, tmp_path, name, damage):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    paths = sorted((repository.path / "backup/demo/backup.history").glob("*/*.manifest.gz"))
+    assert len(paths) > 1
+    damage(paths[0])
+    result = run(repository, tmp_path, "--output=text")
+    assert not result.ok
+    assert [row.path for row in result.findings] == [str(paths[0].relative_to(repository.path))]
+    # The backup itself is as good as it was.
+    assert {row.status.value for row in result.backups} == {"valid"}
+
+
+class Expiring(PosixStorage):
+    """A storage in which another host expires a backup as soon as a certain file is read."""
+
+    def __init__(self, path, moment, label, secret):
+        super().__init__(str(path))
+        self._moment = moment
+        self._label = label
+        self._secret = secret
+
+    def reader(self, path, **rest):
+        if self._moment in path and not path.endswith((".manifest", ".copy")):
+            try:
+                Path(self.location, "expired").touch(exist_ok=False)
+            except FileExistsError:
+                return super().reader(path, **rest)
+            self._expire()
+        return super().reader(path, **rest)
+
+    def _expire(self):
+        info = backup_info.load(PosixStorage(self.location), "demo", self._secret)
+        shutil.rmtree(f"{self.location}/backup/demo/{self._label}")
+        info = info.without_backups([self._label])
+        first = min(row.archive_start for row in info.backups.values())
+        for path in Path(self.location).glob("archive/demo/15-1/*/*-*"):
+            if path.name[:24] < first:
+                path.unlink()
+        backup_info.save(PosixStorage(self.location), "demo", info, self._secret)
+
+
+@pytest.mark.parametrize("name", ["a", "c", "d"])
+@pytest.mark.parametrize("moment", ["/15-1/0000000100000000/", "/backup/demo/{label}/"])
+def test_an_expire_meanwhile_is_no_damage(
+    fixture_repositories, tmp_path, monkeypatch, name, moment
+):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    label = labels(repository)[-1]
+    when = moment.format(label=label).removeprefix("/backup/")
+
+    class Opener(storage_open.Opener):
+        def open(self, generation=0):
+            return Expiring(repository.path, when, label, repository.cipher_pass)
+
+    monkeypatch.setattr(verify, "prepare", lambda repo, io_timeout: Opener())
+    result = run(repository, tmp_path)
+    assert (repository.path / "expired").exists()
+    assert result.ok, (result.errors, result.findings)
+    assert [row.status.value for row in result.backups] == [
+        *["valid"] * (len(result.backups) - 1),
+        "manifest missing",
+    ]
 
 
 def test_what_is_no_archive_of_this_stanza(fixture_repositories, tmp_path):

@@ -44,6 +44,8 @@ class ExpireResult:
     """By archive id."""
     removed_wal: tuple[RemovedWal, ...]
     """Ranges of WAL, in their order."""
+    removed_timelines: tuple[str, ...]
+    """Histories of timelines, as paths in the repository."""
     removed_history: tuple[str, ...]
     """Directories and manifests of the history, as paths in the repository."""
     dry_run: bool
@@ -51,8 +53,11 @@ class ExpireResult:
     @property
     def changed(self) -> bool:
         """Whether anything is removed."""
-        return bool(self.removed_wal or self.removed_history) or any(
-            row.remove for row in self.verdicts
+        return bool(
+            self.removed_wal
+            or self.removed_timelines
+            or self.removed_history
+            or any(row.remove for row in self.verdicts)
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -73,6 +78,7 @@ class ExpireResult:
             "repo": self.repo,
             "backups": [row._asdict() for row in self.verdicts],
             "archives": archives,
+            "removed_timelines": list(self.removed_timelines),
             "removed_history": list(self.removed_history),
             "dry_run": self.dry_run,
             "changed": self.changed,
@@ -176,12 +182,16 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         if info.backups:
             restore_latest(storage, repo, stanza, info.backups)
     too_old = [] if options.set else retention.outdated(found.info.backups, rule, now=now)
-    archives, wal = expire_archives(
-        storage, stanza, archive, info, rule, too_old, repo, options.dry_run
-    )
+    wal = expire_archives(storage, stanza, archive, info, rule, too_old, repo, options.dry_run)
     history = _expire_history(storage, stanza, repo, info, options.dry_run)
     return ExpireResult(
-        repo.key, tuple(verdicts), archives, tuple(wal), tuple(history), options.dry_run
+        repo.key,
+        tuple(verdicts),
+        wal.verdicts,
+        tuple(wal.removed),
+        tuple(wal.timelines),
+        tuple(history),
+        options.dry_run,
     )
 
 

@@ -28,12 +28,23 @@ class RemovedWal(t.NamedTuple):
     stop: str
 
 
+class ExpiredWal(t.NamedTuple):
+    """The verdict on every archive id, and what went by it."""
+
+    verdicts: dict[str, ArchiveVerdict]
+    removed: list[RemovedWal]
+    timelines: list[str]
+    """Histories of timelines that ended before all WAL that is left, as paths."""
+
+
 class _Doomed(t.NamedTuple):
     """What to remove of one archive id."""
 
     trees: list[str]
     files: list[str]
     ranges: list[RemovedWal]
+    timelines: list[str]
+    """Histories of timelines, as paths; they are among the files, too."""
 
 
 def expire_archives(
@@ -45,28 +56,28 @@ def expire_archives(
     too_old: t.Sequence[str],
     repo: RepoOptions,
     dry_run: bool,
-) -> tuple[dict[str, ArchiveVerdict], list[RemovedWal]]:
-    """Remove WAL, given the backups that remain; the verdicts by archive id, and what goes.
+) -> ExpiredWal:
+    """Remove WAL, given the backups that remain.
 
     ``too_old`` are the full backups that a retention by time has no need of, but for the newest of
     them. Raises FormatError when the two info files do not tell of the same clusters.
     """
     _check_histories(archive, info)
-    verdicts: dict[str, ArchiveVerdict] = {}
-    removed: list[RemovedWal] = []
+    expired = ExpiredWal({}, [], [])
     for row in archive.history:
         verdict = retention.archive(
             info.backups, rule, row.id, current_id=archive.current_id, too_old=too_old
         )
-        verdicts[row.archive_id] = verdict
+        expired.verdicts[row.archive_id] = verdict
         doomed = _doomed(storage, stanza, row.archive_id, verdict)
         _tell(f"repo{repo.key}: {row.archive_id}", verdict, doomed)
         if not dry_run:
             for path in doomed.trees:
                 storage.remove_tree(path)
             storage.remove_many(doomed.files)
-        removed += doomed.ranges
-    return verdicts, removed
+        expired.removed.extend(doomed.ranges)
+        expired.timelines.extend(doomed.timelines)
+    return expired
 
 
 def _tell(where: str, verdict: ArchiveVerdict, doomed: _Doomed) -> None:
@@ -86,6 +97,8 @@ def _tell(where: str, verdict: ArchiveVerdict, doomed: _Doomed) -> None:
             part.stop,
             verdict.reason,
         )
+    for path in doomed.timelines:
+        log.info("%s remove history %s", where, path.rsplit("/", 1)[1])
     if not doomed.ranges:
         log.info("%s no archive to remove: %s", where, verdict.reason)
 
@@ -101,7 +114,7 @@ def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
 
 def _doomed(storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerdict) -> _Doomed:
     """Directories and files of this archive id that the verdict does not keep."""
-    doomed = _Doomed([], [], [])
+    doomed = _Doomed([], [], [], [])
     if verdict.ranges is None:
         return doomed
     base = layout.archive_id_path(stanza, archive_id)
@@ -131,7 +144,8 @@ def _doomed(storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerd
     for row in entries:
         old = verdict.ranges and row.name[:8] < verdict.ranges[-1].start[:8]
         if row.name.endswith(".history") and old:
-            doomed.files.append(f"{base}/{row.name}")
+            doomed.timelines.append(f"{base}/{row.name}")
+    doomed.files.extend(doomed.timelines)
     doomed.ranges.extend(_ranges(archive_id, order))
     return doomed
 

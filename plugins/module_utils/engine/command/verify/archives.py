@@ -74,6 +74,18 @@ class Archives:
             }
         rows = [row for same in segments.values() for row in same]
         checked = self._check_wal(rows, self._wal.cipher_pass)
+        vanished = {row.segment for row in checked if _is_gone(row)}
+        if vanished:
+            # They were there a moment ago, and are gone by now: who still needs them?
+            checked = [row for row in checked if row.segment not in vanished]
+            rows = [row for row in rows if row not in vanished]
+            segments = {
+                name: [row for row in same if row not in vanished]
+                for name, same in segments.items()
+                if any(row not in vanished for row in same)
+            }
+            expired = self._run.expired(anyway=True)
+            needs = [need for need in needs if need.label not in expired]
         sizes = collections.Counter(row.segment_size for row in checked if row.segment_size)
         size = sizes.most_common(1)[0][0] if sizes else _USUAL_SEGMENT
         findings = [row.finding for row in checked if row.finding is not None]
@@ -160,7 +172,7 @@ class Archives:
         for event in self._run.worked(jobs, sum(row.size for row in segments)):
             checked += event.result
             for row in event.result:
-                if row.finding is not None:
+                if row.finding is not None and not _is_gone(row):
                     self._run.tell(row.finding, event.worker)
         return sorted(checked)
 
@@ -215,6 +227,10 @@ def _entries(listing: object) -> list[FileInfo]:
     if isinstance(listing, EngineError):
         raise listing
     return t.cast("list[FileInfo]", listing)
+
+
+def _is_gone(row: Checked) -> bool:
+    return row.finding is not None and row.finding.problem is Problem.MISSING
 
 
 def _counts(problems: t.Iterable[Problem]) -> Counts:

@@ -5,6 +5,10 @@
 
 First the info files, then the WAL, then the backups from the oldest on: what a backup refers to was
 checked with the backup that holds it, and is not read again. Damage is reported, not raised.
+
+As with pgBackRest no lock is taken: it takes hours, and a backup and its expire may run meanwhile,
+here or on another host. What they removed is not damage, so whatever seems to be missing is looked
+at again in the light of a backup.info read anew.
 """
 
 from __future__ import annotations
@@ -19,11 +23,11 @@ from ...repository.backup_info import BackupInfo
 from ...storage.open import prepare
 from ...worker.pool import WorkerPool
 from ..cipher import cipher_pass
-from . import twins
+from . import history, twins
 from .archives import Archives
 from .backups import Backups
 from .files import worker_setup
-from .result import VerifyResult, render_json, render_text
+from .result import BackupResult, Status, VerifyResult, render_json, render_text
 from .session import Session
 
 
@@ -34,7 +38,7 @@ def run(options: Options) -> VerifyResult:
     opener = prepare(repo, io_timeout=options.io_timeout)
     with WorkerPool(options.process_max, worker_setup(opener)) as pool, opener.storage() as storage:
         pool.begin()
-        result = _verify(Session(storage, pool, stanza, options.set), repo)
+        result = _verify(Session(storage, pool, stanza, options.set, cipher_pass(repo)), repo)
     text = render_text(result, verbose=options.verbose)
     if text:
         log.info("%s", text.rstrip("\n"))
@@ -51,15 +55,30 @@ def _verify(session: Session, repo: RepoOptions) -> VerifyResult:
     if info is not None:
         wal, backups = info
         archives = Archives(session, wal, backups).results()
+        checked = list(Backups(session, backups).results())
+        if session.only is None:
+            history.check(session, backups.cipher_pass)
         result = dataclasses.replace(
             result,
             archives=tuple(archives),
-            backups=tuple(Backups(session, backups).results()),
+            backups=tuple(_without_expired(session, checked)),
             checked_backups=True,
         )
     return dataclasses.replace(
         result, errors=tuple(session.errors), findings=tuple(session.findings)
     )
+
+
+def _without_expired(session: Session, checked: list[BackupResult]) -> list[BackupResult]:
+    """Nothing is wrong with a backup that was expired while its files were read."""
+    gone = session.expired()
+    for name in gone:
+        log.info("backup '%s' was expired while it was verified", name)
+        session.forget(layout.label_path(session.stanza, name))
+    return [
+        BackupResult(row.label, Status.MANIFEST_MISSING) if row.label in gone else row
+        for row in checked
+    ]
 
 
 def _info_files(session: Session, secret: str | None) -> tuple[ArchiveInfo, BackupInfo] | None:
@@ -84,6 +103,7 @@ def _info_files(session: Session, secret: str | None) -> tuple[ArchiveInfo, Back
     theirs = [(row.id, row.system_id, row.version) for row in backups.history]
     if ours != theirs or wal.current_id != backups.current_id:
         session.error("backup info file and archive info file do not match")
+    session.listed = frozenset(backups.backups)
     if wanted is not None and wanted not in backups.backups:
         session.error(f"backup set '{wanted}' is not in backup.info")
         return None

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ... import log
-from ...repository import layout
+from ...errors import EngineError, TransportLostError
+from ...repository import backup_info, layout
 from ...repository.archive import WalRange
 from ...storage.base import Storage
 from ...worker.pool import Finished, Report, WorkerPool
@@ -19,6 +21,10 @@ from .result import Finding, Problem
 # What one job holds at most.
 FILES_PER_JOB = 512
 SIZE_PER_JOB = 64 * 1024 * 1024
+
+# How often, and with how many seconds between, backup.info is read to see what was expired.
+_LOOKS = 3
+_PAUSE = 1.0
 
 _WORDS = {
     Problem.MISSING: "file missing",
@@ -31,10 +37,20 @@ _WORDS = {
 class Session:
     """One run; ``only`` is the backup to which it is limited."""
 
-    def __init__(self, storage: Storage, pool: WorkerPool, stanza: str, only: str | None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        pool: WorkerPool,
+        stanza: str,
+        only: str | None,
+        secret: str | None,
+    ) -> None:
         self.storage = storage
         self.stanza = stanza
         self.only = only
+        self.listed: frozenset[str] = frozenset()
+        """The backups that were listed when the run began."""
+        self._secret = secret
         self.errors: list[str] = []
         self.findings: list[Finding] = []
         self.missing_wal: dict[str, list[WalRange]] = {}
@@ -65,6 +81,33 @@ class Session:
                     log.info("verify progress: %s", line)
                 continue
             yield event
+
+    def expired(self, *, anyway: bool = False) -> frozenset[str]:
+        """Backups that were listed when the run began, and no longer are.
+
+        Looks only where something is wrong, or ``anyway``. An expire that is at work removes a
+        manifest a moment before the line: it is given the time for that.
+        """
+        if not (anyway or self.errors or self.findings or self.missing_wal):
+            return frozenset()
+        for attempt in range(_LOOKS):
+            if attempt:
+                time.sleep(_PAUSE)
+            try:
+                now = backup_info.load(self.storage, self.stanza, self._secret)
+            except TransportLostError:
+                raise
+            except EngineError:
+                return frozenset()
+            paths = [layout.manifest_path(self.stanza, name) for name in sorted(now.backups)]
+            if all(row is not None for row in self.storage.info_many(paths)):
+                break
+        return self.listed - frozenset(now.backups)
+
+    def forget(self, path: str) -> None:
+        """Take back what was found wrong below a directory."""
+        self.findings = [row for row in self.findings if not row.path.startswith(f"{path}/")]
+        self.errors = [text for text in self.errors if f"'{path}/" not in text]
 
     def tell(self, finding: Finding, worker: int) -> None:
         """One thing that is wrong."""
