@@ -25,8 +25,8 @@ unit: ## the tests that need nothing but Python
 integration: ## the tests against a local PostgreSQL server and sshd
 	@scripts/pytest tests/integration
 
-interop: ## the tests against stock pgBackRest
-	@scripts/pytest tests/interop
+interop: ## everything against stock pgBackRest, on this machine and on hosts of its own
+	@scripts/interop
 
 molecule: ## the walk-through on hosts of its own (SCENARIO=default)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 
 import pytest
@@ -17,7 +18,10 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.resto
     run as restore,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
+from ansible_collections.pgsftp.backup.tests.support import peer
 from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES
+
+EMPTY = hashlib.sha1(b"").hexdigest()
 
 
 def options(command, repository, tmp_path, *arguments):
@@ -69,6 +73,58 @@ def test_restore_gives_what_the_real_tool_restores(fixture_repositories, tmp_pat
             expected["target"] = expected["target"].replace("<RESTORE>", str(root))
         actual = {key: found[path].get(key) for key in expected}
         assert actual == expected, path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_backup_comes_back_as_its_manifest_lists_it(fixture_repositories, tmp_path, name):
+    """The peer's restores are known of the newest backups only; its manifests are known of all."""
+    repository = fixture_repositories[name]
+    root = tmp_path / "restore"
+    entries = {row["path"]: row for row in repository.expected["entries"]}
+    for label in repository.labels:
+        files = peer.manifest_files(repository.manifest(label))
+        root.mkdir()
+        maps = [
+            option
+            for option in _maps(entries, root)
+            if "--tablespace-map=" not in option or _has_tablespace(files, option)
+        ]
+        result = restore.run(
+            options("restore", repository, tmp_path, "--type=none", f"--set={label}", *maps)
+        )
+        assert result.label == label
+        # Where the tablespaces are is said by links: no restore of the peer's writes that file.
+        files.pop("pg_data/tablespace_map", None)
+        places = {_place(path): row for path, row in files.items()}
+        assert set(_files(root / "data")) == set(places)
+        for path, row in places.items():
+            place = root / "data" / path
+            digest = hashlib.sha1(place.read_bytes()).hexdigest()
+            assert place.stat().st_size == row["size"], path
+            if path == "global/pg_control":
+                # Of no use to a server without backup_label.
+                assert digest != row["checksum"]
+            elif path != "postgresql.auto.conf":
+                assert digest == row.get("checksum", EMPTY), path
+                assert int(place.stat().st_mtime) == row["timestamp"], path
+        shutil.rmtree(root)
+
+
+def _place(path):
+    """Where a file of the manifest lies below the data directory."""
+    return path[len("pg_data/") :] if path.startswith("pg_data/") else path
+
+
+def _has_tablespace(files, option):
+    oid = option.partition("=")[2].partition("=")[0]
+    return any(path.startswith(f"pg_tblspc/{oid}/") for path in files)
+
+
+def _files(directory):
+    """Every file below, and below what is linked to."""
+    for place, _, files in os.walk(directory, followlinks=True):
+        for name in files:
+            yield os.path.relpath(os.path.join(place, name), directory)
 
 
 def _maps(entries, root):

@@ -25,7 +25,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage impor
     open as storage_open,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
-from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES
+from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES, expected
 
 # What the real tool cannot read in Debian 12: block-incremental backups (2.46 brought them).
 WITH_BLOCKS = ("d-zst-bundle-block", "g-gz-aes-bundle-block")
@@ -52,14 +52,11 @@ def run(repository, tmp_path, *arguments):
     return verify.run(load.load("verify", [f"--config={config}", "--stanza=demo", *arguments], {}))
 
 
-def refused(repository, tmp_path, label):
-    """A restore of the backup fails, and leaves nothing that a server would start in."""
-    config = configuration(repository, tmp_path)
-    (tmp_path / "restore").mkdir()
-    options = load.load(
+def restore_options(repository, tmp_path, label):
+    return load.load(
         "restore",
         [
-            f"--config={config}",
+            f"--config={configuration(repository, tmp_path)}",
             "--stanza=demo",
             "--type=none",
             f"--set={label}",
@@ -67,8 +64,13 @@ def refused(repository, tmp_path, label):
         ],
         {},
     )
+
+
+def refused(repository, tmp_path, label):
+    """A restore of the backup fails, and leaves nothing that a server would start in."""
+    (tmp_path / "restore").mkdir()
     with pytest.raises(errors.EngineError) as cause:
-        restore.run(options)
+        restore.run(restore_options(repository, tmp_path, label))
     assert not (tmp_path / "restore" / "data" / "global" / "pg_control").exists()
     return cause.value
 
@@ -163,6 +165,45 @@ def test_a_damaged_file_is_named_and_not_restored(fixture_repositories, tmp_path
     assert {row.path for row in result.findings} == {str(path.relative_to(repository.path))}
     assert f"backup: {first}, status: invalid" in result.text
     refused(repository, tmp_path, first)
+
+
+LATER = [
+    (name, number)
+    for name in NAMES
+    for number in range(1, len(expected(name)["info"][0]["backup"]))
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "damage"),
+    [
+        pytest.param(
+            name,
+            number,
+            damage,
+            marks=[] if (name[0], damage) in (("b", flip), ("g", cut)) else [pytest.mark.slow],
+        )
+        for name, number in LATER
+        for damage in (flip, cut, gone)
+    ],
+)
+def test_damage_of_a_later_backup_leaves_the_earlier_ones_whole(
+    fixture_repositories, tmp_path, name, number, damage
+):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    earlier, label = labels(repository)[:number], labels(repository)[number]
+    path = in_backup(repository.path / "backup" / "demo" / label)
+    damage(path)
+    result = run(repository, tmp_path)
+    assert {row.path for row in result.findings} == {str(path.relative_to(repository.path))}
+    status = {row.label: row.status.value for row in result.backups}
+    assert status[label] == "invalid"
+    assert {status[other] for other in earlier} == {"valid"}
+    refused(repository, tmp_path, label)
+    shutil.rmtree(tmp_path / "restore")
+    (tmp_path / "restore").mkdir()
+    restored = restore.run(restore_options(repository, tmp_path, earlier[-1]))
+    assert restored.label == earlier[-1]
 
 
 @pytest.mark.parametrize("damage", [flip, cut])

@@ -1,10 +1,15 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stock pgBackRest as Debian has it, beside ours on pg1-srv, on the same SFTP server."""
+"""Stock pgBackRest as Debian has it, beside ours on pg1-srv, on the same SFTP server.
+
+All ways to store a repository, each begun by either tool: one writes full, diff and incr, the other
+lists, verifies and restores them and goes on, and then the first one does.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import typing as t
@@ -18,6 +23,12 @@ from ansible_collections.pgsftp.backup.tests.support.lab import (
     archive_all,
     contents,
 )
+from ansible_collections.pgsftp.backup.tests.support.matrix import (
+    OURS,
+    PEER,
+    Combination,
+    stories,
+)
 
 # Whoever comes first sets the hosts up.
 pytestmark = [pytest.mark.interop, pytest.mark.lab, pytest.mark.timeout(1200)]
@@ -26,7 +37,9 @@ CONFIG = "/etc/pgbackrest.conf"
 ROOT = f"{LabHost.HOME}/interop"
 REPO = "/backup_space/interop"
 
-OURS, PEER = "pgsftp", "pgbackrest"
+COMMAND = {OURS: "pgsftp", PEER: "pgbackrest"}
+
+_numbers = itertools.count(2)
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +68,25 @@ def host(deployed_lab):
         made.root(f"apt-get -qq -y remove pgbackrest; rm -f {CONFIG}.dpkg-*")
 
 
-def tools(host: LabHost, options: str) -> dict[str, t.Callable[[str], str]]:
+Tools = dict[str, t.Callable[[str], str]]
+
+
+def tools(host: LabHost, options: str) -> Tools:
     """The two commands on the same configuration and stanza."""
     return {
-        name: lambda arguments, name=name: host.sh(f"{name} {options} {arguments}")
+        name: lambda arguments, name=name: host.sh(f"{COMMAND[name]} {options} {arguments}")
         for name in (OURS, PEER)
     }
 
 
-def listed(run: dict[str, t.Callable[[str], str]]) -> list[dict[str, t.Any]]:
-    """The backups, of which both say the same; and the peer finds nothing missing."""
+def listed(run: Tools) -> list[dict[str, t.Any]]:
+    """The backups, of which both say the same, and with which neither finds fault."""
     ours, theirs = (json.loads(run[name]("info --output=json")) for name in (OURS, PEER))
     assert peer.shared(ours, theirs) == theirs
-    found = peer.parse_verify(run[PEER]("verify --output=text --verbose"))
-    found.assert_clean(backup["label"] for backup in theirs[0]["backup"])
+    labels = [backup["label"] for backup in theirs[0]["backup"]]
+    for name in (OURS, PEER):
+        found = peer.parse_verify(run[name]("verify --output=text --verbose"))
+        found.assert_clean(labels)
     return theirs[0]["backup"]
 
 
@@ -88,97 +106,144 @@ def test_the_peer_restores_what_the_walk_through_has_backed_up(host):
     copy.stop()
 
 
-@pytest.fixture
-def stored(host, deployed_lab):
-    """A function that gives a running cluster, and the tools with a repository for it."""
+@pytest.fixture(scope="module")
+def cluster(host):
+    """The cluster that all stories back up, each into a repository of its own."""
+    made = LabCluster(host, f"{ROOT}/source")
+    made.init("--wal-segsize=1")
+    made.start(archive_mode="on", archive_command="true", shared_buffers="16MB")
+    # Larger than what goes into a bundle, and much larger than what a change touches.
+    made.psql("create table fact as select i, md5(i::text) m from generate_series(1, 50000) i")
+    assert int(made.psql("select pg_relation_size('fact')")) > 2 * 1024 * 1024
+    host.sh(f"mkdir -m 700 {made.root}/space; echo 'a=b' > '{made.data}/odd =\"name\" ü'")
+    made.psql(f"create tablespace \"my 'side'\" location '{made.root}/space'")
+    made.psql("""create table side tablespace "my 'side'" as select generate_series(1, 1000) i""")
+    made.psql("create table void (i int); create unlogged table fleeting as select 1 i")
+    yield made
+    made.stop()
 
-    def make(name: str, *options: str) -> tuple[LabCluster, dict[str, t.Callable[[str], str]]]:
-        cluster = LabCluster(host, f"{ROOT}/{name}")
-        cluster.init()
+
+class Story:
+    """A repository of one kind, the tools, and what is asked of them again and again."""
+
+    def __init__(self, cluster: LabCluster, kind: Combination) -> None:
+        self.cluster = cluster
+        self.host = cluster.host
+        self.kind = kind
+        self.root = f"{ROOT}/{kind}"
+        self.repo = f"{REPO}/{kind}"
+        self.stanza = f"interop-{kind}"
+        self.config = f"{self.root}/pgbackrest.conf"
         # How to reach the server is as the walk-through says; the rest is the test's.
-        sftp = re.findall(r"^repo1-(?:type|sftp-).*$", host.sh(f"cat {CONFIG}"), re.MULTILINE)
+        sftp = re.findall(r"^repo1-(?:type|sftp-).*$", self.host.sh(f"cat {CONFIG}"), re.MULTILINE)
         lines = [
             "[global]",
             *sftp,
-            f"repo1-path={REPO}/{name}",
-            *options,
+            f"repo1-path={self.repo}",
+            *(f"{name}={value}" for name, value in kind.options.items()),
             "process-max=2",
             "start-fast=y",
-            f"log-path={cluster.root}",
-            f"lock-path={cluster.root}/lock",
-            f"spool-path={cluster.root}/spool",
+            f"log-path={self.root}",
+            f"lock-path={self.root}/lock",
+            f"spool-path={self.root}/spool",
             "log-level-console=info",
-            f"[{name}]",
+            f"[{self.stanza}]",
             f"pg1-path={cluster.data}",
             f"pg1-socket-path={cluster.root}/s",
         ]
-        config = f"{cluster.root}/pgbackrest.conf"
-        host.write(config, "\n".join(lines) + "\n")
-        return cluster, tools(host, f"--config={config} --stanza={name}")
+        self.host.sh(f"mkdir -m 700 {self.root}")
+        self.host.write(self.config, "\n".join(lines) + "\n")
+        self.run = tools(self.host, f"--config={self.config} --stanza={self.stanza}")
 
-    return make
+    def archive_with(self, tool: str) -> None:
+        """From now on the cluster archives its WAL by this tool."""
+        options = f"--config={self.config} --stanza={self.stanza}"
+        self.cluster.reload(archive_command=f"{COMMAND[tool]} {options} archive-push %p")
 
+    def change(self) -> None:
+        """Something new, something old changed, something gone; and all of it archived."""
+        n = next(_numbers)
+        self.cluster.psql(
+            f"create table new{n} as select generate_series(1, 5000) i;"
+            f"drop table if exists new{n - 2};"
+            f"insert into side select {n};"
+            f"update fact set m = 'changed {n}' where i = 7 + {n}"
+        )
+        self.cluster.archive_all()
 
-def archive_with(cluster: LabCluster, tool: str) -> None:
-    """Start the cluster such that this tool archives its WAL."""
-    name = cluster.root.rpartition("/")[2]
-    command = f"{tool} --config={cluster.root}/pgbackrest.conf --stanza={name} archive-push %p"
-    cluster.stop()
-    cluster.start(archive_mode="on", archive_command=command, shared_buffers="16MB")
+    def restore(self, tool: str) -> None:
+        """A server started on what was restored has the same data."""
+        copy = LabCluster(self.host, f"{self.root}/copy")
+        self.run[tool](
+            f"restore --pg1-path={copy.data} --archive-mode=off"
+            f" --tablespace-map-all={copy.root}/spaces"
+        )
+        copy.start()
+        assert copy.digest() == self.cluster.digest()
+        assert copy.psql("select count(*) from fleeting") == "0"
+        copy.stop()
+        self.host.sh(f"{self.host.bin}/pg_checksums --check -D {copy.data}; rm -rf {copy.root}")
 
-
-@pytest.mark.parametrize(
-    ("first", "options"),
-    [
-        pytest.param(PEER, ["repo1-bundle=y", "compress-type=zst"], id="peer-first-zst-bundles"),
-        pytest.param(
-            OURS,
-            ["compress-type=gz", "repo1-cipher-type=aes-256-cbc", "repo1-cipher-pass=lab secret"],
-            id="ours-first-gz-aes",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_each_goes_on_where_the_other_stopped(host, stored, first, options):
-    second = OURS if first == PEER else PEER
-    cluster, run = stored(f"interop-{first}", *options)
-    archive_with(cluster, first)
-    cluster.psql("create table fact as select i, md5(i::text) m from generate_series(1, 20000) i")
-    run[first]("stanza-create")
-    run[first]("backup --type=full")
-    cluster.psql("update fact set m = 'changed' where i = 7")
-    run[first]("backup --type=incr")
-    cluster.psql("insert into fact select 0, 'after the backup'")
-    cluster.archive_all()
-    listed(run)
-    restore_with(run[second], cluster, "second")
-
-    archive_with(cluster, second)
-    run[second]("backup --type=incr")
-    cluster.psql("create table later as select 42 i")
-    cluster.archive_all()
-    backups = listed(run)
-    assert [backup["type"] for backup in backups] == ["full", "incr", "incr"]
-    assert backups[2]["prior"] == backups[1]["label"]
-    assert backups[2]["info"]["delta"] < backups[0]["info"]["delta"] / 2
-    restore_with(run[first], cluster, "first")
-    segments(host, run, cluster)
+    def files(self) -> list[str]:
+        """What the server holds below the stanza's backups."""
+        top = f"/srv/pgsftp{self.repo}/backup/{self.stanza}"
+        return self.host.on("sftp-srv", f"cd {top} && find * -type f").splitlines()
 
 
-def restore_with(run: t.Callable[[str], str], cluster: LabCluster, name: str) -> None:
-    """A server started on what was restored has the same data."""
-    copy = LabCluster(cluster.host, f"{cluster.root}-{name}")
-    run(f"restore --pg1-path={copy.data} --archive-mode=off")
-    copy.start()
-    assert copy.digest() == cluster.digest()
-    copy.stop()
+@pytest.fixture
+def story(cluster):
+    """A function that makes a repository of a kind; it goes away after the test."""
+    made: list[Story] = []
+
+    def make(kind: Combination) -> Story:
+        made.append(Story(cluster, kind))
+        return made[-1]
+
+    yield make
+    cluster.reload(archive_command="true")
+    for tale in made:
+        cluster.host.root(f"rm -rf {tale.root}")
+        cluster.host.on("sftp-srv", f"rm -rf /srv/pgsftp{tale.repo}")
 
 
-def segments(host: LabHost, run: dict[str, t.Callable[[str], str]], cluster: LabCluster) -> None:
+@pytest.mark.parametrize("kind", stories("files", "bundles", "block", fast=["block"]))
+def test_each_goes_on_where_the_other_stopped(story, kind):
+    tale = story(kind)
+    first, second = kind.first, PEER if kind.first == OURS else OURS
+    tale.run[first]("stanza-create")
+    tale.archive_with(first)
+    for backup_type in ("full", "diff", "incr"):
+        tale.run[first](f"backup --type={backup_type}")
+        tale.change()
+    kind.assert_stored(tale.files(), listed(tale.run))
+    tale.restore(second)
+
+    tale.archive_with(second)
+    tale.run[second]("backup --type=incr")
+    tale.change()
+    listed(tale.run)
+    tale.restore(first)
+
+    tale.run[first]("backup --type=incr")
+    tale.change()
+    backups = listed(tale.run)
+    kind.assert_stored(tale.files(), backups)
+    assert [backup["type"] for backup in backups] == ["full", "diff", "incr", "incr", "incr"]
+    full = backups[0]
+    assert backups[1]["prior"] == full["label"]
+    for prior, backup in zip(backups[1:], backups[2:]):
+        assert backup["prior"] == prior["label"]
+        # Most of it is what the full backup holds.
+        assert backup["info"]["delta"] < backup["info"]["size"] / 2
+        assert backup["info"]["repository"]["delta"] < full["info"]["repository"]["delta"] / 2
+    segments(tale)
+
+
+def segments(tale: Story) -> None:
     """Either tool gives the same for the first and the last segment of the archive."""
-    (wal,) = json.loads(run[PEER]("info --output=json"))[0]["archive"]
+    (wal,) = json.loads(tale.run[PEER]("info --output=json"))[0]["archive"]
     for name in (wal["min"], wal["max"]):
         for tool in (OURS, PEER):
-            run[tool](f"archive-get {name} {cluster.root}/{tool}")
-        host.sh(f"cmp {cluster.root}/{OURS} {cluster.root}/{PEER}")
-        assert host.sh(f"stat -c %s {cluster.root}/{OURS}") == f"{16 * 1024 * 1024}\n"
+            tale.run[tool](f"archive-get {name} {tale.root}/{tool}")
+        tale.host.sh(f"cmp {tale.root}/{OURS} {tale.root}/{PEER}")
+        assert tale.host.sh(f"stat -c %s {tale.root}/{OURS}") == f"{1024 * 1024}\n"

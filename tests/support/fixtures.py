@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import json
 import shutil
+import subprocess
 import tarfile
 import typing as t
 from pathlib import Path
@@ -35,6 +36,12 @@ def full_name(letter: str) -> str:
     return next(name for name in NAMES if name.startswith(letter))
 
 
+def expected(name: str) -> dict[str, t.Any]:
+    """What the real tool says about a repository: the content of its expected.json."""
+    content = json.loads((FIXTURES / f"{name}.expected.json").read_text("utf-8"))
+    return t.cast("dict[str, t.Any]", content)
+
+
 @dataclasses.dataclass(frozen=True)
 class FixtureRepository:
     """One repository and what the real tool says about it."""
@@ -46,8 +53,7 @@ class FixtureRepository:
     @functools.cached_property
     def expected(self) -> dict[str, t.Any]:
         """The content of expected.json."""
-        content = json.loads((FIXTURES / f"{self.name}.expected.json").read_text("utf-8"))
-        return t.cast("dict[str, t.Any]", content)
+        return expected(self.name)
 
     @property
     def cipher_pass(self) -> str | None:
@@ -58,6 +64,22 @@ class FixtureRepository:
     def newest(self) -> str:
         """The label of the backup that the real tool restored."""
         return t.cast(str, self.expected["restore"]["label"])
+
+    @property
+    def labels(self) -> list[str]:
+        """Of all backups, oldest first."""
+        (stanza,) = self.expected["info"]
+        return [row["label"] for row in stanza["backup"]]
+
+    def manifest(self, label: str) -> str:
+        """The text of a backup's manifest, decrypted without the engine."""
+        stanza = self.path / "backup" / STANZA
+        manifest = stanza / label / "backup.manifest"
+        if self.cipher_pass is None:
+            return manifest.read_text("utf-8")
+        info = _decrypt(stanza / "backup.info", self.cipher_pass)
+        sub_key = json.loads(info.split("\ncipher-pass=", 1)[1].partition("\n")[0])
+        return _decrypt(manifest, sub_key)
 
     def copy_to(self, directory: Path) -> FixtureRepository:
         """The same repository in a place where a test may change it."""
@@ -83,6 +105,13 @@ class FixtureRepositories:
                         _extract(archive, target)
             self._unpacked[name] = FixtureRepository(name, target / "repo")
         return self._unpacked[name]
+
+
+def _decrypt(path: Path, cipher_pass: str) -> str:
+    words = ["openssl", "enc", "-d", "-aes-256-cbc", "-md", "sha1", "-pass", f"pass:{cipher_pass}"]
+    # It says on stderr what it thinks of the way that keys are derived.
+    done = subprocess.run([*words, "-in", path], check=True, capture_output=True)
+    return done.stdout.decode("utf-8")
 
 
 def _extract(archive: tarfile.TarFile, target: Path) -> None:

@@ -60,6 +60,10 @@ class LabHost:
         """The output of a shell script that root runs."""
         return t.cast(str, self._lab.run(self.name, script).stdout)
 
+    def on(self, other: str, script: str) -> str:
+        """The output of a shell script that root runs on another host of the same lab."""
+        return t.cast(str, self._lab.run(other, script).stdout)
+
     def sh(self, script: str, input: str | None = None) -> str:
         """The output of a shell script that the owner of the clusters runs."""
         script = f"export HOME={self.HOME} TZ=UTC; cd; {script}"
@@ -79,10 +83,11 @@ class LabCluster:
         self.data = f"{root}/data"
         host.sh(f"mkdir -m 700 -p {root}/s")
 
-    def init(self) -> None:
+    def init(self, *arguments: str) -> None:
         """initdb, with settings that suit tests."""
         self.host.sh(
             f"{self.host.bin}/initdb -D {self.data} -k --no-sync -A trust -E UTF8 --locale C.UTF-8"
+            f" {' '.join(arguments)}"
         )
 
     def start(self, **settings: str) -> None:
@@ -103,6 +108,18 @@ class LabCluster:
             f' for _ in $(seq 300); do test "$({ask})" = f && exit; sleep 0.2; done;'
             f" cat {self.root}/log; exit 1"
         )
+
+    def reload(self, **settings: str) -> None:
+        """Change settings that take no restart; they count for every process when this returns."""
+        for name, value in settings.items():
+            self.psql(f"alter system set {name} = '{value}'")
+        self.host.sh(f"{self.host.bin}/pg_ctl -D {self.data} -s reload")
+        deadline = time.monotonic() + 60
+        # Only a new connection tells that the postmaster has passed it on to the others.
+        for name, value in settings.items():
+            while self.psql(f"show {name}") != value:
+                assert time.monotonic() < deadline, f"{name} is not {value!r}"
+                time.sleep(0.1)
 
     def stop(self) -> None:
         """Stop, if it runs."""

@@ -148,14 +148,21 @@ def _entry(path: Path) -> dict[str, t.Any]:
     }
 
 
-def page_checks(manifest: str) -> dict[str, dict[str, t.Any]]:
-    """Of each file that has them, the fields ``checksum-page*`` of a manifest."""
+def manifest_files(manifest: str) -> dict[str, dict[str, t.Any]]:
+    """The rows of a manifest's files, read without the engine."""
     section = manifest.split("[target:file]\n", 1)[1].split("\n\n", 1)[0]
     found = {}
     for line in section.splitlines():
         # A name may hold '=', and so may no value: JSON here has none outside of strings.
         name, _dummy, value = line.partition('={"')
-        row = json.loads('{"' + value)
+        found[name] = json.loads('{"' + value)
+    return found
+
+
+def page_checks(manifest: str) -> dict[str, dict[str, t.Any]]:
+    """Of each file that has them, the fields ``checksum-page*`` of a manifest."""
+    found = {}
+    for name, row in manifest_files(manifest).items():
         checks = {key: row[key] for key in row if key.startswith("checksum-page")}
         if checks:
             found[name] = checks
