@@ -122,7 +122,7 @@ def _has_tablespace(files, option):
 
 def _files(directory):
     """Every file below, and below what is linked to."""
-    for place, _, files in os.walk(directory, followlinks=True):
+    for place, _dummy, files in os.walk(directory, followlinks=True):
         for name in files:
             yield os.path.relpath(os.path.join(place, name), directory)
 
