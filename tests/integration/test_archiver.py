@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -18,8 +17,8 @@ import pytest
 import zstandard
 
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, until
 from ansible_collections.pgsftp.backup.tests.support.engine import own
-from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.integration
 
@@ -30,87 +29,6 @@ def sshd(tmp_path_factory):
     server = real_sshd.start(tmp_path_factory.mktemp("sshd"))
     yield server
     server.stop()
-
-
-class Archiver:
-    """An archiver of a site, as the service manager would run it."""
-
-    def __init__(self, site):
-        self.site = site
-        self.run_path = site.root / "run"
-        self.run_path.mkdir(exist_ok=True)
-        own(self.run_path)
-        self.process = None
-        self.output = site.root / "archiver.out"
-
-    @property
-    def words(self):
-        return [f"--config={self.site.config}", "--stanza=demo", f"--archiver-path={self.run_path}"]
-
-    def popen(self, *arguments, **options):
-        owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
-        return subprocess.Popen(
-            [str(self.site.command), *self.words, *arguments],
-            cwd=self.site.cluster.data,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.site.root), "TZ": "UTC"},
-            **owner,
-            **options,
-        )
-
-    def start(self, *arguments, wait=True):
-        with self.output.open("a") as out:
-            self.process = self.popen(
-                "archiver", "--log-level-console=detail", *arguments, stdout=out, stderr=out
-            )
-        if wait:
-            until((self.run_path / "demo.sock").exists, "no socket", self)
-        return self
-
-    def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(signal.SIGTERM)
-            return self.process.wait(20)
-        return None
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def workers(self):
-        found = subprocess.run(
-            ["pgrep", "-P", str(self.process.pid)], check=False, capture_output=True, text=True
-        )
-        return [int(pid) for pid in found.stdout.split()]
-
-    def status(self):
-        out = self.popen("archiver", "status", "--output=json", stdout=subprocess.PIPE)
-        text, _dummy = out.communicate(timeout=30)
-        assert out.returncode == 0
-        (row, *_rest) = json.loads(text)["repositories"]
-        return row
-
-    def push(self, name, code=0, timeout=60):
-        """One archive-push, as PostgreSQL calls it; gives what it said."""
-        done = self.popen(
-            "archive-push", f"pg_wal/{name}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        out, _dummy = done.communicate(timeout=timeout)
-        assert done.returncode == code, out.decode()
-        return out.decode()
-
-    @property
-    def said(self):
-        return self.output.read_text()
-
-
-def until(condition, what, archiver=None, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}\n{archiver.said if archiver else ''}")
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +56,7 @@ def archiver(site):
     made = Archiver(site)
     yield made
     made.stop()
-    for path in Path("/tmp").glob(f"pgsftp-*{str(made.run_path).replace('/', '-')}-demo.*"):
-        path.unlink()
+    made.forget()
 
 
 def make_segments(site, count):

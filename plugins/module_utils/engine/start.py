@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the host command begins: archive-push takes the short way, everything else the long one."""
+"""Where the host command begins: what PostgreSQL runs takes a short way, all else a long one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ def main() -> int:
     The interpreter may have been started without ``site``, which the short way has no use for.
     """
     words = sys.argv[1:]
+    light = None
     if "archive-push" in words:
-        code = client.push(words, os.environ)
+        light = client.push
+    elif "archive-get" in words:
+        light = client.get
+    if light is not None:
+        code = light(words, os.environ)
         if code is not None:
             sys.stderr.flush()
             # Taking the interpreter apart would take a tenth of the command's time.

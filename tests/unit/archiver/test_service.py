@@ -69,7 +69,7 @@ def service(tmp_path):
         archiver_path=str(tmp_path),
         pgs=(PgOptions(path=str(tmp_path)),),
     )
-    made = Service(Settings(options, options, Settings.of_files(options)))
+    made = Service(Settings(options, options, options, Settings.of_files(options)))
     made._crews = [Crew(1), Crew(2)]
     made._selector.register(made._listener, selectors.EVENT_READ)
     yield made
@@ -87,13 +87,13 @@ class Asking:
         self.socket.connect(client.socket_path(str(tmp_path), "demo"))
         path = path or tmp_path / "pg_wal" / NAME
         self.socket.sendall(f"push\t\tdemo\t{path}\n".encode())
-        service._accept()
-        (self.asker,) = [row for row in service._askers.values() if not row.line]
-        service._read(self.asker)
+        service._desk.accept()
+        (self.asker,) = [row for row in service._desk.askers.values() if not row.line]
+        service._desk.read(self.asker)
         self.service = service
 
     def answer(self, now):
-        self.service._attend(self.asker, now)
+        self.asker.attend(self.asker, now)
         self.socket.setblocking(False)
         try:
             return self.socket.recv(4096).decode()
@@ -164,9 +164,9 @@ def test_the_file_of_another_cluster_is_not_for_us(service, tmp_path):
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(client.socket_path(str(tmp_path), "demo"))
     connection.sendall(f"push\t\tdemo\t{other / NAME}\n".encode())
-    service._accept()
-    (asker,) = service._askers.values()
-    service._read(asker)
+    service._desk.accept()
+    (asker,) = service._desk.askers.values()
+    service._desk.read(asker)
     assert connection.recv(4096).startswith(b"alone it serves ")
     connection.close()
 
@@ -187,8 +187,8 @@ def test_a_worker_that_ends_leaves_its_number_to_who_comes_next(service, tmp_pat
     while (filler := os.dup(0)) < number:
         fillers.append(filler)
     os.close(filler)
-    service._accept()
-    (accepted,) = service._askers
+    service._desk.accept()
+    (accepted,) = service._desk.askers
     assert accepted.fileno() == number
     for filler in fillers:
         os.close(filler)

@@ -1,17 +1,20 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The light end of archive-push: ask the resident archiver, and import next to nothing for that.
+"""The light end of archive-push and archive-get: ask the archiver, and import next to nothing.
 
-PostgreSQL starts archive-push for every segment, so that this file and what it imports are all that
-is loaded when the archiver has shipped the segment already: no option table, no logging, and of the
-standard library only what is written in C. No configuration file is read either; the archiver has
-read it, and what it was told must be what we were told: a command line with any further option goes
-the long way.
+PostgreSQL starts one of them for every segment, so that this file and what it imports are all that
+is loaded when the archiver has shipped the segment already, or fetched it: no option table, no
+logging, and of the standard library only what is written in C. No configuration file is read
+either; the archiver has read it, and what it was told must be what we were told: a command line
+with any further option goes the long way.
 
-A question is one line: ``push``, the configuration file, the stanza and the path, with tabs between
-them. While the archiver works it sends a dot a second. The answer is a line: ``ok``; ``error``, the
-exit code and the text; or ``alone`` and why the command must do the work itself.
+A question is one line with tabs in it: ``push``, the configuration file, the stanza and the path;
+or ``get``, the configuration file, the stanza, the data directory if it was given, and the name of
+the file. While the archiver works it sends a dot a second. The answer is a line: ``ok``; ``found``
+and where the file lies, which is ours until we hang up; ``error``, the exit code and the text;
+``exit``, the exit code and what to say, if anything; or ``alone`` and why the command must do the
+work itself.
 """
 
 from __future__ import annotations
@@ -34,10 +37,12 @@ SILENCE = 10.0
 # Between two dots, in seconds.
 BEAT = 1.0
 
-NOTICE = "archive-push.alone"
+NOTICE = "alone"
 
+# The options that steer nothing but what is shown, and those that choose an archiver.
 _MAY_DIFFER = ("log-level-console", "log-level-file", "log-level-stderr")
 _OURS = ("config", "stanza", "archiver-path")
+_OURS_TO_GET = (*_OURS, "pg1-path")
 _PREFIX = "PGBACKREST_"
 
 
@@ -51,29 +56,37 @@ def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
     None when the command must do the work itself. That is said on standard error once, until an
     archiver was there again.
     """
-    question = _question(words, environ)
-    if question is None:
+    told = _told(words, environ, "archive-push", _OURS)
+    if told is None or len(told[1]) != 1:
         return None
-    directory, config, stanza, path = question
-    try:
-        code = ask(directory, config, stanza, path)
-    except Alone as cause:
-        _say_once(directory, stanza, str(cause))
-        return None
-    try:
-        os.unlink(notice_path(directory, stanza))
-    except OSError:
-        pass
-    return code
+    given, (path,) = told
+    path = os.path.join(os.getcwd(), path)
+    return _ask("archive-push", given, ("push", given["config"], given["stanza"], path), path)
 
 
-def _question(words: Sequence[str], environ: Mapping[str, str]) -> tuple[str, str, str, str] | None:
-    """Directory of the socket, configuration file, stanza and path; None: not for an archiver."""
-    given: dict[str, str] = {}
+def get(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Have the archiver fetch what the command line names, as ``push`` does it."""
+    told = _told(words, environ, "archive-get", _OURS_TO_GET)
+    if told is None or len(told[1]) != 2:
+        return None
+    given, (name, destination) = told
+    data = given.get("pg1-path", "")
+    if not os.path.exists(socket_path(given["archiver-path"], given["stanza"])):
+        # Few have one while they recover: there is nothing to say about that.
+        return None
+    question = ("get", given["config"], given["stanza"], data, name)
+    return _ask("archive-get", given, question, os.path.join(data or os.getcwd(), destination))
+
+
+def _told(
+    words: Sequence[str], environ: Mapping[str, str], command: str, ours: Sequence[str]
+) -> tuple[dict[str, str], list[str]] | None:
+    """The options and the command's parameters; None: not for an archiver."""
+    given = {"config": "", "stanza": "", "archiver-path": DIRECTORY}
     for variable in environ:
         if variable.startswith(_PREFIX):
             name = variable[len(_PREFIX) :].lower().replace("_", "-")
-            if name not in _OURS and name not in _MAY_DIFFER:
+            if name not in ours and name not in _MAY_DIFFER:
                 return None
             given[name] = environ[variable]
     plain = []
@@ -84,39 +97,82 @@ def _question(words: Sequence[str], environ: Mapping[str, str]) -> tuple[str, st
             plain.append(word)
             continue
         name, equal, value = word[2:].partition("=")
-        if not word.startswith("--") or (name not in _OURS and name not in _MAY_DIFFER):
+        if not word.startswith("--") or (name not in ours and name not in _MAY_DIFFER):
             return None
         if not equal:
             if not rest:
                 return None
             value = rest.pop(0)
         given[name] = value
-    stanza = given.get("stanza", "")
-    if len(plain) != 2 or plain[0] != "archive-push" or not stanza or "/" in stanza:
+    stanza = given["stanza"]
+    if not plain or plain[0] != command or not stanza or "/" in stanza:
         return None
-    path = os.path.join(os.getcwd(), plain[1])
-    question = (given.get("archiver-path", DIRECTORY), given.get("config", ""), stanza, path)
-    return None if any("\t" in part or "\n" in part for part in question) else question
+    if any("\t" in part or "\n" in part for part in (*given.values(), *plain)):
+        return None
+    return given, plain[1:]
 
 
-def ask(directory: str, config: str, stanza: str, path: str) -> int:
-    """The archiver's answer: the exit code, and its text on standard error.
+def _ask(command: str, given: Mapping[str, str], question: Sequence[str], path: str) -> int | None:
+    directory, stanza = given["archiver-path"], given["stanza"]
+    try:
+        code = ask(directory, stanza, question, path)
+    except Alone as cause:
+        _say_once(directory, stanza, command, str(cause))
+        return None
+    try:
+        os.unlink(notice_path(directory, stanza, command))
+    except OSError:
+        pass
+    return code
+
+
+def ask(directory: str, stanza: str, question: Sequence[str], path: str) -> int:
+    """The archiver's answer: the exit code, its text on standard error, what it found at ``path``.
 
     Raises Alone when there is no archiver, or one that does not serve this.
     """
     line = Line(directory, stanza)
     try:
-        line.send("\t".join(("push", config, stanza, path)))
+        line.send("\t".join(question))
         kind, _blank, text = line.receive().partition(" ")
+        if kind == "ok":
+            return 0
+        if kind == "found":
+            _take(unescape(text), path)
+            return 0
     finally:
         line.close()
-    if kind == "ok":
-        return 0
-    if kind == "error":
+    if kind in ("error", "exit"):
         code, _blank, text = text.partition(" ")
-        sys.stderr.write(f"ERROR: [{int(code):03d}]: {unescape(text)}\n")
+        text = unescape(text)
+        if kind == "error":
+            text = f"ERROR: [{int(code):03d}]: {text}"
+        if text:
+            sys.stderr.write(text + "\n")
         return int(code)
     raise Alone(unescape(text) or f"it answered '{kind}'")
+
+
+def _take(found: str, path: str) -> None:
+    """Move what the archiver has fetched to its place, where it appears whole."""
+    try:
+        os.rename(found, path)
+        return
+    except OSError:
+        pass
+    # Another file system, most likely.
+    temporary = path + ".pgbackrest.tmp"
+    try:
+        with open(found, "rb") as source, open(temporary, "wb") as target:
+            while data := source.read(1 << 20):
+                target.write(data)
+        os.rename(temporary, path)
+    except OSError as cause:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise Alone(f"'{found}' cannot be taken ({cause.strerror or cause})") from None
 
 
 class Line:
@@ -169,11 +225,11 @@ def socket_path(directory: str, stanza: str) -> str:
     return os.path.join(directory, f"{stanza}.sock")
 
 
-def notice_path(directory: str, stanza: str) -> str:
+def notice_path(directory: str, stanza: str, command: str) -> str:
     """The file that stands for: it was said that this user's command does the work itself."""
     # Not in the socket's directory, which is not there when no archiver is.
     place = directory.replace("/", "-")
-    return f"/tmp/pgsftp-{os.geteuid()}{place}-{stanza}.{NOTICE}"
+    return f"/tmp/pgsftp-{os.geteuid()}{place}-{stanza}.{command}.{NOTICE}"
 
 
 def peer_uid(sock: _socket.socket) -> int:
@@ -192,16 +248,16 @@ def unescape(text: str) -> str:
     return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 
-def _say_once(directory: str, stanza: str, why: str) -> None:
+def _say_once(directory: str, stanza: str, command: str, why: str) -> None:
     # Owned by us and made by us, or it is as if it was not there; a link is not followed.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        os.close(os.open(notice_path(directory, stanza), flags, 0o600))
+        os.close(os.open(notice_path(directory, stanza, command), flags, 0o600))
     except FileExistsError:
         return
     except OSError:
         pass
     sys.stderr.write(
-        f"WARN: no archiver for stanza {stanza}: {why}; archive-push does the work itself, and says"
+        f"WARN: no archiver for stanza {stanza}: {why}; {command} does the work itself, and says"
         " so once\n"
     )

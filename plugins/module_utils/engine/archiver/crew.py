@@ -3,18 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The workers of one repository, as the service sees them.
 
-The service has no session and no thread of its own, so that it may fork whenever a worker is
-wanted. Every worker ends with its session; then there is a pause, and a new one sends again.
+Every worker ends with its session; then there is a pause, and a new one sends again.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
 import typing as t
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from .. import log
@@ -22,6 +19,7 @@ from ..config.options import Options, RepoOptions
 from ..errors import EngineError, ExecuteError
 from ..storage.open import Opener, prepare
 from . import worker
+from .forked import Process, fork
 from .queue import Queue, backoff
 
 # A worker beyond the first that had nothing to do for so many seconds is let go.
@@ -31,12 +29,12 @@ IDLE = 60.0
 GENERATIONS = 4
 
 
-class _Process:
+class _Worker:
     """One worker."""
 
-    def __init__(self, pid: int, connection: Connection) -> None:
-        self.pid = pid
-        self.connection = connection
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.connection = process.connection
         self.open = False
         self.useful = False
         self.names: set[str] = set()
@@ -66,7 +64,7 @@ class Crew:
         self._generation = generation
         self._in_child = in_child
         self._opener: Opener | None = None
-        self._workers: list[_Process] = []
+        self._workers: list[_Worker] = []
         self._failures = 0
         self._former = 0
         self._next_try = 0.0
@@ -114,7 +112,7 @@ class Crew:
                 self._give(process, now)
         self._let_go(now)
 
-    def _give(self, process: _Process, now: float) -> None:
+    def _give(self, process: _Worker, now: float) -> None:
         others = sum(row.open for row in self._workers) or 1
         # Several workers share what little there is.
         fair = max(1, -(-(self.queue.waiting + len(self.queue.sent)) // others))
@@ -145,28 +143,12 @@ class Crew:
                 self._opener = prepare(self.repo, io_timeout=self._options.io_timeout)
             generation = 1 + self._generation % GENERATIONS
             work = worker.Work(self._options, self.repo, self._opener, generation)
-            ours, theirs = Pipe()
-            pid = os.fork()
-        except OSError as cause:
-            self._fail(ExecuteError(f"unable to start worker process: {cause.strerror}"))
-            return False
+            process = fork(lambda connection: worker.serve(connection, work), self._in_child)
         except EngineError as error:
             self._fail(error)
             return False
-        if pid == 0:
-            self._be_worker(ours, theirs, work)
-        theirs.close()
-        self._workers.append(_Process(pid, ours))
+        self._workers.append(_Worker(process))
         return True
-
-    def _be_worker(self, ours: Connection, theirs: Connection, work: worker.Work) -> t.NoReturn:
-        try:
-            ours.close()
-            self._in_child()
-            worker.serve(theirs, work)
-        finally:
-            # Nothing of the service's clean-up may run here.
-            os._exit(0)
 
     def receive(self, connection: Connection, now: float) -> None:
         """Take what a worker says."""
@@ -199,7 +181,7 @@ class Crew:
         elif isinstance(message, worker.Lost):
             self._gone(process, message.error)
 
-    def _came(self, process: _Process, now: float) -> None:
+    def _came(self, process: _Worker, now: float) -> None:
         if self._failures:
             log.info("%s: reached again", self.name)
         elif self.sessions == 1:
@@ -208,7 +190,7 @@ class Crew:
         self._next_try = 0.0
         process.busy = now
 
-    def _gone(self, process: _Process, error: EngineError) -> None:
+    def _gone(self, process: _Worker, error: EngineError) -> None:
         if process.open and not process.useful:
             # A server that lets us in and throws us out again is out of reach, too.
             self._failures = self._former
@@ -242,15 +224,10 @@ class Crew:
         self.error = error
         self.error_time = time.time()
 
-    def _end(self, process: _Process, number: int) -> None:
+    def _end(self, process: _Worker, number: int) -> None:
         self._workers.remove(process)
-        process.connection.close()
+        process.process.end(number)
         self.queue.lose(process.names)
-        try:
-            os.kill(process.pid, number)
-            os.waitpid(process.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            return
 
     def close(self) -> None:
         """End every worker; what was on its way has not been stored."""

@@ -23,17 +23,16 @@ from multiprocessing.connection import Connection
 
 from .. import log
 from ..config.options import Options
-from ..errors import (
-    ArchiveTimeoutError,
-    CommandError,
-    EngineError,
-    FileMissingError,
-)
-from ..postgres import ready
+from ..errors import EngineError
+from ..postgres import ready, wal
 from ..repository import lock
 from . import client, place, status
 from .crew import Crew
-from .queue import identity
+from .desk import Asker, Desk
+from .fetchers import Fetchers
+from .forked import Hands
+from .getting import Getting
+from .pushing import Pushing
 from .settings import Settings
 from .watch import Watch
 
@@ -43,19 +42,8 @@ LOOK = 0.5
 # How long what is on its way may take when the service is told to end, in seconds.
 PARTING = 10.0
 
-_LINE = 65536
-
-
-class _Asker:
-    """An archive-push that waits, or somebody who has not said yet what he wants."""
-
-    def __init__(self, connection: socket.socket, now: float) -> None:
-        self.connection = connection
-        self.line = b""
-        self.name: str | None = None
-        self.path = ""
-        self.since = now
-        self.beat = now
+# How many words a question has, by its first.
+WORDS = {"push": 4, "get": 5}
 
 
 class Service:
@@ -67,7 +55,6 @@ class Service:
         self._broken: EngineError | None = None
         self._started = time.time()
         self._selector = selectors.DefaultSelector()
-        self._askers: dict[socket.socket, _Asker] = {}
         self._crews: list[Crew] = []
         self._watch = Watch(settings, self._crews, self._started)
         self._ready = ready.Ready(frozenset(), None)
@@ -77,6 +64,12 @@ class Service:
         self._lock, self._generation = place.only_one(settings)
         self._waker, self._wake = socket.socketpair()
         self._listener = place.listen(settings)
+        self._fetchers = Fetchers(settings.get_options, self._be_child)
+        self._desk = Desk(self._listener, self._selector, self._begin)
+        self._pushing = Pushing(self._desk, lambda: self._crews, lambda: self._options)
+        self._getting = Getting(
+            self._desk, lambda: self._fetchers, lambda: self._settings.get_options
+        )
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -125,15 +118,19 @@ class Service:
                 self._look_around(now)
             for crew in self._crews if self._stanza_stopped() is None else ():
                 crew.feed(now)
-        self._listen_to(self._crews)
+            self._fetchers.feed(now)
+        self._listen_to(self._hands)
         for key, _events in self._selector.select(self._patience(now)):
             self._hear(key)
-        now = time.monotonic()
-        for asker in list(self._askers.values()):
-            self._attend(asker, now)
+        self._desk.attend(time.monotonic())
+
+    @property
+    def _hands(self) -> list[Hands]:
+        """All that have processes to listen to."""
+        return [*self._crews, self._fetchers]
 
     def _patience(self, now: float) -> float:
-        wakes = [wake for crew in self._crews if (wake := crew.wakes(now)) is not None]
+        wakes = [wake for hands in self._hands if (wake := hands.wakes(now)) is not None]
         return max(0.0, min([self._look, now + LOOK, *wakes]) - now)
 
     def _look_around(self, now: float) -> None:
@@ -177,15 +174,18 @@ class Service:
             for repo in self._options.repos
         ]
         self._watch = Watch(self._settings, self._crews, self._started)
-        for crew in self._crews:
-            for asker in self._askers.values():
-                if asker.name is not None:
-                    crew.queue.ask(asker.name)
+        self._pushing.renew()
+        if self._fetchers.processes:
+            self._dismiss(self._fetchers)
+            self._fetchers = Fetchers(self._settings.get_options, self._be_child)
+            self._getting.renew(time.monotonic())
+        else:
+            self._fetchers = Fetchers(self._settings.get_options, self._be_child)
 
-    def _dismiss(self, crew: Crew) -> None:
-        crew.close()
+    def _dismiss(self, hands: Hands) -> None:
+        hands.close()
         self._generation += 1
-        self._listen_to([other for other in self._crews if other is not crew])
+        self._listen_to([other for other in self._hands if other is not hands])
 
     def _be_child(self) -> None:
         """In a worker: let go of everything that is the service's, apart from the lock."""
@@ -193,27 +193,27 @@ class Service:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for descriptor in [row for crew in self._crews for row in crew.descriptors()]:
+        for descriptor in [row for hands in self._hands for row in hands.descriptors()]:
             os.close(descriptor)
-        for other in (self._listener, self._waker, self._wake, *self._askers):
+        for other in (self._listener, self._waker, self._wake, *self._desk.askers):
             other.close()
         self._selector.close()
 
-    def _listen_to(self, crews: t.Sequence[Crew]) -> None:
-        """Have exactly the workers' connections in the selector."""
-        wanted = {connection: crew for crew in crews for connection in crew.connections}
+    def _listen_to(self, everybody: t.Sequence[Hands]) -> None:
+        """Have exactly the processes' connections in the selector."""
+        wanted = {connection: hands for hands in everybody for connection in hands.connections}
         known = {key.fileobj: key for key in self._selector.get_map().values()}
         for fileobj, key in known.items():
             if isinstance(fileobj, Connection) and fileobj not in wanted:
                 # It may be closed, and its number may be somebody else's by now.
                 with contextlib.suppress(KeyError, ValueError, OSError):
                     self._selector.unregister(key.fd)
-        for connection, crew in wanted.items():
+        for connection, hands in wanted.items():
             with contextlib.suppress(KeyError):
                 if self._selector.get_key(connection).fileobj is connection:
                     continue
                 self._selector.unregister(connection)
-            self._selector.register(connection, selectors.EVENT_READ, crew)
+            self._selector.register(connection, selectors.EVENT_READ, hands)
 
     def _hear(self, key: selectors.SelectorKey) -> None:
         source: t.Any = key.fileobj
@@ -222,75 +222,40 @@ class Service:
                 self._waker.recv(4096)
             self._look = 0.0
         elif source is self._listener:
-            self._accept()
+            self._desk.accept()
         elif isinstance(source, socket.socket):
-            asker = self._askers.get(source)
+            asker = self._desk.askers.get(source)
             if asker is not None:
-                self._read(asker)
+                self._desk.read(asker)
         else:
-            for crew in self._crews:
-                crew.receive(source, time.monotonic())
+            for hands in self._hands:
+                hands.receive(source, time.monotonic())
             if source.closed:
                 # Whoever is accepted next may get its number.
                 self._selector.unregister(key.fd)
 
     # Those who ask.
 
-    def _accept(self) -> None:
-        try:
-            connection, _address = self._listener.accept()
-        except OSError:
-            return
-        if client.peer_uid(connection) not in (os.geteuid(), 0):
-            log.warn("a connection of another user was refused")
-            connection.close()
-            return
-        connection.setblocking(False)
-        self._askers[connection] = _Asker(connection, time.monotonic())
-        self._selector.register(connection, selectors.EVENT_READ)
-
-    def _read(self, asker: _Asker) -> None:
-        try:
-            data = asker.connection.recv(_LINE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data or len(asker.line) + len(data) > _LINE:
-            self._hang_up(asker)
-            return
-        asker.line += data
-        if asker.name is None and asker.line.endswith(b"\n"):
-            self._begin(asker, os.fsdecode(asker.line[:-1]).split("\t"))
-
-    def _begin(self, asker: _Asker, words: list[str]) -> None:
+    def _begin(self, asker: Asker, words: list[str]) -> None:
         if words == ["status"]:
-            self._answer(asker, json.dumps(status.as_dict(self._watch.state())))
+            self._desk.answer(asker, json.dumps(status.as_dict(self._watch.state())))
             return
-        if len(words) != 4 or words[0] != "push":
-            self._answer(asker, "alone the question is not understood")
+        if len(words) != WORDS.get(words[0]):
+            self._desk.alone(asker, "the question is not understood")
             return
-        _push, config, stanza, path = words
-        refusal = self._not_ours(config, stanza, path)
+        refusal = self._not_ours(words[1], words[2])
+        if refusal is None:
+            if self._reload or self._settings.changed():
+                self._load()
+            refusal = None if self._broken is None else self._broken.message
         if refusal is not None:
-            self._answer(asker, f"alone {client.escape(refusal)}")
-            return
-        if self._reload or self._settings.changed():
-            self._load()
-        if self._broken is not None:
-            self._answer(asker, f"alone {client.escape(self._broken.message)}")
-            return
-        stopped = self._stanza_stopped()
-        if stopped is not None:
-            self._fail(asker, stopped)
-            return
-        asker.name, asker.path = os.path.basename(path), path
-        for crew in self._crews:
-            crew.queue.ask(asker.name)
-        self._look = 0.0
-        self._attend(asker, time.monotonic())
+            self._desk.alone(asker, refusal)
+        elif words[0] == "push":
+            self._begin_push(asker, words[3])
+        else:
+            self._begin_get(asker, words[3], words[4])
 
-    def _not_ours(self, config: str, stanza: str, path: str) -> str | None:
+    def _not_ours(self, config: str, stanza: str) -> str | None:
         """Why it is not for this archiver, if it is not."""
         if stanza != self._settings.stanza:
             return f"it serves stanza {self._settings.stanza}"
@@ -298,79 +263,29 @@ class Service:
             return f"it was started with another configuration file than '{config}'"
         if self._stop is not None:
             return "it is about to end"
+        return None
+
+    def _begin_push(self, asker: Asker, path: str) -> None:
         directory = ready.wal_directory(self._options.pg.path)
         if os.path.realpath(os.path.dirname(path)) != os.path.realpath(directory):
-            return f"it serves '{directory}', and the file is '{path}'"
-        return None
-
-    def _attend(self, asker: _Asker, now: float) -> None:
-        """Answer if there is an answer, and show that we are alive if not."""
-        if asker.name is None:
-            if now - asker.since > client.SILENCE:
-                self._hang_up(asker)
+            self._desk.alone(asker, f"it serves '{directory}', and the file is '{path}'")
             return
-        try:
-            found = identity(asker.path)
-        except OSError:
-            self._fail(asker, FileMissingError(f"unable to open missing file '{asker.path}'"))
+        stopped = self._stanza_stopped()
+        if stopped is not None:
+            self._desk.fail(asker, stopped)
             return
-        lacking = [crew for crew in self._crews if not crew.queue.has(asker.name, found)]
-        if not lacking:
-            self._answer(asker, "ok")
+        self._look = 0.0
+        self._pushing.begin(asker, path, time.monotonic())
+
+    def _begin_get(self, asker: Asker, data: str, name: str) -> None:
+        ours = self._settings.get_options.pg.path
+        if data and os.path.realpath(data) != os.path.realpath(ours):
+            self._desk.alone(asker, f"it serves '{ours}', and the server is that of '{data}'")
             return
-        errors = [(crew, self._verdict(crew, asker, now)) for crew in lacking]
-        known = [(crew, error) for crew, error in errors if error is not None]
-        if len(known) == len(lacking):
-            self._fail(asker, self._combined(known))
-        elif now - asker.beat >= client.BEAT:
-            asker.beat = now
-            self._say(asker, b".")
-
-    def _verdict(self, crew: Crew, asker: _Asker, now: float) -> EngineError | None:
-        """What keeps this repository from having the file; None while that is open."""
-        name = asker.name or ""
-        refusal = crew.queue.refusal(name)
-        if refusal is not None:
-            return refusal
-        if crew.failed > asker.since and not crew.sessions and crew.error is not None:
-            return crew.error
-        waited = now - asker.since
-        if waited > self._options.archive_timeout and name not in crew.queue.sent:
-            return ArchiveTimeoutError(
-                f"WAL file '{name}' was not archived within {waited:.0f} seconds",
-                hint="the archiver goes on; 'pgsftp archiver status' shows how far it is.",
-            )
-        return None
-
-    def _combined(self, errors: t.Sequence[tuple[Crew, EngineError]]) -> EngineError:
-        if len(self._crews) == 1:
-            return errors[0][1]
-        lines = "\n".join(f"{crew.name}: {error.message}" for crew, error in errors)
-        count = f"{len(errors)} of {len(self._crews)}"
-        return CommandError(f"archive-push failed on {count} repositories:\n{lines}")
-
-    def _fail(self, asker: _Asker, error: EngineError) -> None:
-        self._answer(asker, f"error {error.code} {client.escape(str(error))}")
-
-    def _answer(self, asker: _Asker, line: str) -> None:
-        self._say(asker, os.fsencode(line) + b"\n")
-        self._hang_up(asker)
-
-    def _say(self, asker: _Asker, data: bytes) -> None:
-        # An answer is far smaller than the socket's buffer.
-        with contextlib.suppress(OSError):
-            asker.connection.send(data)
-
-    def _hang_up(self, asker: _Asker) -> None:
-        if self._askers.pop(asker.connection, None) is None:
+        if not wal.is_wal(name):
+            self._desk.alone(asker, f"'{name}' is no file of the archive")
             return
-        self._selector.unregister(asker.connection)
-        asker.connection.close()
-        if asker.name is not None and not any(
-            other.name == asker.name for other in self._askers.values()
-        ):
-            for crew in self._crews:
-                crew.queue.answered(asker.name)
+        self._getting.begin(asker, name, time.monotonic())
 
     def _close(self) -> None:
         place.tell_systemd("STOPPING=1")
@@ -378,12 +293,11 @@ class Service:
         with contextlib.suppress(OSError):
             os.unlink(self._path)
         self._listener.close()
-        for asker in list(self._askers.values()):
-            self._attend(asker, time.monotonic())
-        for asker in list(self._askers.values()):
-            self._answer(asker, "alone it was told to end")
-        for crew in self._crews:
-            crew.close()
+        self._desk.attend(time.monotonic())
+        for asker in list(self._desk.askers.values()):
+            self._desk.alone(asker, "it was told to end")
+        for hands in self._hands:
+            hands.close()
         signal.set_wakeup_fd(-1)
         self._waker.close()
         self._wake.close()

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the archiver was told, and whether that still is what its files say.
 
-The archiver does archive-push's work: it has the options that archive-push would have, from the
-same sections of the same files.
+The archiver does the work of archive-push and archive-get: it has the options that they would have,
+from the same sections of the same files.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import typing as t
 from pathlib import Path
 
 from .. import log
+from ..config import names
 from ..config.load import load
 from ..config.options import Options
 
-_COMMAND = "archive-push"
+_COMMANDS = ("archive-push", "archive-get")
 _INCLUDE = "/etc/pgbackrest/conf.d"
 
-Signature = tuple[tuple[str, int, int, int], ...]
+# Of this run alone.
+_OWN = ("exec-id", "output")
 
-# Options of the archiver alone.
-_OWN = ("archiver-metrics-path", "exec-id", "output")
+Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class Settings(t.NamedTuple):
@@ -32,19 +33,16 @@ class Settings(t.NamedTuple):
 
     own: Options
     options: Options
+    get_options: Options
+    """Those of archive-get."""
     signature: Signature
 
     @classmethod
     def of(cls, own: Options) -> Settings:
-        """Load archive-push's options as they are for this command line and environment."""
-        words = []
-        for given in own.explicit:
-            if given.source == "argument" and given.name not in _OWN:
-                words.append(
-                    f"--{given.name}={given.value}" if given.value else f"--no-{given.name}"
-                )
+        """Load the options of those commands as they are for this command line and environment."""
         signature = cls.of_files(own)
-        return cls(own, load(_COMMAND, words, os.environ), signature)
+        push, get = (load(name, _words(own, name), os.environ) for name in _COMMANDS)
+        return cls(own, push, get, signature)
 
     def reloaded(self) -> Settings:
         """The same from the files as they are now; raises what is wrong with them."""
@@ -90,6 +88,18 @@ class Settings(t.NamedTuple):
         except OSError as cause:
             log.warn("unable to open log file '%s': %s", path, cause.strerror)
             return None
+
+
+def _words(own: Options, command: str) -> list[str]:
+    """The part of the command line that the command takes, too."""
+    words = []
+    for given in own.explicit:
+        name = names.find(given.name)
+        if given.source != "argument" or name is None or name.option.name in _OWN:
+            continue
+        if name.option.takes(command):
+            words.append(f"--{given.name}={given.value}" if given.value else f"--no-{given.name}")
+    return words
 
 
 def _signature(own: Options) -> Signature:

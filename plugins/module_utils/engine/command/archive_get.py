@@ -34,7 +34,7 @@ from ..postgres.asking import Asker, asker
 from ..repository import archive_info, layout
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import TEMPORARY_SUFFIX, Storage
+from ..storage.base import TEMPORARY_SUFFIX, Reader, Storage
 from ..storage.open import open_storage
 from ..transform.compression import type_of_name
 from ..transform.pipeline import Decoder, Encoding
@@ -82,6 +82,8 @@ class Stored(t.NamedTuple):
     path: str
     sha1: str | None
     encoding: Encoding
+    size: int | None = None
+    """Stored bytes, where that is known."""
 
 
 class Located(t.NamedTuple):
@@ -168,7 +170,8 @@ def _attempt(options: Options) -> GetResult:
             log.info("found %s in the repo%d archive", name, repo.key)
             return GetResult(name, True, repo.key)
     if failures:
-        raise _failure(failures, len(options.repos))
+        error, may_pass = combined(failures, len(options.repos))
+        raise _Unreachable(error) if may_pass else error
     log.info("unable to find %s in the archive", name)
     return GetResult(name, False)
 
@@ -179,8 +182,10 @@ def _tell(failures: t.Sequence[tuple[RepoOptions, EngineError]]) -> None:
         log.warn("repo%d: %s", repo.key, cause.message)
 
 
-def _failure(failures: t.Sequence[tuple[RepoOptions, EngineError]], total: int) -> Exception:
-    """The one error of all that went wrong; it may go right later when a connection failed."""
+def combined(
+    failures: t.Sequence[tuple[RepoOptions, EngineError]], total: int
+) -> tuple[EngineError, bool]:
+    """The one error of all that went wrong, and whether it may pass: a connection failed."""
     cause = failures[0][1]
     unreachable = next(
         (error for _dummy, error in failures if isinstance(error, UNREACHABLE)), None
@@ -189,7 +194,7 @@ def _failure(failures: t.Sequence[tuple[RepoOptions, EngineError]], total: int) 
         lines = "\n".join(f"repo{repo.key}: {error.message}" for repo, error in failures)
         kind = RepoInvalidError if unreachable is None else type(unreachable)
         cause = kind(f"unable to find a valid repository:\n{lines}")
-    return cause if unreachable is None else _Unreachable(cause)
+    return cause, unreachable is not None
 
 
 def find(
@@ -198,10 +203,12 @@ def find(
     archive: ArchiveInfo,
     cluster: control.ControlData,
     name: str,
+    segments: Archive | None = None,
 ) -> Stored | None:
     """Look for the file under every id that the cluster ever had, newest first.
 
-    Raises ArchiveDuplicateError when copies with different content are there.
+    ``segments`` keeps listings from one look to the next. Raises
+    ArchiveDuplicateError when copies with different content are there.
     """
     ids = [
         row.archive_id
@@ -220,7 +227,7 @@ def find(
             if found is not None:
                 return Stored(path, None, Encoding(cipher_pass=archive.cipher_pass))
         return None
-    segments = Archive(storage, stanza)
+    segments = segments or Archive(storage, stanza)
     for archive_id in ids:
         copies = segments.find(archive_id, name)
         if len({copy.sha1 for copy in copies}) > 1:
@@ -232,17 +239,28 @@ def find(
         if copies:
             path, sha1 = copies[0].path, copies[0].sha1
             encoding = Encoding(type_of_name(path).name, cipher_pass=archive.cipher_pass)
-            return Stored(path, sha1, encoding)
+            return Stored(path, sha1, encoding, copies[0].size)
     return None
 
 
 def fetch(storage: Storage, stored: Stored, destination: str) -> None:
     """Copy to ``destination``, which appears only when the content is whole and checked."""
+    with open_stored(storage, stored) as reader:
+        copy(reader, stored, destination)
+
+
+def open_stored(storage: Storage, stored: Stored) -> Reader:
+    """The stored bytes, which are on their way from now on."""
+    return storage.reader(stored.path, size=stored.size)
+
+
+def copy(chunks: t.Iterable[bytes], stored: Stored, destination: str) -> None:
+    """Write what the stored bytes stand for, as ``fetch`` does."""
     temporary = destination + TEMPORARY_SUFFIX
     decoder = Decoder(stored.encoding)
     try:
-        with open(temporary, "wb") as file, storage.reader(stored.path) as reader:
-            for data in decoder.stream(reader):
+        with open(temporary, "wb") as file:
+            for data in decoder.stream(chunks):
                 file.write(data)
         if stored.sha1 is not None and decoder.source_sha1 != stored.sha1:
             raise ChecksumError(

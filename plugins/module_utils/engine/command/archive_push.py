@@ -74,7 +74,7 @@ def run(options: Options) -> PushResult:
     stanza = options.require_stanza()
     path = _source(options)
     lock.check_stop(options.lock_path, stanza)
-    if _is_dropped(path, options):
+    if is_dropped(path, options):
         return PushResult(os.path.basename(path), stored=False, dropped=True)
     segment = examine(path, options)
     cluster = control.load(options.pg.path) if options.pgs else None
@@ -120,7 +120,7 @@ def _source(options: Options) -> str:
     return os.path.join(options.pg.path, path)
 
 
-def _is_dropped(path: str, options: Options) -> bool:
+def is_dropped(path: str, options: Options) -> bool:
     """Whether the file is given up, since more waits behind it than the operator lets wait.
 
     No repository is asked before: they may be what the queue waits for.

@@ -45,7 +45,6 @@ def _of_archive() -> list[Option]:
     return [
         Option("archive-async", B, "", default="n", commands=_ARCHIVE),
         # The queues of an asynchronous run; where there is none they steer nothing.
-        Option("archive-get-queue-max", Z, "", commands=_GET, support=Support.NO_EFFECT),
         Option("archive-push-batch-size", Z, "", commands=_PUSH, support=Support.NO_EFFECT),
         Option("archive-missing-retry", B, "", default="y", commands=_GET),
     ]

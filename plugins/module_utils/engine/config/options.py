@@ -171,6 +171,7 @@ class Options:
     # Archive.
     archiver_path: str = "/run/pgsftp"
     archiver_metrics_path: str | None = None
+    archive_get_queue_max: int = 128 * MIB
     archive_timeout: float = 60.0
     archive_check: bool = True
     archive_copy: bool = False

@@ -30,7 +30,7 @@ _LOCK = words(
 )
 _STANZA = _REPO | frozenset({"remote", "start", "stop"})
 _NEED_STANZA = _STANZA - words("info repo-get repo-ls repo-rm start stop")
-_ARCHIVER = frozenset({"archive-push", "archiver"})
+_ARCHIVER = words("archive-get archive-push archiver")
 _BACKUP = frozenset({"backup"})
 _RESTORE = frozenset({"restore"})
 _RETAIN = frozenset({"backup", "expire"})
@@ -165,6 +165,8 @@ _ARCHIVE = (
     Option("archive-timeout", T, "How long to wait for WAL to arrive in the archive.",
            default="1m", low="100ms", high="1d",
            commands=frozenset({"archive-get", "archive-push", "backup", "check"})),
+    Option("archive-get-queue-max", Z, "How much WAL the archiver fetches ahead of a recovery.",
+           default="128MiB", low="0B", high="4PiB", commands=frozenset({"archive-get"})),
     Option("archive-check", B, "Check that the WAL a backup needs is in the archive.",
            default="y", unmet="n", commands=frozenset({"archive-push", "backup", "check"}),
            condition=Condition("online", ("y",))),

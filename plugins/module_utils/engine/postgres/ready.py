@@ -43,7 +43,7 @@ def scan(pg_path: str) -> Ready:
         with os.scandir(os.path.join(wal_directory(pg_path), "archive_status")) as entries:
             for entry in entries:
                 name, suffix = os.path.splitext(entry.name)
-                if suffix != _READY or not _is_wal(name):
+                if suffix != _READY or not wal.is_wal(name):
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     since = entry.stat().st_mtime
@@ -80,15 +80,6 @@ def may_be_dropped(name: str) -> bool:
     Those are small, and without a history the WAL that comes after it is of no use.
     """
     return wal.is_segment(name) or wal.is_partial(name)
-
-
-def _is_wal(name: str) -> bool:
-    return (
-        wal.is_segment(name)
-        or wal.is_history(name)
-        or wal.is_partial(name)
-        or wal.is_backup_label(name)
-    )
 
 
 def _is_running(pg_path: str) -> bool:

@@ -97,6 +97,11 @@ def is_backup_label(name: str) -> bool:
     return _BACKUP_LABEL.fullmatch(name) is not None
 
 
+def is_wal(name: str) -> bool:
+    """Any file that belongs into the archive."""
+    return is_segment(name) or is_history(name) or is_partial(name) or is_backup_label(name)
+
+
 class WalHeader(t.NamedTuple):
     """What the first page of a segment says of itself."""
 

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What archive-push is told: ``ok`` only when every repository has the file."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ..command import archive_push
+from ..config.options import Options
+from ..errors import ArchiveTimeoutError, CommandError, EngineError, FileMissingError
+from . import client
+from .crew import Crew
+from .desk import Asker, Desk
+from .queue import identity
+
+
+class Pushing:
+    """Answers those who push; ``crews`` and ``options`` give what is valid now."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        crews: t.Callable[[], t.Sequence[Crew]],
+        options: t.Callable[[], Options],
+    ) -> None:
+        self._desk = desk
+        self._crews = crews
+        self._options = options
+
+    def begin(self, asker: Asker, path: str, now: float) -> None:
+        """Somebody wants this file to be in the archive."""
+        asker.name, asker.path = os.path.basename(path), path
+        asker.attend, asker.leave = self.attend, self._leave
+        for crew in self._crews():
+            crew.queue.ask(asker.name)
+        if not self._is_dropped(asker):
+            self.attend(asker, now)
+
+    def renew(self) -> None:
+        """There are other crews now, who have to hear of those that wait."""
+        for asker in self._desk.askers.values():
+            if asker.attend == self.attend:
+                for crew in self._crews():
+                    crew.queue.ask(asker.name)
+
+    def _leave(self, asker: Asker) -> None:
+        if not self._desk.waits_for(asker.name):
+            for crew in self._crews():
+                crew.queue.answered(asker.name)
+
+    def attend(self, asker: Asker, now: float) -> None:
+        """Answer if there is an answer."""
+        try:
+            found = identity(asker.path)
+        except OSError:
+            error = FileMissingError(f"unable to open missing file '{asker.path}'")
+            self._desk.fail(asker, error)
+            return
+        lacking = [crew for crew in self._crews() if not crew.queue.has(asker.name, found)]
+        if not lacking:
+            self._desk.answer(asker, "ok")
+            return
+        errors = [(crew, self._verdict(crew, asker, now)) for crew in lacking]
+        known = [(crew, error) for crew, error in errors if error is not None]
+        if len(known) == len(lacking):
+            self._desk.fail(asker, self._combined(known))
+        elif self._desk.beat(asker, now):
+            self._is_dropped(asker)
+
+    def _is_dropped(self, asker: Asker) -> bool:
+        """Whether the file is given up, which is then the answer; see archive_push."""
+        options = self._options()
+        if options.archive_push_queue_max is None:
+            return False
+        try:
+            found = identity(asker.path)
+        except OSError:
+            return False
+        if all(crew.queue.has(asker.name, found) for crew in self._crews()):
+            return False
+        if not archive_push.is_dropped(asker.path, options):
+            return False
+        text = archive_push.dropped_text(asker.name, options.archive_push_queue_max)
+        self._desk.answer(asker, f"exit 0 {client.escape(f'WARN: {text}')}")
+        return True
+
+    def _verdict(self, crew: Crew, asker: Asker, now: float) -> EngineError | None:
+        """What keeps this repository from having the file; None while that is open."""
+        refusal = crew.queue.refusal(asker.name)
+        if refusal is not None:
+            return refusal
+        if crew.failed > asker.since and not crew.sessions and crew.error is not None:
+            return crew.error
+        waited = now - asker.since
+        if waited > self._options().archive_timeout and asker.name not in crew.queue.sent:
+            return ArchiveTimeoutError(
+                f"WAL file '{asker.name}' was not archived within {waited:.0f} seconds",
+                hint="the archiver goes on; 'pgsftp archiver status' shows how far it is.",
+            )
+        return None
+
+    def _combined(self, errors: t.Sequence[tuple[Crew, EngineError]]) -> EngineError:
+        total = len(self._crews())
+        if total == 1:
+            return errors[0][1]
+        lines = "\n".join(f"{crew.name}: {error.message}" for crew, error in errors)
+        return CommandError(
+            f"archive-push failed on {len(errors)} of {total} repositories:\n{lines}"
+        )

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The resident archiver of a site, and what tests ask about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .engine import own
+from .postgres import OWNER
+
+
+class Archiver:
+    """An archiver of a site, as the service manager would run it."""
+
+    def __init__(self, site):
+        self.site = site
+        self.run_path = site.root / "run"
+        self.run_path.mkdir(exist_ok=True)
+        own(self.run_path)
+        self.process = None
+        self.output = site.root / "archiver.out"
+
+    @property
+    def words(self):
+        return [f"--config={self.site.config}", "--stanza=demo", f"--archiver-path={self.run_path}"]
+
+    def popen(self, *arguments, **options):
+        owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
+        return subprocess.Popen(
+            [str(self.site.command), *self.words, *arguments],
+            cwd=self.site.cluster.data,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.site.root), "TZ": "UTC"},
+            **owner,
+            **options,
+        )
+
+    def start(self, *arguments, wait=True):
+        with self.output.open("a") as out:
+            self.process = self.popen(
+                "archiver", "--log-level-console=detail", *arguments, stdout=out, stderr=out
+            )
+        if wait:
+            until((self.run_path / "demo.sock").exists, "no socket", self)
+        return self
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGTERM)
+            return self.process.wait(20)
+        return None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def workers(self):
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid)], check=False, capture_output=True, text=True
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def status(self):
+        out = self.popen("archiver", "status", "--output=json", stdout=subprocess.PIPE)
+        text, _dummy = out.communicate(timeout=30)
+        assert out.returncode == 0
+        (row, *_rest) = json.loads(text)["repositories"]
+        return row
+
+    def push(self, name, code=0, timeout=60):
+        """One archive-push, as PostgreSQL calls it; gives what it said."""
+        done = self.popen(
+            "archive-push", f"pg_wal/{name}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        out, _dummy = done.communicate(timeout=timeout)
+        assert done.returncode == code, out.decode()
+        return out.decode()
+
+    def forget(self):
+        """Remove what was noted for the user of the commands."""
+        for path in Path("/tmp").glob(f"pgsftp-*{str(self.run_path).replace('/', '-')}-demo.*"):
+            path.unlink()
+
+    @property
+    def said(self):
+        return self.output.read_text()
+
+
+def until(condition, what, archiver=None, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}\n{archiver.said if archiver else ''}")
+        time.sleep(0.05)
