@@ -19,9 +19,9 @@ from .postgres import OWNER
 class Archiver:
     """An archiver of a site, as the service manager would run it."""
 
-    def __init__(self, site):
+    def __init__(self, site, name="run"):
         self.site = site
-        self.run_path = site.root / "run"
+        self.run_path = site.root / f"run-{name}"
         self.run_path.mkdir(exist_ok=True)
         own(self.run_path)
         self.process = None

@@ -152,3 +152,74 @@ def test_without_a_stanza_it_goes_the_long_way():
 def test_a_text_survives_the_line(text):
     assert "\n" not in client.escape(text)
     assert client.unescape(client.escape(text)) == text
+
+
+def get(directory, *more, environ=None):
+    words = [f"--archiver-path={directory}", "--stanza=demo", "archive-get", *more]
+    return client.get(words, environ or {})
+
+
+def test_what_was_fetched_is_moved_to_its_place(directory, tmp_path, monkeypatch):
+    (tmp_path / "spooled").write_bytes(b"wal")
+    (tmp_path / "pg_wal").mkdir()
+    monkeypatch.chdir(tmp_path)
+    heard = answers(directory, f"found {tmp_path}/spooled\n".encode(), None)
+    assert get(directory, "000000010000000000000001", "pg_wal/RECOVERYXLOG") == 0
+    assert heard == [b"get\t\tdemo\t\t000000010000000000000001\n"]
+    assert (tmp_path / "pg_wal" / "RECOVERYXLOG").read_bytes() == b"wal"
+    assert not (tmp_path / "spooled").exists()
+
+
+def test_from_another_file_system_it_is_copied(directory, tmp_path, monkeypatch):
+    (tmp_path / "spooled").write_bytes(b"wal" * 1_000_000)
+    renames = []
+
+    def rename(source, target):
+        renames.append((source, target))
+        if len(renames) == 1:
+            raise OSError(18, "Invalid cross-device link")
+        os.replace(source, target)
+
+    monkeypatch.setattr(client.os, "rename", rename)
+    answers(directory, f"found {tmp_path}/spooled\n".encode(), None)
+    assert get(directory, "000000010000000000000001", str(tmp_path / "got")) == 0
+    assert (tmp_path / "got").read_bytes() == b"wal" * 1_000_000
+    assert not (tmp_path / "got.pgbackrest.tmp").exists()
+
+
+def test_what_cannot_be_taken_is_fetched_by_the_command(directory, tmp_path, capsys):
+    answers(directory, b"found /nowhere/at/all\n", None)
+    assert get(directory, "000000010000000000000001", str(tmp_path / "got")) is None
+    assert not (tmp_path / "got").exists()
+    assert "archive-get does the work itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "text"),
+    [
+        (b"exit 1 \n", 1, ""),
+        (b"exit 1 WARN: no way there; the standby will ask again\n", 1, "WARN: no way there"),
+        (b"exit 200 ERROR: [049]: given up\\nHINT: wait\n", 200, "ERROR: [049]: given up\nHINT"),
+    ],
+)
+def test_the_code_is_what_the_archiver_says(directory, capsys, answer, code, text):
+    answers(directory, answer)
+    assert get(directory, "000000010000000000000001", "x") == code
+    said = capsys.readouterr().err
+    assert text in said if text else not said
+
+
+def test_the_data_directory_of_the_server_goes_along(directory, tmp_path):
+    heard = answers(directory, b"exit 1 \n")
+    get(directory, f"--pg1-path={tmp_path}", "00000002.history", "pg_wal/RECOVERYHISTORY")
+    assert heard == [f"get\t\tdemo\t{tmp_path}\t00000002.history\n".encode()]
+
+
+def test_with_another_repository_it_is_not_for_the_archiver(directory):
+    answers(directory, b"exit 1 \n")
+    assert get(directory, "--repo=2", "00000002.history", "x") is None
+
+
+def test_without_an_archiver_nothing_is_said_of_it(directory, capsys):
+    assert get(directory / "nowhere", "00000002.history", "x") is None
+    assert not capsys.readouterr().err

@@ -28,6 +28,9 @@ from .queue import backoff
 # After so many seconds without a question nobody recovers any more.
 IDLE = 60.0
 
+# Between two attempts of the one process that looks whether a repository is there again, in seconds.
+LONGEST_PAUSE = 2.0
+
 SPOOL = "fetched"
 
 
@@ -176,7 +179,9 @@ class Fetchers:
 
     def _fail(self) -> None:
         self._failures += 1
-        self._next_try = time.monotonic() + min(8.0, backoff(self._failures, random.random()))
+        self._next_try = time.monotonic() + min(
+            LONGEST_PAUSE, backoff(self._failures, random.random())
+        )
 
     def _end(self, row: _Fetcher) -> None:
         self._fetchers.remove(row)

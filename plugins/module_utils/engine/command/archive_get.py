@@ -22,8 +22,10 @@ from ..config.options import Options, RepoOptions
 from ..errors import (
     ArchiveDuplicateError,
     ChecksumError,
+    CryptoError,
     EngineError,
     FileWriteError,
+    FormatError,
     HostConnectError,
     ParamRequiredError,
     RepoInvalidError,
@@ -268,6 +270,10 @@ def copy(chunks: t.Iterable[bytes], stored: Stored, destination: str) -> None:
                 f"{decoder.source_sha1}"
             )
         os.replace(temporary, destination)
+    except (CryptoError, FormatError) as cause:
+        raise type(cause)(
+            f"'{stored.path}' in the archive is damaged: {cause.message}", hint=cause.hint
+        ) from cause
     except OSError as cause:
         raise FileWriteError(f"unable to write '{destination}': {cause.strerror}") from cause
     finally:

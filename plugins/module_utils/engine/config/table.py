@@ -333,8 +333,8 @@ HONOURED = (
 
 
 def _of_archiver(option: Option) -> Option:
-    """The archiver does the work of archive-push, and takes what that takes."""
-    if "archive-push" not in option.commands:
+    """The archiver does the work of both commands, and takes what they take."""
+    if not option.commands & {"archive-get", "archive-push"}:
         return option
     required = option.required
     if "archive-push" in required or option.name == "pg-path":

@@ -1,0 +1,321 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recovery that the archiver feeds: ahead, across timelines, and through what goes wrong.
+
+A real server replays; a wrapper of restore_command keeps a list of what it asked for, and can hold
+it at one of the questions.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, until
+from ansible_collections.pgsftp.backup.tests.support.engine import own
+
+pytestmark = pytest.mark.integration
+
+SEGMENTS = 12
+
+HELD = """\
+#!/bin/sh
+echo "$1" >> {directory}/asked
+if [ "$(wc -l < {directory}/asked)" = "$(cat {directory}/hold)" ]; then
+  touch {directory}/held
+  while [ ! -e {directory}/go ]; do sleep 0.05; done
+fi
+exec {command} archive-get "$1" "$2"
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that can be stopped."""
+    made = real_sshd.start(tmp_path_factory.mktemp("sshd"))
+    yield made
+    if made.process.poll() is None:
+        made.stop()
+
+
+@pytest.fixture
+def sshd(server):
+    """The server, running again for whoever comes next."""
+    yield server
+    if server.process.poll() is not None:
+        server.resume()
+
+
+@pytest.fixture(scope="module")
+def site(sites, new_cluster, server):
+    """A backup, WAL of two timelines after it, and a position on the first of them."""
+    made = sites(new_cluster("--wal-segsize=1"))
+    cluster = made.cluster
+    made.archive()
+    made.run("stanza-create")
+    cluster.psql("create table told (i int)")
+    made.run("backup", "--type=full")
+    for number in range(1, SEGMENTS + 1):
+        cluster.psql(f"insert into told values ({number}); select pg_switch_wal()")
+    made.target = cluster.psql("select pg_current_wal_insert_lsn()")
+    cluster.psql("insert into told values (100)")
+    cluster.stop()
+    (cluster.data / "standby.signal").touch()
+    own(cluster.data / "standby.signal")
+    cluster.start()
+    cluster.promote()
+    for number in range(101, 104):
+        cluster.psql(f"insert into told values ({number}); select pg_switch_wal()")
+    made.run("check")
+    cluster.stop()
+    made.use_sftp(server)
+    made.configure(archive_timeout="3")
+    return made
+
+
+class Copy:
+    """A restored cluster, its archiver, and the wrapper of its restore_command."""
+
+    def __init__(self, site, name, *arguments, hold=0):
+        self.site = site
+        self.cluster = site.restored(name)
+        site.run("restore", f"--pg1-path={self.cluster.data}", *arguments)
+        self.archiver = Archiver(site, name)
+        self.flags = [f"--pg1-path={self.cluster.data}"]
+        self.root = self.cluster.root
+        (self.root / "hold").write_text(f"{hold}\n")
+        command = " ".join([str(site.command), *self.archiver.words, *self.flags])
+        script = self.root / "held.sh"
+        script.write_text(HELD.format(directory=self.root, command=command))
+        script.chmod(0o755)
+        own(script)
+        self.cluster.configure(
+            unix_socket_directories=str(self.cluster.socket),
+            wal_retrieve_retry_interval="200ms",
+            log_min_messages="info",
+        )
+        with open(self.cluster.data / "postgresql.auto.conf", "a", encoding="utf-8") as stream:
+            stream.write(f"restore_command = '{script} %f \"%p\"'\n")
+
+    @property
+    def spool(self):
+        return self.site.root / "spool" / "archive" / "demo" / "fetched"
+
+    @property
+    def fetched(self):
+        """What the archiver fetched, in order."""
+        lines = [line for line in self.archiver.said.splitlines() if "DETAIL: fetched " in line]
+        return [line.split("fetched ")[1].split()[0] for line in lines]
+
+    @property
+    def asked(self):
+        return (self.root / "asked").read_text().split()
+
+    def feed(self, *arguments):
+        spool = self.site.root / "spool"
+        spool.mkdir(exist_ok=True)
+        own(spool)
+        self.archiver.start(*self.flags, *arguments)
+
+    def launch(self):
+        """Start the server without waiting for it."""
+        self.cluster.run(
+            self.cluster.bin / "pg_ctl", "start", "--no-wait", "--silent",
+            "--pgdata", self.cluster.data, "--log", self.cluster.log,
+        )  # fmt: skip
+
+    def until_held(self):
+        until(lambda: (self.root / "held").exists(), "not held", self.archiver)
+
+    def go(self):
+        (self.root / "go").touch()
+
+    @property
+    def log(self):
+        return self.cluster.log.read_text() if self.cluster.log.exists() else ""
+
+    def until_logged(self, text, times=1, seconds=60):
+        until(lambda: self.log.count(text) >= times, f"not logged: {text}", self, seconds)
+
+    @property
+    def said(self):
+        return self.log + self.archiver.said
+
+    def until_gone(self):
+        pid = self.cluster.data / "postmaster.pid"
+        until(lambda: not pid.exists(), "still there", self, 60)
+
+    def end_sessions(self):
+        for pid in self.archiver.workers:
+            os.kill(pid, signal.SIGKILL)
+
+    def get(self, name, code):
+        """One archive-get, by hand."""
+        target = self.root / "taken"
+        done = self.archiver.popen(
+            *self.flags, "archive-get", name, str(target),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        out, _ = done.communicate(timeout=60)
+        assert done.returncode == code, out.decode()
+        assert target.exists() == (code == 0)
+        target.unlink(missing_ok=True)
+        return out.decode()
+
+
+@pytest.fixture
+def copies(site, sshd):
+    made = []
+
+    def copy(*arguments, hold=0):
+        made.append(Copy(site, f"c{len(list(site.root.glob('c*')))}", *arguments, hold=hold))
+        return made[-1]
+
+    yield copy
+    for one in made:
+        one.cluster.stop("immediate")
+        one.archiver.stop()
+        one.archiver.forget()
+
+
+def test_it_is_ahead_across_the_switch_of_timelines(copies, site, sshd):
+    copy = copies(hold=6)
+    connections = sshd.log.count("Accepted publickey")
+    copy.feed("--archive-get-queue-max=64MiB")
+    copy.launch()
+    copy.until_held()
+    # Held at the sixth question: everything is there that will be asked for until the end.
+    until(lambda: any(n.startswith("00000002000") for n in copy.fetched), "not ahead", copy)
+    switched = [name for name in copy.fetched if name.startswith("00000002000")]
+    assert not set(switched) & set(copy.asked)
+    copy.go()
+    copy.until_logged("archive recovery complete")
+    copy.cluster.wait("select pg_is_in_recovery()", "f")
+    assert copy.cluster.psql("select count(*), max(i) from told") == f"{SEGMENTS + 4}|103"
+    # Sessions and not files: one of the archiver for pushing, and one of each fetcher.
+    assert sshd.log.count("Accepted publickey") - connections <= 3
+    # Once each, and what was asked for was there.
+    wanted = [name for name in copy.asked if name in copy.fetched]
+    assert len(set(wanted)) > SEGMENTS
+
+
+def test_the_spool_is_bounded(copies):
+    copy = copies(hold=5)
+    copy.feed("--archive-get-queue-max=3MiB")
+    copy.launch()
+    copy.until_held()
+    until(lambda: len(list(copy.spool.glob("0*"))) >= 2, "nothing ahead", copy)
+    time.sleep(1)
+    # Three with the one that was handed over last.
+    assert len(list(copy.spool.glob("0*"))) <= 3
+    copy.go()
+    copy.until_logged("archive recovery complete")
+    copy.cluster.wait("select count(*), max(i) from told", f"{SEGMENTS + 4}|103")
+    copy.archiver.stop()
+    assert not list(copy.spool.iterdir())
+
+
+def test_cut_off_in_the_middle_recovery_stops_and_goes_on_but_never_ends_early(copies, site, sshd):
+    copy = copies("--type=lsn", f"--target={site.target}", "--target-action=promote", hold=5)
+    copy.feed("--archive-get-queue-max=2MiB")
+    copy.launch()
+    copy.until_held()
+    sshd.stop()
+    copy.end_sessions()
+    copy.go()
+    copy.until_gone()
+    assert "child process exited with exit code 200" in copy.log
+    assert "given up after 3s, and recovery stops here" in copy.log
+    assert "archive recovery complete" not in copy.log
+    assert "selected new timeline" not in copy.log
+    assert (copy.cluster.data / "recovery.signal").exists()
+    # However often it is tried.
+    copy.launch()
+    copy.until_logged("given up after 3s", times=2)
+    copy.until_gone()
+    assert "archive recovery complete" not in copy.log
+    sshd.resume()
+    copy.cluster.start()
+    copy.cluster.wait("select pg_is_in_recovery()", "f")
+    assert copy.cluster.psql("select count(*), max(i) from told") == f"{SEGMENTS}|{SEGMENTS}"
+
+
+def test_cut_off_in_the_middle_a_standby_stays_up_and_catches_up(copies, sshd):
+    copy = copies("--type=standby", hold=5)
+    copy.feed("--archive-get-queue-max=2MiB")
+    copy.launch()
+    copy.until_held()
+    sshd.stop()
+    copy.end_sessions()
+    copy.go()
+    copy.until_logged("the standby will ask again", times=3)
+    assert "archive recovery complete" not in copy.log
+    assert "shutting down" not in copy.log
+    sshd.resume()
+    copy.until_logged("database system is ready to accept read-only connections")
+    copy.cluster.wait("select count(*), max(i) from told", f"{SEGMENTS + 4}|103")
+    assert copy.cluster.psql("select pg_is_in_recovery()") == "t"
+
+
+def test_killed_in_the_middle_archive_get_does_the_work_itself(copies):
+    copy = copies(hold=5)
+    copy.feed()
+    copy.launch()
+    copy.until_held()
+    copy.archiver.kill()
+    copy.go()
+    copy.until_logged("archive recovery complete")
+    copy.cluster.wait("select count(*), max(i) from told", f"{SEGMENTS + 4}|103")
+
+
+def test_what_is_not_there_is_asked_for_anew_each_time(copies, site):
+    copy = copies()
+    (copy.cluster.data / "recovery.signal").unlink()
+    copy.feed()
+    (name, *_rest) = sorted(path.name for path in site.repo.glob("archive/demo/*/*/00000001*"))
+    segment, path = name[:24], next(site.repo.glob(f"archive/demo/*/*/{name}"))
+    aside = site.root / name
+    path.rename(aside)
+    try:
+        assert copy.get(segment, 1) == ""
+        assert copy.get("0000000100000000000000FF", 1) == ""
+        assert copy.get("00000009.history", 1) == ""
+    finally:
+        aside.rename(path)
+    copy.get(segment, 0)
+    copy.get("00000002.history", 0)
+
+
+def test_a_damaged_segment_is_never_handed_over(copies, site):
+    copy = copies()
+    copy.feed()
+    path = sorted(site.repo.glob("archive/demo/*/*/00000001*"))[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:-20] + bytes(20))
+    try:
+        # A server that recovers is stopped by it; a person is told the cause.
+        said = copy.get(path.name[:24], 200)
+        assert path.name[:24] in said
+        (copy.cluster.data / "recovery.signal").unlink()
+        assert copy.get(path.name[:24], int(said.split("[")[1][:3]))
+    finally:
+        path.write_bytes(content)
+    assert not list(copy.spool.glob(f"{path.name[:24]}*"))
+
+
+def test_another_data_directory_is_not_served(copies):
+    copy = copies()
+    copy.feed()
+    done = copy.site.run(
+        f"--archiver-path={copy.archiver.run_path}", f"--pg1-path={copy.site.cluster.data}",
+        "archive-get", "00000009.history", str(copy.root / "taken"), code=1,
+    )  # fmt: skip
+    assert "archive-get does the work itself" in done.stderr
+    assert not Path(copy.root / "taken").exists()
