@@ -28,7 +28,7 @@ from .queue import backoff
 # After so many seconds without a question nobody recovers any more.
 IDLE = 60.0
 
-# Between two attempts of the one process that looks whether a repository is there again, in seconds.
+# Seconds between two looks whether a repository is there again.
 LONGEST_PAUSE = 2.0
 
 SPOOL = "fetched"
