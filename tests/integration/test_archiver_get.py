@@ -132,7 +132,7 @@ class Copy:
         )  # fmt: skip
 
     def until_held(self):
-        until(lambda: (self.root / "held").exists(), "not held", self.archiver)
+        until((self.root / "held").exists, "not held", self.archiver)
 
     def go(self):
         (self.root / "go").touch()
@@ -163,7 +163,7 @@ class Copy:
             *self.flags, "archive-get", name, str(target),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        out, _ = done.communicate(timeout=60)
+        out, _dummy = done.communicate(timeout=60)
         assert done.returncode == code, out.decode()
         assert target.exists() == (code == 0)
         target.unlink(missing_ok=True)

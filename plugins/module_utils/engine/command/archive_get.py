@@ -172,8 +172,8 @@ def _attempt(options: Options) -> GetResult:
             log.info("found %s in the repo%d archive", name, repo.key)
             return GetResult(name, True, repo.key)
     if failures:
-        error, may_pass = combined(failures, len(options.repos))
-        raise _Unreachable(error) if may_pass else error
+        combination, may_pass = combined(failures, len(options.repos))
+        raise _Unreachable(combination) if may_pass else combination
     log.info("unable to find %s in the archive", name)
     return GetResult(name, False)
 
