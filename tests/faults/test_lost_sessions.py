@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pgsftp.backup.tests.support.delay_proxy import delayed
+
 pytestmark = pytest.mark.faults
 
 
@@ -138,3 +140,24 @@ def test_a_server_that_is_away_for_a_while(site, sshd):
     assert seen[0] > 0
     assert len(labels(site)) == before + 1
     verified(site)
+
+
+def test_a_large_file_in_parts_survives_killed_connections(site, sshd):
+    """Far away one file goes through several of them."""
+    known = Path(site.settings["repo1-sftp-known-host"])
+    before = known.read_text()
+    with delayed(sshd.host, sshd.port, 15) as port:
+        keys = [f"[127.0.0.1]:{port} {sshd.host_key(kind)}\n" for kind in ("ed25519", "ecdsa")]
+        known.write_text(before + "".join(keys))
+        site.configure(repo1_sftp_host_port=str(port))
+        try:
+            with Killer(sshd, 1.0, 6) as killer:
+                out = site.run("backup", "--type=full", "--compress-type=none").stdout
+        finally:
+            site.configure(repo1_sftp_host_port=str(sshd.port))
+            known.write_text(before)
+    assert killer.killed
+    lost = [line for line in out.splitlines() if " WARN: " in line and "connecting again" in line]
+    assert len(lost) <= killer.killed
+    verified(site)
+    assert not [path for path in site.repo.rglob("*") if path.name.endswith(".tmp")]

@@ -22,6 +22,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import prepare
 from ansible_collections.pgsftp.backup.tests.support import sshd
+from ansible_collections.pgsftp.backup.tests.support.delay_proxy import delayed
 
 pytest.importorskip("paramiko")
 pytestmark = pytest.mark.skipif(sshd.SSHD is None, reason="needs sshd (package openssh-server)")
@@ -56,13 +57,15 @@ def connect(tmp_path):
     """Open a storage on a server, as strictly as by default."""
     opened = []
 
-    def connect(running, *, path=None, io_timeout=10.0, **options):
+    def connect(running, *, path=None, io_timeout=10.0, port=None, striping=False, **options):
         options.setdefault("known_hosts", (running.known_hosts("ed25519"),))
         options.setdefault("private_key_file", running.private_key)
-        sftp = SftpOptions(host=running.host, port=running.port, user=running.user, **options)
+        options.update(host=running.host, port=port or running.port, user=running.user)
+        sftp = SftpOptions(**options)
         repo = RepoOptions(type="sftp", path=path or str(tmp_path / "repo"), sftp=sftp)
         # One session, without what replaces a lost one.
-        opened.append(prepare(repo, io_timeout=io_timeout).open())
+        opener = prepare(repo, io_timeout=io_timeout)
+        opened.append((opener.striping() if striping else opener).open())
         return opened[-1]
 
     yield connect
@@ -432,3 +435,63 @@ def test_more_keys_than_the_server_looks_at(special, connect, agent):
     with pytest.raises(errors.ServiceError, match=r"closed by the server|too many") as raised:
         connect(running, private_key_file=None, agent=True)
     assert "MaxAuthTries" in raised.value.hint
+
+
+def send_large(storage, data, after_half=lambda: None):
+    writer = storage.writer("large", publish=Publish.RENAME)
+    for offset in range(0, len(data), 1_000_000):
+        if offset == len(data) // 2_000_000 * 1_000_000:
+            after_half()
+        writer.write(data[offset : offset + 1_000_000])
+    writer.finish().wait()
+
+
+def test_a_large_file_over_distance_goes_through_several_connections(special, connect, tmp_path):
+    running = special()
+    data = os.urandom(90_000_000)
+    with delayed(running.host, running.port, 20) as port:
+        options = {"port": port, "key_check_type": "none"}
+        alone = connect(running, **options)
+        started = time.monotonic()
+        send_large(alone, data)
+        one = time.monotonic() - started
+        assert len(children(running)) == 1
+        storage = connect(running, striping=True, **options)
+        seen = []
+        started = time.monotonic()
+        send_large(storage, data, lambda: seen.append(len(children(running))))
+        several = time.monotonic() - started
+        assert seen == [5], "three more connections were expected"
+        assert (tmp_path / "repo/large").read_bytes() == data
+        # Twice as fast where there is nothing else to do; this is about not being slower.
+        assert several < one * 1.3, (several, one)
+        assert os.listdir(tmp_path / "repo") == ["large"]
+
+
+def test_a_lane_that_is_killed_in_the_middle(special, connect, tmp_path):
+    running = special()
+    data = os.urandom(200_000_000)
+    with delayed(running.host, running.port, 20) as port:
+        options = {"port": port, "key_check_type": "none", "striping": True}
+        storage = connect(running, **options)
+
+        def kill():
+            deadline = time.monotonic() + 20
+            while len(storage.server.lanes.current()) < 3 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            threading.Timer(0.5, os.kill, (children(running)[-1], signal.SIGKILL)).start()
+
+        with pytest.raises(errors.TransportLostError, match="lost"):
+            send_large(storage, data, kill)
+        assert not (tmp_path / "repo/large").exists()
+        send_large(connect(running, **options), data)
+    assert (tmp_path / "repo/large").read_bytes() == data
+
+
+def test_nearby_a_large_file_goes_through_one_connection(special, connect):
+    server = special()
+    before = len(children(server))
+    storage = connect(server, striping=True)
+    during = []
+    send_large(storage, os.urandom(60_000_000), lambda: during.append(len(children(server))))
+    assert during == [before + 1]

@@ -10,6 +10,7 @@ before worker processes are forked; ``Opener.open`` connects, in each process fo
 from __future__ import annotations
 
 import abc
+import copy
 
 from .. import dependency
 from ..config.options import RepoOptions, SftpOptions
@@ -19,6 +20,8 @@ from .posix import PosixStorage
 from .resilient import ResilientStorage
 from .sessions import Sessions
 from .sftp import hostkey, login, session
+from .sftp.channel import Channel
+from .sftp.lanes import Lanes
 from .sftp.login import Credentials
 from .sftp.storage import SftpStorage
 
@@ -36,6 +39,12 @@ class Opener(abc.ABC):
         ``generation`` counts the sessions that the caller lost: what those may still do to a file
         must not touch the same file sent anew.
         """
+
+    def striping(self) -> Opener:
+        """The same for whoever writes large files: over distance they go in parts, through several
+        connections at once.
+        """
+        return self
 
     def storage(self) -> Storage:
         """Connected, and connected again whenever that is lost; raises at once what is wrong."""
@@ -66,11 +75,26 @@ class _SftpOpener(Opener):
         self._credentials = credentials
         self._io_timeout = io_timeout
         self._check = hostkey.HostKeyCheck(options)
+        self._striping = False
 
     def open(self, generation: int = 0) -> Storage:
         """See Opener."""
-        channel = session.connect(self._options, self._credentials, self._check, self._io_timeout)
-        return SftpStorage(channel, self._options.host, self._path, generation)
+        lanes = Lanes(self._lane) if self._striping else None
+        return SftpStorage(self._connect(), self._options.host, self._path, generation, lanes)
+
+    def _connect(self) -> Channel:
+        return session.connect(self._options, self._credentials, self._check, self._io_timeout)
+
+    def _lane(self) -> Channel:
+        channel = self._connect()
+        channel.greet()
+        return channel
+
+    def striping(self) -> Opener:
+        """See Opener."""
+        other = copy.copy(self)
+        other._striping = True
+        return other
 
 
 def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:

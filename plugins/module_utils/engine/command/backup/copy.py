@@ -324,7 +324,7 @@ def worker_setup(
     """The set-up for a ``WorkerPool``: connect at once, nodes when a job asks for them."""
 
     def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
-        sessions = Sessions(opener)
+        sessions = Sessions(opener.striping())
         copier = Copier(sessions.patient(), lambda key: open_node(options, key))
         copier.reporting(report)
 

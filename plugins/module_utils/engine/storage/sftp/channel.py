@@ -111,6 +111,8 @@ class Channel:
         self.software = ""
         """What the SSH server calls itself, for whoever shows it."""
         self.cipher = ""
+        self.timeout = 60.0
+        """Seconds that the server may be silent, as the stream has it."""
         self.round_trips = 0
         self.requests = 0
 
@@ -118,6 +120,13 @@ class Channel:
     def outstanding(self) -> int:
         """Requests without an answer yet."""
         return len(self._pending)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the other side is known to be gone; False when nobody knows."""
+        stream = self._stream
+        gone = getattr(stream, "eof_received", False) or getattr(stream, "closed", False)
+        return self.lost is not None or bool(gone)
 
     def greet(self) -> tuple[int, dict[bytes, bytes]]:
         """Open the protocol; waits for the server's version and extensions."""
@@ -155,7 +164,7 @@ class Channel:
         if self.lost is not None:
             raise self.lost
         self._flush()
-        while self._stream.recv_ready():
+        while self._stream.recv_ready() or (self._pending and self.ended):
             self._receive(waited=waited)
         self._flush()
 

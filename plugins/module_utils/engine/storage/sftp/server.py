@@ -9,12 +9,14 @@ taken from then on.
 
 from __future__ import annotations
 
+import time
 import typing as t
 
-from ...errors import EngineError, ProtocolError
+from ...errors import EngineError, ProtocolError, TransportLostError
 from . import failure, protocol
 from .channel import Channel, Reply
 from .handles import Handles
+from .lanes import FAR, GENERATIONS, Lanes
 from .protocol import Status
 
 # What every server must take, draft-ietf-secsh-filexfer-02 section 3.
@@ -30,13 +32,24 @@ WRITE_AHEAD = 16 * 1024 * 1024
 READ_AHEAD = 32 * 1024 * 1024
 
 
+# Seconds between two looks at the lanes, a fraction of a round trip from where there are any.
+PAUSE = 0.002
+
+
 class Server:
     """One session: its channel, handles, extensions and sizes.
 
-    ``generation`` counts the sessions that were lost before it.
+    ``generation`` counts the sessions that were lost before it; ``lanes`` are for large files.
     """
 
-    def __init__(self, channel: Channel, name: str, root: str, generation: int = 0) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        name: str,
+        root: str,
+        generation: int = 0,
+        lanes: Lanes | None = None,
+    ) -> None:
         self.channel = channel
         self.generation = generation
         self.name = name
@@ -50,6 +63,7 @@ class Server:
         self.extensions: dict[bytes, bytes] = {}
         self.read_ahead = Budget(READ_AHEAD)
         self.unacknowledged = 0
+        self.lanes = lanes if generation < GENERATIONS else None
         self._removing = 0
         self._root = protocol.encode(root.rstrip("/") or "/")
 
@@ -67,6 +81,52 @@ class Server:
             # Who has limits to tell grants more than the few of an unknown server.
             self.handles.expect_many()
             self.channel.extended(protocol.LIMITS, b"", self._take_limits)
+        if self.lanes is not None:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Keep the lanes only where they pay."""
+        ended: list[Reply] = []
+        started = time.monotonic()
+        self.channel.request(protocol.LSTAT, protocol.string(self._root), ended.append)
+        self.channel.wait_until(lambda: bool(ended))
+        if time.monotonic() - started < FAR:
+            self.lanes = None
+
+    def step(self) -> None:
+        """Send and handle whatever is possible without waiting, in the lanes, too."""
+        self.channel.step()
+        if self.lanes is not None:
+            try:
+                self.lanes.step()
+            except EngineError as error:
+                # A part of a file is lost, so all of it must be sent again.
+                raise self.channel.give_up(error) from error
+
+    def wait_until(self, done: t.Callable[[], bool]) -> None:
+        """``Channel.wait_until``, with answers that may come in a lane."""
+        if self.lanes is not None and self.lanes.is_busy():
+            self._watch(done)
+        self.channel.wait_until(done)
+
+    def _watch(self, done: t.Callable[[], bool]) -> None:
+        """Look at all lanes in turns until it is done, or none of them has anything to wait for."""
+        before = -1
+        heard = time.monotonic()
+        while not done():
+            self.step()
+            missing = self.unacknowledged + self.channel.outstanding
+            now = time.monotonic()
+            if missing != before:
+                before, heard = missing, now
+            elif now - heard > self.channel.timeout:
+                raise self.channel.give_up(
+                    TransportLostError(f"connection to {self.name} lost: no answer in time")
+                )
+            if self.lanes is None or not self.lanes.is_busy():
+                return
+            if not done():
+                time.sleep(PAUSE)
 
     def _take_limits(self, reply: Reply) -> None:
         if reply.kind != protocol.EXTENDED_REPLY:

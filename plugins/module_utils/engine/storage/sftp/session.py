@@ -217,6 +217,7 @@ def _sftp(
         t.cast(Stream, stream), options.host, lambda: end(transport), lambda: _why(transport)
     )
     channel.software = (transport.remote_version or "").partition("-")[2].partition("-")[2]
+    channel.timeout = io_timeout
     channel.cipher = getattr(transport, "remote_cipher", "") or ""
     return channel
 

@@ -15,6 +15,7 @@ from ..base import Writer as BaseWriter
 from ..survey import Survey
 from . import protocol
 from .channel import Batch, Channel, Reply
+from .lanes import Lanes
 from .paths import Paths
 from .reader import Reader
 from .rename import rename
@@ -35,9 +36,17 @@ class SftpStorage(Storage):
 
     features = Features(symlink=False, hardlink=False, path_sync=False)
 
-    def __init__(self, channel: Channel, name: str, root: str, generation: int = 0) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        name: str,
+        root: str,
+        generation: int = 0,
+        lanes: Lanes | None = None,
+    ) -> None:
         self._channel = channel
-        self.server = Server(channel, name, root, generation)
+        self._lanes = lanes
+        self.server = Server(channel, name, root, generation, lanes)
         self.location = self.server.location
         self._paths = Paths(self.server)
         self.server.begin()
@@ -179,4 +188,6 @@ class SftpStorage(Storage):
         """See Storage."""
         with contextlib.suppress(EngineError):
             self._channel.wait_until(self.server.is_clean)
+        if self._lanes is not None:
+            self._lanes.close()
         self._channel.give_up(TransportLostError(f"connection to {self.server.name} is closed"))

@@ -20,6 +20,7 @@ from .. import base
 from ..base import Completion, Publish, temporary_name
 from . import failure, protocol
 from .channel import Reply
+from .lanes import LARGE, Stripe, Stripes
 from .paths import Paths
 from .protocol import View
 from .rename import rename
@@ -56,6 +57,7 @@ class Writer(base.Writer):
         self._tail_size = 0
         self._offset = 0
         self._unanswered = 0
+        self._stripes: Stripes | None = None
         self._finished = False
         self._path_made = False
         self._error: EngineError | None = None
@@ -89,10 +91,9 @@ class Writer(base.Writer):
         if len(view):
             self._tail.append(bytes(view))
             self._tail_size = len(view)
-        channel = self._server.channel
-        channel.step()
+        self._server.step()
         if self._server.unacknowledged > WRITE_AHEAD:
-            channel.wait_until(self._may_go_on)
+            self._server.wait_until(self._may_go_on)
 
     def finish(self, *, after: Completion | None = None) -> Completion:
         """See base.Writer."""
@@ -104,7 +105,7 @@ class Writer(base.Writer):
             if self._after is not None and self._after._error is not None:
                 self._fail(self._after._error)
             self._advance()
-            self._server.channel.step()
+            self._server.step()
         return self
 
     def abort(self) -> None:
@@ -114,19 +115,19 @@ class Writer(base.Writer):
         # Where the transport is gone, a temporary file is left behind.
         with contextlib.suppress(EngineError):
             self._fail(StorageError(f"unable to write '{self._path}': it was given up"))
-            self._server.channel.wait_until(self._is_gone)
+            self._server.wait_until(self._is_gone)
 
     def ready(self) -> bool:
         """See base.Completion."""
         try:
-            self._server.channel.step()
+            self._server.step()
         except EngineError:
             return True
         return self._ended()
 
     def wait(self) -> None:
         """See base.Completion."""
-        self._server.channel.wait_until(self._ended)
+        self._server.wait_until(self._ended)
         if self._error is not None:
             raise self._error
 
@@ -177,7 +178,7 @@ class Writer(base.Writer):
 
     def _send_write(self, data: View) -> None:
         size = len(data)
-        head = protocol.write_head(self._handle or b"", self._offset, size)
+        offset = self._offset
         self._offset += size
         self._unanswered += 1
 
@@ -185,8 +186,22 @@ class Writer(base.Writer):
             self._server.unacknowledged -= size
             self._on_answer("write", reply)
 
+        stripe = self._stripe()
+        if stripe is not None:
+            stripe.write(offset, data, answered)
+            return
         # The length of the data is the last field of the head.
+        head = protocol.write_head(self._handle or b"", offset, size)
         self._server.channel.request(protocol.WRITE, head, answered, data)
+
+    def _stripe(self) -> Stripe | None:
+        """Where the next bytes of a large file go; None: through the session itself."""
+        lanes = self._server.lanes
+        if lanes is None or self._offset < LARGE or self._publish is Publish.DIRECT:
+            return None
+        if self._stripes is None:
+            self._stripes = Stripes(lanes, self._server.path(self._name))
+        return self._stripes.choose(self._server.unacknowledged - lanes.unacknowledged)
 
     def _advance(self) -> None:
         """Send whatever may be sent now."""
@@ -212,6 +227,15 @@ class Writer(base.Writer):
             self._server.channel.extended(protocol.FSYNC, protocol.string(handle), self._on_synced)
         self._unanswered += 1
         self._server.handles.close(handle, lambda reply: self._on_answer("close", reply))
+        for stripe in self._stripes.take() if self._stripes is not None else ():
+            if not stripe.used:
+                stripe.close()
+                continue
+            if self._server.fsync:
+                self._unanswered += 1
+                stripe.sync(self._on_synced)
+            self._unanswered += 1
+            stripe.close(lambda reply: self._on_answer("close", reply))
 
     # What answers do.
 
@@ -301,6 +325,8 @@ class Writer(base.Writer):
         if self._handle is not None:
             handle, self._handle = self._handle, None
             self._server.handles.close(handle)
+        for stripe in self._stripes.take() if self._stripes is not None else ():
+            stripe.close()
         if self._opened:
             self._opened = False
             self._server.discard(self._name)
