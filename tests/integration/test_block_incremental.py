@@ -192,3 +192,31 @@ def assert_info_is_equal(site) -> None:
     ours = json.loads(site.run("info", "--output=json").stdout)
     theirs = json.loads(site.pgbackrest("info", "--output=json").stdout)
     assert peer.shared(ours, theirs) == peer.shared(theirs, ours)
+
+
+@pytest.mark.parametrize("cipher", [False, True], ids=["plain", "aes"])
+def test_a_damaged_map_costs_room_and_no_backup(sites, cluster, cipher):
+    """What an incremental backup would build on is spoilt: it stores those files as a whole."""
+    site = sites(cluster)
+    site.configure(repo1_block="y", repo1_bundle_limit="64KiB", compress_type="none")
+    if cipher:
+        site.configure(repo1_cipher_type="aes-256-cbc", repo1_cipher_pass="a pass")
+    site.run("stanza-create")
+    site.archive()
+    told = Tale(site)
+    full = told.backup(site.run, "--type=full")
+    spoilt = 0
+    for path in (site.repo / "backup/demo" / full["label"]).rglob("*.pgbi"):
+        # The map is at the end.
+        path.write_bytes(path.read_bytes()[:-3])
+        spoilt += 1
+    assert spoilt
+    # All are read, and some of them are as they were.
+    cluster.psql("update large set m = 'anew' where i % 40000 = 7")
+    cluster.psql("checkpoint")
+    done = site.run("backup", "--type=incr", "--delta")
+    assert "is damaged, all of the file is stored" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    told.restore(site.run)
+    cluster.configure(archive_mode="off")
+    cluster.restart()

@@ -478,3 +478,39 @@ def test_another_command_is_told_what_this_run_was_told(conf, tmp_path):
     ]
     options = conf(WALK_THROUGH, "--no-neutral-umask", command="restore")
     assert "--no-neutral-umask" in command_line.words_for(options, "archive-get")
+
+
+BLOCKS = "repo1-bundle=y\nrepo1-block=y\n"
+
+
+def test_maps_of_blocks_come_out_as_numbers(conf):
+    text = (
+        f"[global]\n{BLOCKS}repo1-block-size-map=16KiB=8KiB\nrepo1-block-size-map=1GiB=1MiB\n"
+        "repo1-block-age-map=7=2\nrepo1-block-age-map=28=0\n"
+        "repo1-block-checksum-size-map=32KiB=7\nrepo1-block-size-super-full=2MiB\n"
+    )
+    repo = conf(text + MINIMAL).repo()
+    assert repo.block_size_map == ((1 << 30, 1 << 20), (16384, 8192))
+    assert repo.block_age_map == ((28, 0), (7, 2))
+    assert repo.block_checksum_size_map == ((32768, 7),)
+    assert (repo.block_size_super, repo.block_size_super_full) == (256 * 1024, 2 << 20)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # The manifest counts blocks in units of 8 KiB.
+        "repo1-block-size-map=1MiB=12KiB",
+        "repo1-block-size-map=1MiB=0",
+        "repo1-block-size-map=many=8KiB",
+        "repo1-block-age-map=-1=2",
+        "repo1-block-age-map=7=half",
+        # A digest has 16 bytes, and pgBackRest takes no fewer than 6 of them.
+        "repo1-block-checksum-size-map=32KiB=5",
+        "repo1-block-checksum-size-map=32KiB=17",
+        "repo1-block-size-super=16KiB",
+    ],
+)
+def test_maps_that_no_repository_could_hold_are_refused(conf, line):
+    with pytest.raises(errors.OptionInvalidValueError, match="for 'repo1-block"):
+        conf(f"[global]\n{BLOCKS}{line}\n{MINIMAL}")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import RepoOptions
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.block_size import (
     DAY,
     KIB,
     MIB,
+    Rules,
     block_for,
     continues,
     super_size,
@@ -73,3 +75,28 @@ def test_a_super_block_holds_whole_blocks() -> None:
     assert super_size(24 * KIB, full=False) == 264 * KIB
     assert super_size(88 * KIB, full=True) == 12 * 88 * KIB
     assert super_size(352 * KIB, full=False) == 352 * KIB
+
+
+def test_a_repository_may_have_tables_of_its_own() -> None:
+    repo = RepoOptions(
+        block_size_map=((64 * MIB, 64 * KIB), (MIB, 16 * KIB)),
+        block_age_map=((3, 0), (1, 8)),
+        block_checksum_size_map=((16 * KIB, 12),),
+        block_size_super=32 * KIB,
+        block_size_super_full=4 * MIB,
+    )
+    rules = Rules.of(repo)
+    assert block_for(MIB - 1, 0, None, rules) is None
+    assert block_for(MIB, 0, None, rules) == Block(16 * KIB, 12)
+    assert block_for(64 * MIB, 2 * DAY, None, rules) == Block(512 * KIB, 12)
+    assert block_for(64 * MIB, 3 * DAY, None, rules) is None
+    assert super_size(24 * KIB, full=False, rules=rules) == 48 * KIB
+    assert super_size(16 * KIB, full=True, rules=rules) == 4 * MIB
+    # Blocks for which the table has no row get the least checksum.
+    assert block_for(MIB, 0, None, rules._replace(checksums=((MIB, 9), (0, 6)))) == Block(
+        16 * KIB, 6
+    )
+
+
+def test_without_options_the_tables_are_the_usual_ones() -> None:
+    assert Rules.of(RepoOptions()) == Rules()

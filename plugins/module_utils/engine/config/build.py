@@ -14,7 +14,7 @@ from ..errors import (
     OptionInvalidValueError,
     OptionRequiredError,
 )
-from . import values
+from . import maps, values
 from .names import Name
 from .options import Given, Options, PgOptions, RepoOptions, Secret, SftpOptions
 from .schema import Kind, Option, Support
@@ -209,6 +209,9 @@ def _repo(resolver: _Resolver, key: int) -> RepoOptions:
         for field in list(found)
         if field.startswith("sftp.")
     }
+    for field in maps.FIELDS & found.keys():
+        name = Name(OPTIONS["repo-" + field.replace("_", "-")], key)
+        found[field] = maps.table(field, found[field], str(name))
     if found["type"] == "sftp":
         _host_key(resolver, key, sftp)
         if not {"private_key_file", "password_file"} & set(sftp) and not sftp.get("agent"):

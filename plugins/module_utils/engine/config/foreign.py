@@ -21,7 +21,6 @@ _ARCHIVE = frozenset({"archive-get", "archive-push"})
 _GET = frozenset({"archive-get"})
 _PUSH = frozenset({"archive-push"})
 _SERVER = frozenset({"server", "server-ping"})
-_BLOCK = Condition("repo-block", ("y",))
 _CLOUD = Condition("repo-type", ("azure", "gcs", "s3"))
 _AZURE = Condition("repo-type", ("azure",))
 _GCS = Condition("repo-type", ("gcs",))
@@ -95,11 +94,6 @@ def _of_cluster() -> list[Option]:
 
 def _of_repository() -> list[Option]:
     return [
-        Option("repo-block-age-map", H, "", commands=_BACKUP, condition=_BLOCK),
-        Option("repo-block-checksum-size-map", H, "", commands=_BACKUP, condition=_BLOCK),
-        Option("repo-block-size-map", H, "", commands=_BACKUP, condition=_BLOCK),
-        Option("repo-block-size-super", Z, "", commands=_BACKUP, condition=_BLOCK),
-        Option("repo-block-size-super-full", Z, "", commands=_BACKUP, condition=_BLOCK),
         Option("repo-hardlink", B, "", default="n", commands=_BACKUP, aliases=("hardlink",)),
         Option("repo-local", B, "", default="n", commands=_REPO),
         Option("repo-host", S, "", commands=_REPO, aliases=("backup-host",)),

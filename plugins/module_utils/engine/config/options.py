@@ -98,6 +98,13 @@ class RepoOptions:
     bundle_size: int = 20 * MIB
     bundle_limit: int = 2 * MIB
     block: bool = False
+    # Rows by descending first column: file size and block size, days and multiplier, block size and
+    # bytes of a checksum. Empty: pgBackRest's own table.
+    block_size_map: tuple[tuple[int, int], ...] = ()
+    block_age_map: tuple[tuple[int, int], ...] = ()
+    block_checksum_size_map: tuple[tuple[int, int], ...] = ()
+    block_size_super: int = 256 * 1024
+    block_size_super_full: int = MIB
     cipher_type: str = "none"  # none, aes-256-cbc
     cipher_pass: Secret | None = None
     hardlink: bool = False

@@ -34,6 +34,7 @@ _ARCHIVER = words("archive-get archive-push archiver")
 _BACKUP = frozenset({"backup"})
 _RESTORE = frozenset({"restore"})
 _RETAIN = frozenset({"backup", "expire"})
+_BLOCK = Condition("repo-block", ("y",))
 _SFTP = Condition("repo-type", ("sftp",))
 _TARGETED = ("lsn", "name", "time", "xid")
 _LEVELS = ("off", "error", "warn", "info", "detail", "debug", "trace")
@@ -273,6 +274,18 @@ _REPOSITORIES = (
            condition=Condition("repo-bundle", ("y",)), unmet="2MiB"),
     Option("repo-block", B, "Store of large files only the blocks that changed.", group="repo",
            default="n", commands=_BACKUP, condition=Condition("repo-bundle", ("y",)), unmet="n"),
+    Option("repo-block-size-map", H, "Block size by size of file, such as 16MiB=64KiB.",
+           group="repo", commands=_BACKUP, condition=_BLOCK, internal=True),
+    Option("repo-block-age-map", H, "Multiplier of the block size by days since a change, 7=2.",
+           group="repo", commands=_BACKUP, condition=_BLOCK, internal=True),
+    Option("repo-block-checksum-size-map", H, "Bytes of a block's checksum by block size.",
+           group="repo", commands=_BACKUP, condition=_BLOCK, internal=True),
+    Option("repo-block-size-super", Z, "About how much of changed blocks is stored together.",
+           group="repo", default="256KiB", low="32KiB", high="16MiB", commands=_BACKUP,
+           condition=_BLOCK, unmet="256KiB", internal=True),
+    Option("repo-block-size-super-full", Z, "The same in a full backup.", group="repo",
+           default="1MiB", low="32KiB", high="16MiB", commands=_BACKUP, condition=_BLOCK,
+           unmet="1MiB", internal=True),
     Option("repo-symlink", B, "Make the link latest, where the repository has links.",
            group="repo", default="y", commands=_RETAIN),
     Option("repo-retention-full", N, "How many full backups are kept, or for how many days.",

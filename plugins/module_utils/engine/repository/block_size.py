@@ -9,11 +9,16 @@ block size as long as backups build on each other.
 
 from __future__ import annotations
 
+import typing as t
+
+from ..config.options import RepoOptions
 from .contents import Block
 
 KIB = 1024
 MIB = 1024 * KIB
 DAY = 24 * 60 * 60
+
+CHECKSUM_MIN = 6
 
 # Smallest file size of a row, and its block size; bytes.
 _SIZES = (
@@ -41,7 +46,7 @@ _CHECKSUMS = (
     (512 * KIB, 9),
     (128 * KIB, 8),
     (32 * KIB, 7),
-    (0, 6),
+    (0, CHECKSUM_MIN),
 )
 
 # How much content a super block has at least, in a full backup and in those that build on it.
@@ -49,19 +54,56 @@ SUPER_FULL = MIB
 SUPER = 256 * KIB
 
 
-def block_for(size: int, age: int, prior: Block | None) -> Block | None:
+Table = tuple[tuple[int, int], ...]
+
+
+class Rules(t.NamedTuple):
+    """The tables by which files are divided; rows by descending first column.
+
+    The options of a repository replace whole tables. Whoever reads a backup needs none of them: the
+    manifest says what was done.
+    """
+
+    sizes: Table = _SIZES
+    ages: Table = _AGES
+    checksums: Table = _CHECKSUMS
+    super_size: int = SUPER
+    super_size_full: int = SUPER_FULL
+
+    @classmethod
+    def of(cls, repo: RepoOptions) -> Rules:
+        """Those of a repository."""
+        return cls(
+            repo.block_size_map or _SIZES,
+            tuple((days * DAY, factor) for days, factor in repo.block_age_map)
+            if repo.block_age_map
+            else _AGES,
+            # Without a row for small blocks the least checksum of the format does.
+            (*repo.block_checksum_size_map, (0, CHECKSUM_MIN))
+            if repo.block_checksum_size_map
+            else _CHECKSUMS,
+            repo.block_size_super,
+            repo.block_size_super_full,
+        )
+
+
+DEFAULT = Rules()
+
+
+def block_for(size: int, age: int, prior: Block | None, rules: Rules = DEFAULT) -> Block | None:
     """How to store a file of ``size`` bytes that changed ``age`` seconds before the backup.
 
     ``prior`` is how the backup before stores it: its blocks remain, unless not even one of them
     would be filled. None stores the file whole.
     """
-    multiplier = next((factor for least, factor in _AGES if age >= least), 1)
-    block_size = multiplier * next((block for least, block in _SIZES if size >= least), 0)
+    multiplier = next((factor for least, factor in rules.ages if age >= least), 1)
+    block_size = multiplier * next((block for least, block in rules.sizes if size >= least), 0)
     if not block_size:
         return None
     if continues(size, prior) and prior is not None:
         return prior._replace(map_size=0)
-    return Block(block_size, next(width for least, width in _CHECKSUMS if block_size >= least))
+    width = next(width for least, width in rules.checksums if block_size >= least)
+    return Block(block_size, width)
 
 
 def continues(size: int, prior: Block | None) -> bool:
@@ -69,7 +111,7 @@ def continues(size: int, prior: Block | None) -> bool:
     return prior is not None and prior.map_size > 0 and size >= prior.size
 
 
-def super_size(block_size: int, *, full: bool) -> int:
+def super_size(block_size: int, *, full: bool, rules: Rules = DEFAULT) -> int:
     """How much content fills a super block: whole blocks."""
-    least = SUPER_FULL if full else SUPER
+    least = rules.super_size_full if full else rules.super_size
     return -(-least // block_size) * block_size

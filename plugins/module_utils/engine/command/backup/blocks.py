@@ -8,14 +8,20 @@ from __future__ import annotations
 import collections
 import typing as t
 
+from ... import log
+from ...errors import CryptoError, FileReadError, FormatError, StorageMissingError
 from ...postgres.entries import FileEntry
 from ...repository import block_size, blockmap
 from ...repository.block_encoder import BlockEncoder, Place
+from ...repository.block_size import Rules
 from ...repository.blockmap import Chain, MapEntry
 from ...repository.contents import Block, Manifest, ManifestFile
 from ...repository.stored import stored
 from ...storage.base import Reader, Storage
 from ...transform.xxh3 import Digester
+
+# What a map may be, in a repository that can be read: spoilt, cut off, gone.
+_DAMAGE = (FormatError, CryptoError, FileReadError, StorageMissingError)
 
 # Maps asked for ahead of the one that is used.
 AHEAD = 16
@@ -27,6 +33,8 @@ class MapPlace(t.NamedTuple):
     path: str
     offset: int
     block: Block
+    blocks: int
+    """How many blocks it tells of."""
 
 
 class BlockRule(t.NamedTuple):
@@ -39,21 +47,27 @@ class BlockRule(t.NamedTuple):
 
 
 def block_rule(
-    stanza: str, entry: FileEntry, started: int, prior: Manifest | None, old: ManifestFile | None
+    stanza: str,
+    entry: FileEntry,
+    started: int,
+    prior: Manifest | None,
+    old: ManifestFile | None,
+    rules: Rules = block_size.DEFAULT,
 ) -> BlockRule | None:
     """The rule for one file; None stores it whole. ``old`` is its entry in the backup ``prior``."""
     before = old.block if old is not None else None
-    block = block_size.block_for(entry.size, started - entry.mtime, before)
+    block = block_size.block_for(entry.size, started - entry.mtime, before, rules)
     if block is None:
         return None
-    super_size = block_size.super_size(block.size, full=prior is None)
+    super_size = block_size.super_size(block.size, full=prior is None, rules=rules)
     if prior is None or old is None or before is None:
         return BlockRule(block, super_size)
     place = stored(stanza, prior, old)
     if place is None or not block_size.continues(entry.size, before):
         return BlockRule(block, super_size)
     end = place.offset + place.size
-    return BlockRule(block, super_size, MapPlace(place.path, end - before.map_size, before))
+    count = -(-old.size // before.size)
+    return BlockRule(block, super_size, MapPlace(place.path, end - before.map_size, before, count))
 
 
 class BlockEncoders:
@@ -71,23 +85,41 @@ class BlockEncoders:
         )
         self._opened: dict[str, Reader] = {}
         self._digester: Digester | None = None
+        self.damaged: set[str] = set()
+        """Files that no backup can refer to any more, by name."""
 
     def encoder(self, name: str, rule: BlockRule, bundle_id: int, offset: int) -> BlockEncoder:
         """The encoder of a file whose stored bytes begin at ``offset`` of the bundle.
 
-        Raises FormatError and CryptoError when the map that it builds on is damaged.
+        A file of which the map that it would build on is damaged is stored whole, block by block.
         """
         if self._digester is None:
             self._digester = Digester.best()
         place = Place(len(self._chain.references) - 1, bundle_id, offset)
         entries: t.Sequence[MapEntry] = ()
         if rule.prior is not None:
-            entries = blockmap.load_map(
-                self._chain, name, rule.prior.block, self._reader(name).read_all()
-            )
+            entries = self._map(name, rule.prior)
         return BlockEncoder(
             self._chain.encoding, rule.block, rule.super_size, place, entries, self._digester
         )
+
+    def _map(self, name: str, place: MapPlace) -> t.Sequence[MapEntry]:
+        try:
+            stored_map = self._reader(name).read_all()
+            entries = blockmap.load_map(self._chain, name, place.block, stored_map)
+            if len(entries) != place.blocks:
+                raise FormatError(f"it tells of {len(entries)} blocks instead of {place.blocks}")
+            return entries
+        except _DAMAGE as cause:
+            log.warn(
+                "block map of '%s' in '%s' is damaged, all of the file is stored: %s\n"
+                "HINT: backups that need it cannot be restored; verify names them.",
+                name,
+                place.path,
+                cause.message,
+            )
+            self.damaged.add(name)
+            return ()
 
     def _reader(self, name: str) -> Reader:
         while self._waiting and (name not in self._opened or len(self._opened) < AHEAD):

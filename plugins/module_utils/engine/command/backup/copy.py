@@ -199,6 +199,8 @@ class Copier:
                 encoder = Encoder(job.encoding, framing=job.framing)
             else:
                 encoder = encoders.encoder(file.name, file.blocks, job.bundle_id, sink.size)
+                if file.name in encoders.damaged:
+                    file = file._replace(unchanged=None)
             pages = None
             if file.pages is not None:
                 pages = PageCheck(file.pages.page_size, file.pages.first_block, source.pread)

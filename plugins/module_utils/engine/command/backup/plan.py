@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...config.options import RepoOptions
 from ...postgres.entries import DataDirectory, FileEntry, primary_only
 from ...repository import bundle
+from ...repository.block_size import Rules
 from ...repository.bundle import BundleRule, Kind
 from ...repository.contents import (
     PG_CONTROL,
@@ -47,8 +48,8 @@ class Layout:
     bundle_framing: Framing
     references: tuple[str, ...] = ()
     """Labels of the chain, this backup last."""
-    blocks: bool = False
-    """Whether larger files are stored block by block."""
+    blocks: Rules | None = None
+    """How larger files are stored block by block; None stores all of them whole."""
     started: int = 0
     """When the backup began; the age of files, which decides of their blocks, counts from here."""
 
@@ -155,8 +156,10 @@ def plan(
             entry.size if entry.fixed_size else None,
             pages,
             candidates[entry.name].checksum if entry.name in candidates else None,
-            block_rule(store.stanza, entry, store.started, prior, before.get(entry.name))
-            if store.blocks
+            block_rule(
+                store.stanza, entry, store.started, prior, before.get(entry.name), store.blocks
+            )
+            if store.blocks is not None
             else None,
         )
         from_primary = standby is None or primary_only(entry.name)

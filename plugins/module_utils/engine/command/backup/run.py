@@ -31,6 +31,7 @@ from ...repository import (
     reconstruct,
 )
 from ...repository.archive_info import ArchiveInfo
+from ...repository.block_size import Rules
 from ...repository.contents import PG_DATA, BackupFacts, Manifest, ManifestFile
 from ...storage.base import Storage
 from ...storage.open import prepare
@@ -288,7 +289,7 @@ class _Backup:
             bundle_rule(self.repo),
             framing,
             (*prior.backup.references, name) if prior is not None else (name,),
-            blocks=self.repo.block,
+            blocks=Rules.of(self.repo) if self.repo.block else None,
             started=begin,
         )
 
