@@ -117,6 +117,82 @@ wal:
           start: 1795376115
           stop: 1795376180
           last: "000000010000000000000006"
+archiver:
+  description:
+    - What the resident archiver of this host says of itself; null where none runs.
+    - Sizes are bytes, times seconds; points in time are seconds since 1970.
+  returned: success
+  type: dict
+  contains:
+    stanza:
+      description: Name of the stanza.
+      type: str
+      sample: demo
+    pid:
+      description: Its process.
+      type: int
+      sample: 3578
+    started:
+      description: Since when it runs.
+      type: float
+      sample: 1795376155.4
+    version:
+      description: Version of the engine.
+      type: str
+      sample: 0.1.0
+    fetched:
+      description: WAL files fetched for a recovery since the start, and how many wait for it now.
+      type: dict
+      sample: {"files": 0, "bytes": 0, "ready": 0, "processes": 0}
+    repositories:
+      description: How far each repository is.
+      type: list
+      elements: dict
+      contains:
+        key:
+          description: Number of the repository.
+          type: int
+          sample: 1
+        reachable:
+          description: Whether it answered last.
+          type: bool
+          sample: true
+        sessions:
+          description: Open sessions.
+          type: int
+          sample: 1
+        lag_segments:
+          description: WAL files that are ready and not in the repository.
+          type: int
+          sample: 0
+        lag_bytes:
+          description: Their size.
+          type: int
+          sample: 0
+        lag_seconds:
+          description: For how long the oldest of them has been ready.
+          type: float
+          sample: 0.0
+        oldest:
+          description: The oldest of them; null for none.
+          type: str
+          sample: "000000010000000000000006"
+        rate:
+          description: Bytes of WAL a second over the last minute.
+          type: float
+          sample: 279620.3
+        files:
+          description: WAL files sent since the start.
+          type: int
+          sample: 7
+        bytes:
+          description: Their size before compression.
+          type: int
+          sample: 83886802
+        error:
+          description: The last thing that went wrong, as C(message), C(code) and C(time); or null.
+          type: dict
+          sample: {"code": 49, "message": "no route to host", "time": 1795376159.0}
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure
@@ -125,6 +201,8 @@ code:
 """
 
 from ..module_utils import module
+from ..module_utils.engine.archiver import run as archiver
+from ..module_utils.engine.archiver import status
 from ..module_utils.engine.command import info, wal_line
 
 
@@ -132,6 +210,8 @@ def work(task: module.Task) -> module.Result:
     """Read."""
     result = task.perform(task.options("info"), info.run)
     answer: module.Result = {"info": result.stanzas[0], "text": result.text.splitlines()}
+    found = archiver.find(task.options("info"))
+    answer["archiver"] = None if found is None else status.as_dict(found)
     if task.params["wal"]:
         lines = task.perform(task.options("info"), wal_line.run)
         answer["wal"] = [line.as_dict() for line in lines]

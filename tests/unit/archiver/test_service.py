@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import selectors
 import socket
@@ -155,6 +156,33 @@ def test_waiting_has_an_end(service, tmp_path):
     text = asking.answer(asking.asker.since + service._options.archive_timeout + 1)
     assert text.startswith("error 104 ")
     assert "was not archived within 61 seconds" in text
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_more_than_the_queue_may_hold_is_dropped(service, tmp_path, dropped):
+    maximum = 5 if dropped else 6
+    service._options = dataclasses.replace(service._options, archive_push_queue_max=maximum)
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    status = tmp_path / "pg_wal" / "archive_status"
+    status.mkdir()
+    for number in (1, 2):
+        (status / f"00000001000000000000000{number}.ready").touch()
+    asking = Asking(service, tmp_path)
+    if dropped:
+        asking.socket.setblocking(False)
+        text = asking.socket.recv(4096).decode()
+        assert text.startswith(f"exit 0 WARN: dropped WAL file '{NAME}'")
+    else:
+        assert asking.answer(asking.asker.since) == ""
+
+
+def test_what_is_stored_is_not_dropped(service, tmp_path):
+    service._options = dataclasses.replace(service._options, archive_push_queue_max=1)
+    found = identity(str(tmp_path / "pg_wal" / NAME))
+    for crew in service._crews:
+        crew.queue.store(NAME, found)
+    asking = Asking(service, tmp_path)
+    assert asking.socket.recv(4096) == b"ok\n"
 
 
 def test_the_file_of_another_cluster_is_not_for_us(service, tmp_path):

@@ -43,3 +43,12 @@ def test_metrics_have_help_type_and_labels():
     assert 'pgsftp_archiver_last_error_timestamp_seconds{stanza="demo",repo="2"} 1700000000' in (
         lines
     )
+
+
+def test_what_was_fetched_is_told_where_something_was():
+    fed = STATUS._replace(fetched=status.FetchStatus(12, 201326592, 7, 2))
+    assert status.from_dict(json.loads(json.dumps(status.as_dict(fed)))) == fed
+    line = "fetched for recovery: 12 files, 201326592 bytes, 7 files ahead"
+    assert line in status.text(fed, 1.7e9)
+    assert "fetched" not in status.text(STATUS, 1.7e9)
+    assert 'pgsftp_archiver_fetched_files_total{stanza="demo"} 12' in status.metrics(fed)

@@ -24,6 +24,7 @@ from . import fetcher
 from .forked import Process, fork
 from .prefetch import Failure, Prefetch
 from .queue import backoff
+from .status import FetchStatus
 
 # After so many seconds without a question nobody recovers any more.
 IDLE = 60.0
@@ -63,6 +64,12 @@ class Fetchers:
     def processes(self) -> int:
         """How many there are."""
         return len(self._fetchers)
+
+    @property
+    def status(self) -> FetchStatus:
+        """For who looks on."""
+        ready = len(self.rules.ready)
+        return FetchStatus(self.fetched_files, self.fetched_bytes, ready, self.processes)
 
     @property
     def connections(self) -> list[Connection]:

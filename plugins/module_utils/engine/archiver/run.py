@@ -48,6 +48,14 @@ def run(options: Options) -> StatusResult | None:
     return StatusResult(ask(options), options.output)
 
 
+def find(options: Options) -> status.Status | None:
+    """The status of the stanza's archiver; None when none answers."""
+    try:
+        return ask(options)
+    except HostConnectError:
+        return None
+
+
 def ask(options: Options) -> status.Status:
     """The status of the stanza's archiver; HostConnectError when none answers."""
     stanza = options.require_stanza()

@@ -56,7 +56,7 @@ class Service:
         self._started = time.time()
         self._selector = selectors.DefaultSelector()
         self._crews: list[Crew] = []
-        self._watch = Watch(settings, self._crews, self._started)
+        self._watch = Watch(settings, self._crews, self._started, lambda: self._fetchers.status)
         self._ready = ready.Ready(frozenset(), None)
         self._look = 0.0
         self._stop: float | None = None
@@ -173,7 +173,9 @@ class Service:
             Crew(self._options, repo, self._generation, self._be_child)
             for repo in self._options.repos
         ]
-        self._watch = Watch(self._settings, self._crews, self._started)
+        self._watch = Watch(
+            self._settings, self._crews, self._started, lambda: self._fetchers.status
+        )
         self._pushing.renew()
         if self._fetchers.processes:
             self._dismiss(self._fetchers)

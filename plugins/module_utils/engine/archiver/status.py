@@ -37,6 +37,15 @@ class RepositoryStatus(t.NamedTuple):
     error: LastError | None
 
 
+class FetchStatus(t.NamedTuple):
+    """What was fetched for a recovery since the start, and how many files wait for it now."""
+
+    files: int = 0
+    bytes: int = 0
+    ready: int = 0
+    processes: int = 0
+
+
 class Status(t.NamedTuple):
     """The archiver of one stanza."""
 
@@ -44,6 +53,7 @@ class Status(t.NamedTuple):
     pid: int
     started: float
     repositories: tuple[RepositoryStatus, ...]
+    fetched: FetchStatus = FetchStatus()
 
 
 def as_dict(status: Status) -> dict[str, object]:
@@ -53,6 +63,7 @@ def as_dict(status: Status) -> dict[str, object]:
         "pid": status.pid,
         "started": status.started,
         "version": VERSION,
+        "fetched": status.fetched._asdict(),
         "repositories": [
             {**row._asdict(), "error": None if row.error is None else row.error._asdict()}
             for row in status.repositories
@@ -68,7 +79,8 @@ def from_dict(value: t.Mapping[str, t.Any]) -> Status:
         )
         for row in value["repositories"]
     )
-    return Status(value["stanza"], value["pid"], value["started"], rows)
+    fetched = FetchStatus(**value.get("fetched", {}))
+    return Status(value["stanza"], value["pid"], value["started"], rows, fetched)
 
 
 def text(status: Status, now: float) -> str:
@@ -95,6 +107,13 @@ def text(status: Status, now: float) -> str:
             message = row.error.message.replace("\n", "\n            ")
             lines.append(f"        last error: {_time(row.error.time)} [{row.error.code:03d}]")
             lines.append(f"            {message}")
+    fetched = status.fetched
+    if fetched.files or fetched.processes:
+        lines += [
+            "",
+            f"    fetched for recovery: {_count(fetched.files, 'file')}, {fetched.bytes} bytes,"
+            f" {_count(fetched.ready, 'file')} ahead",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -143,6 +162,14 @@ def metrics(status: Status) -> str:
         for row in status.repositories:
             labels = f'stanza="{_label(status.stanza)}",repo="{row.key}"'
             lines.append(f"{full}{{{labels}}} {value(row):.10g}")
+    for name, kind, help_text, number in (
+        ("fetched_files_total", "counter", "WAL files fetched.", status.fetched.files),
+        ("fetched_bytes_total", "counter", "WAL fetched.", status.fetched.bytes),
+        ("fetched_ready_files", "gauge", "Fetched files that wait.", status.fetched.ready),
+    ):
+        full = f"pgsftp_archiver_{name}"
+        lines += [f"# HELP {full} {help_text}", f"# TYPE {full} {kind}"]
+        lines.append(f'{full}{{stanza="{_label(status.stanza)}"}} {number}')
     return "\n".join(lines) + "\n"
 
 

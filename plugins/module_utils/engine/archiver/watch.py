@@ -26,7 +26,14 @@ MINUTE = 60.0
 class Watch:
     """Keeps an eye on the crews of a service; ``started`` is in seconds of the epoch."""
 
-    def __init__(self, settings: Settings, crews: t.Sequence[Crew], started: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        crews: t.Sequence[Crew],
+        started: float,
+        fetched: t.Callable[[], status.FetchStatus] = status.FetchStatus,
+    ) -> None:
+        self._fetched = fetched
         self._settings = settings
         self._pg_path = settings.options.pg.path
         self._crews = crews
@@ -71,7 +78,8 @@ class Watch:
         rows = tuple(
             self._repository(number, crew, names, size) for number, crew in enumerate(self._crews)
         )
-        return status.Status(self._settings.stanza, os.getpid(), self._started, rows)
+        name = self._settings.stanza
+        return status.Status(name, os.getpid(), self._started, rows, self._fetched())
 
     def _repository(
         self, number: int, crew: Crew, names: t.Collection[str], size: int

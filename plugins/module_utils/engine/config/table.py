@@ -30,7 +30,7 @@ _LOCK = words(
 )
 _STANZA = _REPO | frozenset({"remote", "start", "stop"})
 _NEED_STANZA = _STANZA - words("info repo-get repo-ls repo-rm start stop")
-_ARCHIVER = words("archive-get archive-push archiver")
+_ARCHIVER = words("archive-get archive-push archiver check expire info stanza-create")
 _BACKUP = frozenset({"backup"})
 _RESTORE = frozenset({"restore"})
 _RETAIN = frozenset({"backup", "expire"})
