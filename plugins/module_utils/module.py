@@ -10,6 +10,7 @@ files needs. So no ``become_user`` is needed, and with it neither the acl packag
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -23,13 +24,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import engine
+from . import engine, job, secret
 from .engine import log, runner
-from .engine.config import names
 from .engine.config.commands import COMMANDS
 from .engine.config.load import load
 from .engine.config.options import Options
-from .engine.errors import AssertError, EngineError, OptionInvalidError, UserMissingError
+from .engine.errors import AssertError, EngineError, UserMissingError
+from .engine.worker.progress import Snapshot
 
 CONFIG = "/etc/pgbackrest.conf"
 COMMAND = "/usr/local/bin/pgsftp"
@@ -55,13 +56,7 @@ class Task:
         errors of ``load``, and OptionInvalidError for a secret.
         """
         given = dict(self.params["options"])
-        for name in given:
-            known = names.find(name)
-            if known is not None and known.option.secret:
-                raise OptionInvalidError(
-                    f"option '{name}' is not allowed in a task",
-                    hint="a task's arguments are logged; the configuration file need not be seen.",
-                )
+        secret.refuse(given, overrides.get("recovery_option"))
         given["config"] = self.params["config"]
         given["stanza"] = self.params["stanza"]
         for name, value in overrides.items():
@@ -82,13 +77,22 @@ class Task:
                 log.detach(log_file)
 
 
-def main(spec: t.Mapping[str, t.Any], command: str, work: Work, *, uninstalled: Result) -> None:
+def main(
+    spec: t.Mapping[str, t.Any],
+    command: str,
+    work: Work,
+    *,
+    uninstalled: Result,
+    detached: bool = False,
+) -> None:
     """Run a module to its end.
 
     ``spec`` holds the parameters of its own, ``command`` names the engine's command, and ``work``
     does it as the owner of the cluster. ``uninstalled`` is the answer of check mode on a host that
-    has no configuration yet, as in the first check of a playbook.
+    has no configuration yet, as in the first check of a playbook. ``detached`` work goes on when
+    whoever wanted it is gone.
     """
+    hidden = {"_follow": {"type": "float"}} if detached else {}
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "required": True},
@@ -96,13 +100,17 @@ def main(spec: t.Mapping[str, t.Any], command: str, work: Work, *, uninstalled: 
             "options": {"type": "dict", "default": {}},
             "user": {"type": "str"},
             **spec,
+            **hidden,
         },
         supports_check_mode=True,
     )
     if module.check_mode and not os.path.exists(module.params["config"]):
         module.exit_json(msg=f"{module.params['config']} does not exist yet", **uninstalled)
     task = Task(module.params, module.check_mode)
-    answer = _in_child(lambda: _answer(task, command, work))
+    if detached and not module.check_mode:
+        answer = _followed(task, command, work)
+    else:
+        answer = _in_child(lambda tell: _answer(task, command, work, tell))
     for warning in answer.pop("warnings", []):
         module.warn(warning)
     if answer.pop("failed", False):
@@ -110,10 +118,38 @@ def main(spec: t.Mapping[str, t.Any], command: str, work: Work, *, uninstalled: 
     module.exit_json(**answer)
 
 
-def _answer(task: Task, command: str, work: Work) -> Result:
+def _followed(task: Task, command: str, work: Work) -> Result:
+    """The answer of a job that is started here, or was before.
+
+    The action plugin has it followed for some seconds at a time and removes the answer when it has
+    it; without that plugin the job is waited for, and the answer is gone with this process.
+    """
+    try:
+        found = job.Job(job.place(), job.name(command, task.params))
+    except EngineError as error:
+        return _failure(error)
+
+    def run(tell: job.Tell) -> Result:
+        return _in_child(lambda told: _answer(task, command, work, told), tell)
+
+    _import_engine()
+    started = found.begin(run)
+    seconds = task.params["_follow"]
+    state = found.wait(seconds)
+    about = {"started": started, "state": found.state, "progress": state.get("progress", {})}
+    if "answer" not in state:
+        return {"changed": False, "_job": {"running": True, **about}}
+    if seconds is None:
+        found.forget()
+        return {**state["answer"], "attached": not started}
+    return {**state["answer"], "attached": not started, "_job": {"running": False, **about}}
+
+
+def _answer(task: Task, command: str, work: Work, tell: job.Tell) -> Result:
     """The work and what is said about it; nothing is raised."""
     warnings = _Warnings()
     log.attach(warnings, "warn")
+    log.attach(_Steps(tell), "info")
     try:
         _import_engine()
         _become(_owner(task, command))
@@ -147,6 +183,30 @@ class _Warnings(logging.Handler):
         """Keep one."""
         if record.levelno == logging.WARNING:
             self.texts.append(record.getMessage())
+
+
+class _Steps(logging.Handler):
+    """Tells where the work is: the newest line of the log, and figures where it has some."""
+
+    def __init__(self, tell: job.Tell) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one line."""
+        if record.levelno != logging.INFO:
+            return
+        told: Result = {"step": record.getMessage().partition("\n")[0]}
+        for value in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(value, Snapshot):
+                told.update(
+                    percent=round(value.percent, 1),
+                    done=value.done,
+                    total=value.total,
+                    rate=int(value.rate),
+                    left=None if value.left is None else int(value.left),
+                )
+        self._tell(told)
 
 
 def _import_engine() -> None:
@@ -200,8 +260,13 @@ def _become(owner: pwd.struct_passwd | None) -> None:
     os.umask(runner.UMASK)
 
 
-def _in_child(answer: t.Callable[[], Result]) -> Result:
-    """The answer of a process of its own, whose output goes nowhere: Ansible reads this one's."""
+def _in_child(
+    answer: t.Callable[[job.Tell], Result], hear: job.Tell = lambda progress: None
+) -> Result:
+    """The answer of a process of its own, whose output goes nowhere: Ansible reads this one's.
+
+    ``hear`` is given what the process tells on the way.
+    """
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
@@ -211,15 +276,27 @@ def _in_child(answer: t.Callable[[], Result]) -> Result:
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)
             with os.fdopen(writable, "w", encoding="utf-8") as pipe:
-                pipe.write(json.dumps(answer()) + "\n")
+                # Who works goes on when there is nobody to hear it any more.
+                def tell(progress: Result) -> None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.write(json.dumps({"progress": progress}) + "\n")
+                        pipe.flush()
+
+                pipe.write(json.dumps({"answer": answer(tell)}) + "\n")
         finally:
             os._exit(0)
     os.close(writable)
+    given: Result | None = None
     with os.fdopen(readable, encoding="utf-8") as pipe:
-        # One line, not all until the end: a worker of the child may hold the pipe a little longer.
-        line = pipe.readline()
+        # Not all until the end: a worker of the child may hold the pipe a little longer.
+        for line in pipe:
+            said = json.loads(line) if line.endswith("\n") else {}
+            if "answer" in said:
+                given = said["answer"]
+                break
+            hear(said.get("progress", {}))
     _pid, status = os.waitpid(child, 0)
-    if not line.endswith("\n"):
+    if given is None:
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {status}"
         return {"failed": True, "msg": f"the process that did the work died: {how}"}
-    return t.cast(Result, json.loads(line))
+    return given

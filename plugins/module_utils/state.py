@@ -5,32 +5,21 @@
 
 from __future__ import annotations
 
-import enum
-import os
 import time
+import typing as t
 
+from .engine.command.backup import run as backup
 from .engine.command.backup.result import BackupResult
 from .engine.command.cipher import cipher_pass
-from .engine.command.restore.target import MARKER, PG_CONTROL
 from .engine.config import values
 from .engine.config.options import Options
-from .engine.errors import FileMissingError, OptionInvalidValueError, PathNotEmptyError
-from .engine.postgres import control
+from .engine.errors import FileMissingError, OptionInvalidValueError
 from .engine.repository import backup_info, layout
 from .engine.repository.backup_info import BackupEntry
 from .engine.storage.open import open_storage
 
 # A backup serves whoever asked for one of its own type or of a weaker one.
 _STRENGTH = {"incr": 0, "diff": 1, "full": 2}
-
-
-class Directory(enum.Enum):
-    """What a data directory is in the eyes of a restore."""
-
-    EMPTY = "empty"
-    INTERRUPTED = "interrupted"  # an earlier restore did not end; no server can start in it
-    STANDBY = "standby"  # of the cluster that the stanza backs up
-    OTHER = "other"
 
 
 def repositories_without_stanza(options: Options) -> list[int]:
@@ -55,7 +44,7 @@ def young_backup(options: Options, max_age: str) -> dict[str, object] | None:
         raise OptionInvalidValueError(
             f"'{max_age}' is not valid for 'max_age'", hint="a time is written 90m, 20h or 7d."
         )
-    info = _backups(options)
+    info = backups(options)
     if info is None:
         return None
     for entry in sorted(info.backups.values(), key=_stopped, reverse=True):
@@ -72,33 +61,51 @@ def young_backup(options: Options, max_age: str) -> dict[str, object] | None:
     return None
 
 
-def directory(options: Options) -> Directory:
-    """What the data directory of ``options`` is; only for a standby the repository is asked."""
-    path = options.pg.path
-    try:
-        names = os.listdir(path)
-    except FileNotFoundError:
-        return Directory.EMPTY
-    if not names:
-        return Directory.EMPTY
-    if MARKER in names and not os.path.exists(f"{path}/{PG_CONTROL}"):
-        return Directory.INTERRUPTED
-    if "standby.signal" in names and os.path.exists(f"{path}/{PG_CONTROL}"):
-        info = _backups(options)
-        if info is not None and control.load(path).system_id == info.current.system_id:
-            return Directory.STANDBY
-    return Directory.OTHER
+def backup_plan(options: Options) -> dict[str, object]:
+    """What a backup would do; of a stanza that does not exist yet, only the type is known."""
+    if backups(options) is None:
+        return {"type": "full"}
+    return backup.preview(options).as_dict()
 
 
-def not_empty(options: Options) -> PathNotEmptyError:
-    """The refusal to replace a data directory unasked."""
-    return PathNotEmptyError(
-        f"unable to restore to '{options.pg.path}' because it contains files",
-        hint="set force to replace them; this cannot be undone.",
-    )
+def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
+    """The backups and the WAL before and after, for ``--diff``."""
+    before: dict[str, object] = {}
+    after: dict[str, object] = {}
+    for repo in repos:
+        key = f"repo{repo['repo']}"
+        before[key] = {
+            "backups": [row["label"] for row in repo["backups"]],
+            "removed_wal": [],
+            "removed_history": [],
+        }
+        after[key] = {
+            "backups": [row["label"] for row in repo["backups"] if not row["remove"]],
+            "removed_wal": [
+                f"{name}: {part['start']} to {part['stop']}"
+                for name, row in sorted(repo["archives"].items())
+                for part in row["removed"]
+            ],
+            "removed_history": repo["removed_history"],
+        }
+    return {"before": before, "after": after}
 
 
-def _backups(options: Options) -> backup_info.BackupInfo | None:
+def damage(found: t.Mapping[str, t.Any]) -> str:
+    """What a verification found, in a line."""
+    what = [*found["errors"]]
+    broken = [row["label"] for row in found["backups"] if row["status"] == "invalid"]
+    gaps = sum(1 for row in found["archives"] for gap in row["gaps"] if not gap["reason"])
+    if broken:
+        what.append(f"backups that are not whole: {', '.join(broken)}")
+    if found["files"]:
+        what.append(f"files that are damaged or missing: {len(found['files'])}")
+    if gaps:
+        what.append(f"gaps in the WAL: {gaps}")
+    return f"the repository of stanza '{found['stanza']}' is damaged: {'; '.join(what)}"
+
+
+def backups(options: Options) -> backup_info.BackupInfo | None:
     """What the repository lists; None when it has no such stanza."""
     repo = options.repo()
     with open_storage(repo) as storage:

@@ -17,6 +17,10 @@ description:
     On a host whose configuration says C(backup-standby) it reads from the standby there, and from
     the primary what only that has.
   - A backup is listed only when all that it needs is in the repository.
+  - >-
+    It goes on when the connection or C(ansible-playbook) ends. The same task again attaches to it,
+    and returns its result if it has ended within the hour. While it runs, the output shows how far
+    it is.
 extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
@@ -141,14 +145,62 @@ backup:
       type: float
       sample: 3.2
 plan:
-  description: What would be done.
+  description:
+    - What would be done.
+    - Of a cluster whose stanza does not exist yet, only the type is known.
   returned: in check mode, when a backup would be taken
   type: dict
   contains:
     type:
-      description: The type of the backup.
+      description: The type of the backup, V(full) when there is none to build on.
       type: str
-      sample: full
+      sample: incr
+    prior:
+      description: The backup on which it would build.
+      type: str
+      sample: 20261122-193512F
+    resumed:
+      description: The backup that was broken off and that it would go on with.
+      type: str
+      sample: null
+    size:
+      description: Size of the cluster in bytes.
+      type: int
+      sample: 23178953
+    size_read:
+      description: Bytes of the files that would be read.
+      type: int
+      sample: 1409024
+    file_total:
+      description: Number of files.
+      type: int
+      sample: 971
+    files_read:
+      description: Number of files that would be read.
+      type: int
+      sample: 9
+    changed:
+      description: Files that are not as in the prior backup, or must be read to know it.
+      type: list
+      elements: str
+      sample: [pg_data/base/5/1249, pg_data/global/pg_control]
+    new:
+      description: Files that the prior backup does not have.
+      type: list
+      elements: str
+      sample: [pg_data/base/5/16384]
+    removed:
+      description: Files that only the prior backup has.
+      type: list
+      elements: str
+      sample: [pg_data/base/5/16380]
+attached:
+  description: >-
+    Whether the backup was begun by an earlier run of the same task, whose connection was lost or
+    that was killed. Its result is returned once.
+  returned: when not in check mode
+  type: bool
+  sample: false
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure
@@ -168,7 +220,7 @@ def work(task: module.Task) -> module.Result:
         if young is not None:
             return {"changed": False, "backup": young}
     if task.check_mode:
-        return {"changed": True, "plan": {"type": task.params["type"]}}
+        return {"changed": True, "plan": state.backup_plan(options)}
     return {"changed": True, "backup": task.perform(options, backup.run).as_dict()}
 
 
@@ -178,7 +230,7 @@ def main() -> None:
         "type": {"type": "str", "choices": ["full", "diff", "incr"], "default": "incr"},
         "max_age": {"type": "str"},
     }
-    module.main(spec, "backup", work, uninstalled={"changed": True})
+    module.main(spec, "backup", work, uninstalled={"changed": True}, detached=True)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ check:
   returned: when not in check mode
   type: dict
   contains:
+    stanza:
+      description: The stanza.
+      type: str
+      sample: demo
     system_id:
       description: The cluster's identity, as text since it does not fit every JSON number.
       type: str

@@ -13,7 +13,15 @@ version_added: 0.1.0
 short_description: Restore a PostgreSQL cluster from its backups
 description:
   - Brings a backup back as a data directory that can be started, and checks every file on the way.
-  - Starts and stops no server. A directory in which one runs is refused.
+  - Starts and stops no server. A directory in which one runs is refused always.
+  - >-
+    A directory that is not empty is only replaced with O(force), and with O(confirm_host). It is
+    renamed, with its tablespaces, and stays beside the new one until O(state=confirmed) finds that
+    the new server has started. With O(delta) it is changed in place instead.
+  - >-
+    It goes on when the connection or C(ansible-playbook) ends. The same task again attaches to it,
+    and returns its result if it has ended within the hour. While it runs, the output shows how far
+    it is.
 extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
@@ -23,33 +31,129 @@ attributes:
     description: Changes nothing when run again.
     support: partial
     details:
-      - For a standby. Any other restore of a directory that is not empty asks for O(force).
+      - For a standby and for O(state=confirmed). Any other restore asks for O(force) when the
+        directory is not empty.
 options:
+  state:
+    description:
+      - V(restored) restores.
+      - >-
+        V(confirmed) waits until the server in the directory accepts connections, and then removes
+        what was kept aside. Who starts it is up to the play.
+    type: str
+    choices:
+      - restored
+      - confirmed
+    default: restored
+  timeout:
+    description:
+      - Seconds that O(state=confirmed) waits for the server.
+    type: int
+    default: 60
   type:
     description:
       - With V(default) the cluster recovers to the end of the archived WAL and becomes a primary.
-      - With V(standby) it stays a standby.
-      - A directory that holds a standby of this cluster already is left alone then.
+      - >-
+        With V(immediate) it ends as soon as it is consistent, with V(lsn), V(name), V(time) and
+        V(xid) at O(target).
+      - >-
+        With V(standby) it stays a standby. A directory that holds a standby of this cluster already
+        is left alone then.
+      - With V(preserve) the settings of the recovery stay as they are, which O(delta) must allow.
+      - With V(none) there is no recovery from the archive.
     type: str
     choices:
       - default
+      - immediate
+      - lsn
+      - name
+      - none
+      - preserve
       - standby
+      - time
+      - xid
     default: default
+  target:
+    description:
+      - Where recovery ends, such as V(2026-11-22 19:35:12+00), V(0/3000158) or V(before_upgrade).
+    type: str
+  target_action:
+    description:
+      - What happens there. By default recovery pauses, so that one can look.
+    type: str
+    choices:
+      - pause
+      - promote
+      - shutdown
+  target_exclusive:
+    description:
+      - Whether recovery stops just before the target.
+    type: bool
+  target_timeline:
+    description:
+      - The timeline to follow, as V(latest), V(current) or a number.
+    type: str
   set:
     description:
-      - Label of the backup. By default the newest.
+      - Label of the backup. By default the newest one from which the target can be reached.
     type: str
+  archive_mode:
+    description:
+      - Whether the restored cluster archives, which a copy beside the cluster should not.
+    type: str
+    choices:
+      - preserve
+      - "off"
+  recovery_options:
+    description:
+      - Settings of the recovery by name, such as C(primary_conninfo).
+      - A password is refused, since a task's arguments are logged; C(.pgpass) is the place for it.
+    type: dict
+  tablespace_map:
+    description:
+      - Directories of tablespaces by name, when they are to be other ones.
+    type: dict
+  tablespace_map_all:
+    description:
+      - Directory below which all tablespaces go that O(tablespace_map) does not name.
+    type: path
+  link_all:
+    description:
+      - Whether links in the data directory are restored as links, instead of what they lead to.
+    type: bool
+  link_map:
+    description:
+      - Where links lead to, by their name in the data directory.
+    type: dict
+  db_include:
+    description:
+      - Names of the databases that are restored; the others become zeroes and can only be dropped.
+    type: list
+    elements: str
+  db_exclude:
+    description:
+      - Names of the databases that are not restored.
+    type: list
+    elements: str
   force:
     description:
-      - Whether the data directory may be replaced when it is not empty.
+      - Whether the data directory may be replaced when it is not empty. Needs O(confirm_host).
       - A restore that was interrupted goes on without it.
     type: bool
     default: false
+  confirm_host:
+    description:
+      - >-
+        The name of the host in the inventory, to say that no other one is meant. A play that runs
+        on more hosts than one thought ends here.
+    type: str
   delta:
     description:
-      - Whether files of that directory that equal the backup's are kept instead of fetched.
+      - >-
+        Whether files of that directory that equal the backup's are kept instead of fetched. This
+        saves time and room, and nothing is kept aside.
     type: bool
-    default: true
+    default: false
 seealso:
   - module: pgsftp.backup.stanza_info
 """
@@ -61,11 +165,26 @@ EXAMPLES = r"""
     type: standby
   become: true
 
-- name: Go back to a certain backup, whatever the data directory holds
+- name: Go back to the time before the accident, whatever the data directory holds
   pgsftp.backup.restore:
     stanza: demo
-    set: 20261122-193512F
+    type: time
+    target: 2026-11-22 19:35:12+00
+    target_action: promote
     force: true
+    confirm_host: pg1-srv
+  become: true
+
+- name: Start the server
+  ansible.builtin.systemd_service:
+    name: postgresql@17-main
+    state: started
+  become: true
+
+- name: Remove the old directory when the new one is in use
+  pgsftp.backup.restore:
+    stanza: demo
+    state: confirmed
   become: true
 """
 
@@ -111,9 +230,69 @@ restore:
       description: Seconds that it took.
       type: float
       sample: 1.9
+plan:
+  description: What would be done.
+  returned: in check mode, when something would be restored
+  type: dict
+  contains:
+    label:
+      description: The backup.
+      type: str
+      sample: 20261122-193512F
+    type:
+      description: The type of recovery.
+      type: str
+      sample: time
+    path:
+      description: The data directory.
+      type: str
+      sample: /var/lib/postgresql/17/main
+    size:
+      description: Size of the cluster in bytes.
+      type: int
+      sample: 23178953
+    size_fetched:
+      description: Bytes of the files that would be fetched.
+      type: int
+      sample: 23178953
+    file_total:
+      description: Number of files.
+      type: int
+      sample: 971
+    files_fetched:
+      description: Number of files that would be fetched.
+      type: int
+      sample: 971
+    files_removed:
+      description: Number of files, links and directories that would be removed.
+      type: int
+      sample: 0
+    removed:
+      description: Their paths.
+      type: list
+      elements: str
+      sample: []
+    wal_start:
+      description: First WAL segment of the recovery.
+      type: str
+      sample: "000000010000000000000003"
+    wal_stop:
+      description: Last WAL segment that is there without a gap.
+      type: str
+      sample: "000000010000000000000007"
+    reachable:
+      description: >-
+        Whether the WAL leads to the target. V(null) where that cannot be known; where it is
+        V(false) the task would fail.
+      type: bool
+      sample: true
+    obstacle:
+      description: Why the target is out of reach.
+      type: str
+      sample: null
 directory:
   description: What the data directory was before.
-  returned: success
+  returned: success, except with O(state=confirmed) and in check mode before the installation
   type: str
   choices:
     - empty
@@ -121,6 +300,21 @@ directory:
     - standby
     - other
   sample: empty
+aside:
+  description:
+    - What was renamed, by its new path. Renaming all of it back undoes the restore.
+    - With O(state=confirmed), what was removed.
+    - In check mode, what would be.
+  returned: success, except in check mode before the installation
+  type: dict
+  sample: {"/var/lib/postgresql/17/main.aside-20261122-193512": "/var/lib/postgresql/17/main"}
+attached:
+  description: >-
+    Whether the restore was begun by an earlier run of the same task, whose connection was lost or
+    that was killed. Its result is returned once.
+  returned: when not in check mode
+  type: bool
+  sample: false
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure
@@ -128,41 +322,85 @@ code:
   sample: 40
 """
 
-from ..module_utils import module, state
-from ..module_utils.engine.command.restore import run as restore
+from ..module_utils import directory, module
+
+# Parameters that are options of the engine by the same name.
+SAME = (
+    "type",
+    "target",
+    "target_action",
+    "target_exclusive",
+    "target_timeline",
+    "set",
+    "archive_mode",
+    "tablespace_map",
+    "tablespace_map_all",
+    "link_all",
+    "link_map",
+    "db_include",
+    "db_exclude",
+)
 
 
 def work(task: module.Task) -> module.Result:
-    """Restore, unless the directory is the standby that is asked for."""
-    wanted = {"type": task.params["type"], "set": task.params["set"]}
-    found = task.options("restore", **wanted)
-    directory = state.directory(found)
-    if not task.params["force"]:
-        if directory is state.Directory.STANDBY and wanted["type"] == "standby":
-            return {"changed": False, "directory": directory.value}
-        if directory in (state.Directory.STANDBY, state.Directory.OTHER):
-            raise state.not_empty(found)
+    """Restore, or remove what a restore has kept aside."""
+    wanted = {name: task.params[name] for name in SAME}
+    wanted["recovery_option"] = task.params["recovery_options"]
+    options = task.options("restore", **wanted)
+    if task.params["state"] == "confirmed":
+        return directory.confirm(options, task.params["timeout"], check_mode=task.check_mode)
+    consent = directory.Consent(
+        task.params["force"], task.params["confirm_host"], task.params["_host"]
+    )
+    choice = directory.choose(options, consent, delta=task.params["delta"])
+    if choice.done:
+        return {"changed": False, "directory": choice.found.value, "aside": {}}
+    options = task.options("restore", **wanted, delta=choice.delta)
     if task.check_mode:
-        return {"changed": True, "directory": directory.value}
-    reuse = directory is not state.Directory.EMPTY
-    delta = reuse and task.params["delta"]
-    options = task.options("restore", delta=delta, force=reuse and not delta, **wanted)
-    return {
-        "changed": True,
-        "directory": directory.value,
-        "restore": task.perform(options, restore.run).as_dict(),
-    }
+        return {"changed": True, **directory.plan(options, choice)}
+    return {"changed": True, **directory.restore(task.perform, options, choice)}
 
 
 def main() -> None:
     """What Ansible calls."""
     spec = {
-        "type": {"type": "str", "choices": ["default", "standby"], "default": "default"},
+        "state": {"type": "str", "choices": ["restored", "confirmed"], "default": "restored"},
+        "timeout": {"type": "int", "default": 60},
+        "type": {
+            "type": "str",
+            "choices": [
+                "default",
+                "immediate",
+                "lsn",
+                "name",
+                "none",
+                "preserve",
+                "standby",
+                "time",
+                "xid",
+            ],
+            "default": "default",
+        },
+        "target": {"type": "str"},
+        "target_action": {"type": "str", "choices": ["pause", "promote", "shutdown"]},
+        "target_exclusive": {"type": "bool"},
+        "target_timeline": {"type": "str"},
         "set": {"type": "str"},
+        "archive_mode": {"type": "str", "choices": ["preserve", "off"]},
+        "recovery_options": {"type": "dict"},
+        "tablespace_map": {"type": "dict"},
+        "tablespace_map_all": {"type": "path"},
+        "link_all": {"type": "bool"},
+        "link_map": {"type": "dict"},
+        "db_include": {"type": "list", "elements": "str"},
+        "db_exclude": {"type": "list", "elements": "str"},
         "force": {"type": "bool", "default": False},
-        "delta": {"type": "bool", "default": True},
+        "confirm_host": {"type": "str"},
+        "delta": {"type": "bool", "default": False},
+        # Said by the action plugin.
+        "_host": {"type": "str"},
     }
-    module.main(spec, "restore", work, uninstalled={"changed": True})
+    module.main(spec, "restore", work, uninstalled={"changed": True}, detached=True)
 
 
 if __name__ == "__main__":

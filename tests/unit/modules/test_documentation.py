@@ -40,7 +40,9 @@ def test_documented_options_are_the_argument_spec(
         option: {key: row[key] for key in keys if key in row}
         for option, row in _options(name).items()
     }
-    assert fake_module.spec == documented
+    # What begins so is between the action plugin and the module.
+    taken = {name: row for name, row in fake_module.spec.items() if not name.startswith("_")}
+    assert taken == documented
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils import state
+from ansible_collections.pgsftp.backup.plugins.module_utils import directory, state
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     PgOptions,
@@ -151,12 +151,12 @@ def test_directories_are_told_apart(
     options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
-    assert state.directory(options) is state.Directory.EMPTY
+    assert directory.examine(options) is directory.Directory.EMPTY
     (data / "backup.manifest").touch()
-    assert state.directory(options) is state.Directory.INTERRUPTED
+    assert directory.examine(options) is directory.Directory.INTERRUPTED
     (data / "global").mkdir()
     (data / "global" / "pg_control").touch()
-    assert state.directory(options) is state.Directory.OTHER
+    assert directory.examine(options) is directory.Directory.OTHER
     (data / "standby.signal").touch()
     _store(options)
     system_id = SYSTEM_ID
@@ -166,12 +166,12 @@ def test_directories_are_told_apart(
         def system_id(self) -> int:
             return system_id
 
-    monkeypatch.setattr(state.control, "load", lambda path: Control())
-    assert state.directory(options) is state.Directory.STANDBY
+    monkeypatch.setattr(directory.control, "load", lambda path: Control())
+    assert directory.examine(options) is directory.Directory.STANDBY
     system_id += 1
-    assert state.directory(options) is state.Directory.OTHER
+    assert directory.examine(options) is directory.Directory.OTHER
 
 
 def test_a_directory_that_does_not_exist_is_empty(options: Options, tmp_path: Path) -> None:
     (tmp_path / "data").rmdir()
-    assert state.directory(options) is state.Directory.EMPTY
+    assert directory.examine(options) is directory.Directory.EMPTY

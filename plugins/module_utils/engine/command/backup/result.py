@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from ...postgres.entries import DataDirectory
 from ...repository.backup_info import BackupEntry
+from ...repository.contents import PG_CONTROL, PG_DATA, Manifest
+from .plan import CopyPlan
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,57 @@ class BackupResult:
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class BackupPreview:
+    """What a backup would do. Sizes in bytes, of the cluster's files as they are now."""
+
+    type: str
+    prior: str | None
+    resumed: str | None
+    """The backup that was broken off and would be gone on with."""
+    size: int
+    size_read: int
+    file_total: int
+    files_read: int
+    changed: tuple[str, ...]
+    """Files that the prior backup has in another state, or that must be read to know it."""
+    new: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        backup_type: str,
+        prior: Manifest | None,
+        resumed: str | None,
+        data: DataDirectory,
+        planned: CopyPlan,
+    ) -> BackupPreview:
+        """From what the backup would be made of."""
+        # pg_control is read when all else is, so no job has it.
+        control = [file for file in data.files if file.name == PG_CONTROL]
+        read = {file.name for jobs in planned.jobs.values() for job in jobs for file in job.files}
+        read.update(file.name for file in control)
+        before = {file.name: file.size for file in prior.files} if prior is not None else {}
+        now = {file.name: file.size for file in data.files}
+        empty = {name for name, size in now.items() if size == 0 and before.get(name) == 0}
+        old = prior.backup.label if prior is not None else None
+        return cls(
+            type=backup_type,
+            prior=old,
+            resumed=resumed,
+            size=sum(file.size for file in data.files),
+            size_read=planned.size + sum(file.size for file in control),
+            file_total=len(now),
+            files_read=len(read),
+            changed=tuple(sorted((read & before.keys()) - empty)),
+            new=tuple(sorted(read - before.keys())) if prior is not None else (),
+            removed=tuple(sorted(before.keys() - now.keys() - {f"{PG_DATA}/backup_label"})),
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        told = asdict(self)
+        return {**told, **{name: list(told[name]) for name in ("changed", "new", "removed")}}

@@ -60,7 +60,7 @@ from .finish import (
     store_labels,
 )
 from .plan import NOTHING_KEPT, CopyPlan, Kept, Layout, bundle_rule, plan
-from .result import BackupResult
+from .result import BackupPreview, BackupResult
 from .source import OnlineSource, Source, opened
 from .wal_copy import store_wal
 
@@ -92,6 +92,15 @@ def run(options: Options) -> BackupResult:
             if options.expire_auto:
                 expire(storage, options, repo)
             return result
+
+
+def preview(options: Options) -> BackupPreview:
+    """What ``run`` would do at this moment; nothing is started, locked or written."""
+    repo = options.repo()
+    opener = prepare(repo, io_timeout=options.io_timeout)
+    with opener.storage() as storage, opened(options) as source:
+        locks = lock.Locks(options.exec_id or None)
+        return _Backup(options, repo, storage, source, locks).preview(options.type or label.INCR)
 
 
 class _Backup:
@@ -192,6 +201,20 @@ class _Backup:
             len(made.files),
         )
         return BackupResult.of(entry, len(made.files), time.monotonic() - started)
+
+    def preview(self, wanted: str) -> BackupPreview:
+        """The first steps, up to what would be copied."""
+        found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
+        check_identity(self.cluster.control, found.info)
+        self.source.check()
+        begin = int(self.source.now())
+        chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
+        data = self.source.scan()
+        delta = self._delta(data, chosen.prior, None, begin)
+        store = self._layout(chosen.label, chosen.prior, chosen.resumed, begin)
+        planned = self._plan(store, chosen.prior, data, NOTHING_KEPT, delta=delta)
+        resumed = None if chosen.resumed is None else chosen.label
+        return BackupPreview.of(chosen.backup_type, chosen.prior, resumed, data, planned)
 
     def _wait_for(self, archive: ArchiveInfo, names: t.Sequence[str]) -> None:
         wal.wait_for(

@@ -128,22 +128,29 @@ class Choice:
 
     def check_reach(self, chosen: Chosen, aim: Goal) -> None:
         """Raise when the WAL that recovery needs is not in any repository; see ``Reach.check``."""
+        reach = self.reach(chosen, aim)
+        if reach is None:
+            return
+        reach.check(aim)
+        log.info(
+            "recovery has %d WAL segments, from %s to %s",
+            reach.count,
+            chosen.entry.archive_start,
+            reach.last,
+        )
+
+    def reach(self, chosen: Chosen, aim: Goal) -> Reach | None:
+        """The WAL for the recovery; None where there is none that could be checked."""
         entry, contents, path = chosen.entry, chosen.contents, chosen.path
         if path is None or entry.archive_start is None:
-            return
+            return None
         size = self._segment_size(chosen)
         own = [file.name[len(_WAL) :] for file in contents.files if file.name.startswith(_WAL)]
         reach = Reach(path, start_of(entry, size), size, own=own)
         reach.add(self._archives[chosen.repo.key], aim)
         if not reach.is_whole(aim):
             self._add_others(reach, chosen, aim)
-        reach.check(aim)
-        log.info(
-            "recovery has %d WAL segments, from %s to %s",
-            reach.count,
-            entry.archive_start,
-            reach.last,
-        )
+        return reach
 
     def _add_others(self, reach: Reach, chosen: Chosen, aim: Goal) -> None:
         """archive-get asks all repositories, whichever the backup is from."""

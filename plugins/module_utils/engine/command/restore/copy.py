@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import enum
 import hashlib
+import io
 import os
 import typing as t
 
@@ -88,6 +89,28 @@ class RestoredFile(t.NamedTuple):
     fetched: bool
 
 
+def is_same(existing: io.FileIO, file: RestoreFile, job: RestoreJob) -> bool:
+    """Whether an open file has what the backup has; more may follow, of what was added since."""
+    status = os.fstat(existing.fileno())
+    if job.keep is Keep.SAME_SIZE_AND_TIME:
+        return (
+            status.st_size == file.size
+            and int(status.st_mtime) == file.mtime
+            and file.mtime < job.copy_start
+        )
+    if job.keep is Keep.NONE or status.st_size < file.size:
+        return False
+    digest = hashlib.sha1()
+    left = file.size
+    while left:
+        data = existing.read(min(CHUNK, left))
+        if not data:
+            return False
+        digest.update(data)
+        left -= len(data)
+    return digest.hexdigest() == file.checksum
+
+
 class Fetcher:
     """The job handler of one worker."""
 
@@ -125,31 +148,14 @@ class Fetcher:
         except OSError:
             return False
         with os.fdopen(descriptor, "r+b", buffering=0) as existing:
-            status = os.fstat(descriptor)
-            if job.keep is Keep.SAME_SIZE_AND_TIME:
-                same = (
-                    status.st_size == file.size
-                    and int(status.st_mtime) == file.mtime
-                    and file.mtime < job.copy_start
-                )
-                if same:
-                    _attributes(descriptor, file)
-                return same
-            if status.st_size < file.size:
+            if not is_same(existing, file, job):
                 return False
-            if status.st_size > file.size:
+            if os.fstat(descriptor).st_size > file.size:
                 existing.truncate(file.size)
-            digest = hashlib.sha1()
-            while True:
-                data = existing.read(CHUNK)
-                if not data:
-                    break
-                digest.update(data)
-            if digest.hexdigest() != file.checksum:
-                return False
             _attributes(descriptor, file)
-            os.fsync(descriptor)
-        return True
+            if job.keep is Keep.SAME_CHECKSUM:
+                os.fsync(descriptor)
+            return True
 
     def _fetch(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[RestoreFile]:
         waiting = collections.deque(ranges(files))

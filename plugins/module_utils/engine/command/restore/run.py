@@ -30,11 +30,11 @@ from ...storage.open import Opener, prepare
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
 from . import space
-from .choice import Choice
+from .choice import Choice, Chosen
 from .command_line import restore_command
 from .copy import Keep, worker_setup
 from .owner import Owners
-from .plan import RestorePlan, places, plan
+from .plan import Places, RestorePlan, places, plan
 from .target import Target, is_data_directory, refuse_running
 
 TYPES = ("default", "immediate", "lsn", "name", "none", "preserve", "standby", "time", "xid")
@@ -69,7 +69,7 @@ def run(options: Options) -> RestoreResult:
     restore_type = options.type or "default"
     if restore_type not in TYPES:
         raise OptionInvalidValueError(f"'{restore_type}' is not allowed for 'type' option")
-    aim = _aim(options, restore_type)
+    aim = aim_of(options, restore_type)
     first = options.repo()
     repos = options.repos if options.selected_repo is None else (first,)
     started = time.monotonic()
@@ -78,9 +78,9 @@ def run(options: Options) -> RestoreResult:
         locks.acquire(options.lock_path, stanza, [lock.LockType.RESTORE], keys)
         pg_data = options.pg.path.rstrip("/")
         refuse_running(pg_data)
-        reuse = _reuse(options, pg_data)
+        reuse = reuse_of(options, pg_data)
         _refuse_early(pg_data, reuse)
-        openers = _openers(options, repos)
+        openers = openers_of(options, repos)
         with (
             WorkerPool(options.process_max, worker_setup(openers)) as pool,
             Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice,
@@ -88,7 +88,7 @@ def run(options: Options) -> RestoreResult:
             return _restore(options, choice, aim, pool, locks, reuse, started)
 
 
-def _openers(options: Options, repos: t.Sequence[RepoOptions]) -> dict[int, Opener]:
+def openers_of(options: Options, repos: t.Sequence[RepoOptions]) -> dict[int, Opener]:
     """What opens each repository; of several, one that is not set up right is left out."""
     openers: dict[int, Opener] = {}
     causes = []
@@ -104,7 +104,7 @@ def _openers(options: Options, repos: t.Sequence[RepoOptions]) -> dict[int, Open
     return openers
 
 
-def _aim(options: Options, restore_type: str) -> Goal:
+def aim_of(options: Options, restore_type: str) -> Goal:
     """The target, refused here when it is missing or no target at all."""
     if restore_type in recovery.TARGETED and options.target is None:
         raise OptionRequiredError("restore command requires option: target")
@@ -131,7 +131,8 @@ class Reuse(t.NamedTuple):
         return Keep.SAME_SIZE_AND_TIME if self.force else Keep.SAME_CHECKSUM
 
 
-def _reuse(options: Options, pg_data: str) -> Reuse:
+def reuse_of(options: Options, pg_data: str) -> Reuse:
+    """What the options allow, in a directory that looks like one of PostgreSQL's."""
     reuse = Reuse(options.delta, options.force)
     if reuse.any and not is_data_directory(pg_data):
         if os.path.isdir(pg_data) and os.listdir(pg_data):
@@ -168,25 +169,9 @@ def _restore(
 ) -> RestoreResult:
     chosen = choice.choose(aim)
     pool.begin()
-    contents = chosen.contents
-    if not contents.options.online and not _is_given(options, "type"):
-        # Nothing to recover: the cluster was stopped when it was copied.
-        aim = aim._replace(kind="none")
-    options = dataclasses.replace(options, type=aim.kind)
-    where = places(contents, options)
-    owners = Owners(where.pg_data)
-    target = Target(contents, where, owners)
-    work = plan(
-        contents,
-        where,
-        owners,
-        stanza=options.require_stanza(),
-        keep=reuse.keep,
-        preserve=aim.kind == "preserve",
-        left_out=databases.left_out(contents, options.db_include, options.db_exclude),
-        repo=chosen.repo.key,
-    )
-    options = _archiving(options, contents)
+    ready = prepared(options, chosen, aim, reuse)
+    options, aim, target, work = ready.options, ready.aim, ready.target, ready.work
+    contents, where = chosen.contents, ready.where
     settings = _settings(options, contents)
     if not reuse.any:
         target.refuse_unless_empty()
@@ -216,6 +201,39 @@ def _restore(
         files_removed=removed,
         duration=round(time.monotonic() - started, 3),
     )
+
+
+class Prepared(t.NamedTuple):
+    """What a restore will do, before anything is touched."""
+
+    options: Options
+    aim: Goal
+    where: Places
+    target: Target
+    work: RestorePlan
+
+
+def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepared:
+    """Derive it from the backup and the options."""
+    contents = chosen.contents
+    if not contents.options.online and not _is_given(options, "type"):
+        # Nothing to recover: the cluster was stopped when it was copied.
+        aim = aim._replace(kind="none")
+    options = dataclasses.replace(options, type=aim.kind)
+    where = places(contents, options)
+    owners = Owners(where.pg_data)
+    work = plan(
+        contents,
+        where,
+        owners,
+        stanza=options.require_stanza(),
+        keep=reuse.keep,
+        preserve=aim.kind == "preserve",
+        left_out=databases.left_out(contents, options.db_include, options.db_exclude),
+        repo=chosen.repo.key,
+    )
+    target = Target(contents, where, owners)
+    return Prepared(_archiving(options, contents), aim, where, target, work)
 
 
 def _is_given(options: Options, name: str, source: str | None = None) -> bool:

@@ -157,20 +157,32 @@ class Target:
 
         ``preserve`` are names below the data directory that stay.
         """
-        keep = {f"{self.pg_data}/{name}" for name in preserve}
-        for files in (self._manifest.files, self._manifest.paths):
-            keep.update(self._where.of(file.name) or "" for file in files)
-        links = {self._where.of(name): text for name, text in self._where.links.items()}
         removed = 0
-        for root in self.roots():
-            self._check_owner(root)
-            if os.path.isdir(root):
-                removed += _clean(root, keep, links)
+        for path in self.superfluous(preserve=preserve):
+            try:
+                if os.path.isdir(path) and not os.path.islink(path):
+                    os.rmdir(path)
+                else:
+                    os.unlink(path)
+            except OSError as cause:
+                raise FileRemoveError(f"unable to remove '{path}': {cause.strerror}") from cause
+            removed += 1
         if removed:
             log.info(
                 "remove invalid files/links/paths from '%s': %d removed", self.pg_data, removed
             )
         return removed
+
+    def superfluous(self, *, preserve: t.Collection[str]) -> t.Iterator[str]:
+        """What ``clean`` removes, what is in a directory before the directory."""
+        keep = {f"{self.pg_data}/{name}" for name in preserve}
+        for files in (self._manifest.files, self._manifest.paths):
+            keep.update(self._where.of(file.name) or "" for file in files)
+        links = {self._where.of(name): text for name, text in self._where.links.items()}
+        for root in self.roots():
+            self._check_owner(root)
+            if os.path.isdir(root):
+                yield from _superfluous(root, keep, links)
 
     def make_directories(self) -> None:
         """Directories and links of the backup, parents first."""
@@ -314,37 +326,31 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def _clean(root: str, keep: t.Collection[str], links: t.Mapping[str | None, str]) -> int:
-    removed = 0
+def _superfluous(
+    root: str, keep: t.Collection[str], links: t.Mapping[str | None, str]
+) -> t.Iterator[str]:
     with os.scandir(root) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            path = f"{root}/{entry.name}"
-            try:
-                if entry.is_symlink():
-                    if links.get(path) != os.readlink(path):
-                        os.unlink(path)
-                        removed += 1
-                elif entry.is_dir(follow_symlinks=False):
-                    if path in keep and path not in links:
-                        removed += _clean(path, keep, links)
-                    else:
-                        removed += _remove_tree(path)
-                elif path not in keep or path in links:
-                    os.unlink(path)
-                    removed += 1
-            except OSError as cause:
-                raise FileRemoveError(f"unable to remove '{path}': {cause.strerror}") from cause
-    return removed
-
-
-def _remove_tree(path: str) -> int:
-    removed = 1
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                removed += _remove_tree(entry.path)
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        path = f"{root}/{entry.name}"
+        if entry.is_symlink():
+            if links.get(path) != os.readlink(path):
+                yield path
+        elif entry.is_dir(follow_symlinks=False):
+            if path in keep and path not in links:
+                yield from _superfluous(path, keep, links)
             else:
-                os.unlink(entry.path)
-                removed += 1
-    os.rmdir(path)
-    return removed
+                yield from _tree(path)
+        elif path not in keep or path in links:
+            yield path
+
+
+def _tree(path: str) -> t.Iterator[str]:
+    with os.scandir(path) as entries:
+        found = list(entries)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _tree(entry.path)
+        else:
+            yield entry.path
+    yield path

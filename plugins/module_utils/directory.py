@@ -1,0 +1,291 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The data directory that is restored: what it is now, who agrees to its end, where it is kept.
+
+A directory that is replaced is renamed, and so is what its tablespaces and links lead to. It stays
+until a server has started in the new one: until then all that was renamed can be renamed back.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+import time
+import typing as t
+
+from . import state
+from .engine import log
+from .engine.command.restore import preview
+from .engine.command.restore import run as restoring
+from .engine.command.restore.target import MARKER, PG_CONTROL, refuse_running
+from .engine.config.options import Options
+from .engine.errors import (
+    DbConnectError,
+    EngineError,
+    OptionInvalidError,
+    PathNotEmptyError,
+    PathRemoveError,
+)
+from .engine.postgres import control
+
+SUFFIX = ".aside-"
+
+# What the server writes into postmaster.pid when it accepts connections.
+ACCEPTS = ("ready", "standby")
+
+Result = dict[str, t.Any]
+Perform = t.Callable[[Options, t.Callable[[Options], t.Any]], t.Any]
+
+
+class Directory(enum.Enum):
+    """What a data directory is in the eyes of a restore."""
+
+    EMPTY = "empty"
+    INTERRUPTED = "interrupted"  # an earlier restore did not end; no server can start in it
+    STANDBY = "standby"  # of the cluster that the stanza backs up
+    OTHER = "other"
+
+
+class Consent(t.NamedTuple):
+    """What the task says about replacing a directory."""
+
+    force: bool
+    host: str | None
+    """The host that is meant."""
+    inventory_name: str | None
+    """The host that it runs on."""
+
+
+class Choice(t.NamedTuple):
+    """What is to be done with the directory."""
+
+    found: Directory
+    done: bool
+    """It is what the task asks for."""
+    delta: bool
+    """It is changed in place."""
+    aside: dict[str, str]
+    """It is renamed: new path -> old path."""
+
+
+def examine(options: Options) -> Directory:
+    """What the data directory of ``options`` is; only for a standby the repository is asked."""
+    path = options.pg.path
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return Directory.EMPTY
+    if not names:
+        return Directory.EMPTY
+    if MARKER in names and not os.path.exists(f"{path}/{PG_CONTROL}"):
+        return Directory.INTERRUPTED
+    if "standby.signal" in names and os.path.exists(f"{path}/{PG_CONTROL}"):
+        info = state.backups(options)
+        if info is not None and control.load(path).system_id == info.current.system_id:
+            return Directory.STANDBY
+    return Directory.OTHER
+
+
+def choose(options: Options, consent: Consent, *, delta: bool) -> Choice:
+    """Decide; raises what speaks against the restore."""
+    path = options.pg.path.rstrip("/")
+    found = examine(options)
+    if found is Directory.STANDBY and options.type == "standby" and not consent.force:
+        return Choice(found, done=True, delta=False, aside={})
+    refuse_running(path)
+    if found is Directory.EMPTY:
+        return Choice(found, done=False, delta=False, aside={})
+    if found is Directory.INTERRUPTED:
+        return Choice(found, done=False, delta=True, aside={})
+    if not consent.force:
+        raise PathNotEmptyError(
+            f"unable to restore to '{path}' because it contains files",
+            hint="with force and confirm_host it is renamed, and kept until the new one is in use.",
+        )
+    if consent.host is None or consent.host != consent.inventory_name:
+        given = "is not given" if consent.host is None else f"is '{consent.host}'"
+        raise OptionInvalidError(
+            f"'{path}' on {consent.inventory_name} is not replaced: confirm_host {given}",
+            hint="confirm_host says which host of the inventory is meant; it has to be this one.",
+        )
+    if delta:
+        return Choice(found, done=False, delta=True, aside={})
+    if options.type == "preserve":
+        raise OptionInvalidError(
+            "type 'preserve' needs delta",
+            hint="the settings to preserve are in the directory that would be renamed.",
+        )
+    if os.path.islink(path):
+        raise OptionInvalidError(
+            f"'{path}' is a link, which cannot be kept aside",
+            hint="name the directory itself in pg1-path, or use delta, which changes it in place.",
+        )
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = {f"{place}{SUFFIX}{stamp}": place for place in _parts(path)}
+    return Choice(found, done=False, delta=False, aside=aside)
+
+
+def plan(options: Options, choice: Choice) -> Result:
+    """What a restore would do."""
+    found = preview.run(options, replace=bool(choice.aside))
+    return {"plan": found.as_dict(), "directory": choice.found.value, "aside": choice.aside}
+
+
+def restore(perform: Perform, options: Options, choice: Choice) -> Result:
+    """Restore; a directory that was renamed for nothing gets its name back."""
+
+    def work(options: Options) -> restoring.RestoreResult:
+        if choice.aside:
+            # Everything that speaks against it is said before anything is touched.
+            preview.run(options, replace=True, strict=True)
+            _rename({old: new for new, old in choice.aside.items()})
+        try:
+            return restoring.run(options)
+        except EngineError:
+            _undo(options.pg.path.rstrip("/"), choice.aside)
+            raise
+
+    result = perform(options, work)
+    return {
+        "restore": result.as_dict(),
+        "directory": choice.found.value,
+        "aside": choice.aside,
+    }
+
+
+def confirm(options: Options, timeout: float, *, check_mode: bool) -> Result:
+    """Remove what was kept aside as soon as the new server is up; DbConnectError if it is not."""
+    path = options.pg.path.rstrip("/")
+    kept = _kept(path)
+    if kept and not check_mode:
+        _wait(path, timeout)
+        for place in kept:
+            log.info("remove '%s', which was kept aside", place)
+            try:
+                shutil.rmtree(place)
+            except OSError as cause:
+                raise PathRemoveError(f"unable to remove '{place}': {cause.strerror}") from cause
+    return {"changed": bool(kept), "aside": kept}
+
+
+def _wait(path: str, timeout: float) -> None:
+    limit = time.monotonic() + timeout
+    while _status(path) not in ACCEPTS:
+        if time.monotonic() >= limit:
+            raise DbConnectError(
+                f"no server accepts connections in '{path}'",
+                hint="what was kept aside stays until one does; look into the server's log.",
+            )
+        time.sleep(0.2)
+
+
+def _status(path: str) -> str:
+    """What the server in the directory says of itself; empty when there is none."""
+    try:
+        with open(f"{path}/postmaster.pid", encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        os.kill(int(lines[0]), 0)
+        return lines[7].strip()
+    except PermissionError:
+        return lines[7].strip() if len(lines) > 7 else ""
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+def _parts(path: str) -> list[str]:
+    """The data directory and what its links lead to, as far as it belongs to this cluster."""
+    parts = [path]
+    below = f"{path}/pg_tblspc"
+    for name in sorted(os.listdir(below)) if os.path.isdir(below) else ():
+        # Other clusters may have their own directories in the same place.
+        root = os.path.realpath(f"{below}/{name}")
+        version = _version(path)
+        if os.path.isdir(root):
+            parts += [
+                f"{root}/{entry}"
+                for entry in sorted(os.listdir(root))
+                if entry.startswith(f"PG_{version}_") and SUFFIX not in entry
+            ]
+    for name in sorted(os.listdir(path)):
+        link = f"{path}/{name}"
+        if os.path.islink(link) and os.path.isdir(link):
+            parts.append(os.path.realpath(link))
+    return parts
+
+
+def _version(path: str) -> str:
+    try:
+        with open(f"{path}/PG_VERSION", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _kept(path: str) -> dict[str, str]:
+    """Everything that restores to this directory have renamed: new path -> old path."""
+    parent, base = os.path.split(path)
+    kept: dict[str, str] = {}
+    for name in sorted(os.listdir(parent)):
+        if not name.startswith(base + SUFFIX):
+            continue
+        stamp = name[len(base) :]
+        for link in _links(f"{parent}/{name}"):
+            for place in _renamed(link, stamp):
+                kept[place] = place[: -len(stamp)]
+        kept[f"{parent}/{name}"] = path
+    return kept
+
+
+def _links(directory: str) -> list[str]:
+    """Where the links of a directory lead, those of tablespaces included."""
+    found = []
+    for base in (directory, f"{directory}/pg_tblspc"):
+        for name in sorted(os.listdir(base)) if os.path.isdir(base) else ():
+            if os.path.islink(f"{base}/{name}"):
+                text = os.readlink(f"{base}/{name}")
+                found.append(os.path.normpath(os.path.join(base, text)))
+    return found
+
+
+def _renamed(place: str, stamp: str) -> list[str]:
+    """What was renamed there: the directory itself, or one of a version below it."""
+    found = [place + stamp] if os.path.isdir(place + stamp) else []
+    if os.path.isdir(place):
+        found += [f"{place}/{name}" for name in sorted(os.listdir(place)) if name.endswith(stamp)]
+    return found
+
+
+def _rename(pairs: t.Mapping[str, str]) -> None:
+    """Rename all, old path -> new path, or none."""
+    done: list[tuple[str, str]] = []
+    # What is linked to goes before the directory that has the link.
+    for old, new in reversed(list(pairs.items())):
+        try:
+            os.rename(old, new)
+        except OSError as cause:
+            for was, now in reversed(done):
+                os.rename(now, was)
+            raise PathNotEmptyError(
+                f"unable to keep '{old}' aside: {cause.strerror}",
+                hint="delta changes it in place; that cannot be undone.",
+            ) from cause
+        done.append((old, new))
+        log.info("keep '%s' aside as '%s'", old, new)
+
+
+def _undo(path: str, aside: t.Mapping[str, str]) -> None:
+    """Give the old directories their names back when the new ones have nothing yet."""
+    if not aside or os.path.lexists(f"{path}/{MARKER}"):
+        return
+    try:
+        for old in aside.values():
+            if os.path.isdir(old):
+                os.rmdir(old)
+        for new, old in aside.items():
+            os.rename(new, old)
+    except OSError as cause:
+        log.warn("what was kept aside stays there: %s", cause)
+    else:
+        log.info("what was kept aside has its name back")

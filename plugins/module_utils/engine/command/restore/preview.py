@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore would do: the same choices and plans as a restore, and nothing is touched."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import asdict, dataclass
+
+from ...config.options import Options
+from ...errors import ArchiveTimeoutError, FileMissingError
+from . import space
+from .choice import Choice
+from .copy import Keep, is_same
+from .plan import RestorePlan
+from .run import PRESERVED, Reuse, aim_of, openers_of, prepared, reuse_of
+from .target import refuse_running
+
+
+@dataclass(frozen=True)
+class RestorePreview:
+    """The plan of a restore. Sizes in bytes."""
+
+    label: str
+    type: str
+    path: str
+    size: int
+    size_fetched: int
+    file_total: int
+    files_fetched: int
+    files_removed: int
+    removed: tuple[str, ...]
+    """The paths of these, directories after what is in them."""
+    wal_start: str | None
+    """First segment of the recovery; None where none follows, or none that can be foreseen."""
+    wal_stop: str | None
+    """Last segment that is there without a gap."""
+    reachable: bool | None
+    """Whether the WAL leads to the target; None where that cannot be known."""
+    obstacle: str | None
+    """Why it does not."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {**asdict(self), "removed": list(self.removed)}
+
+
+def run(options: Options, *, replace: bool = False, strict: bool = False) -> RestorePreview:
+    """Foresee a restore; raises what it would raise but for a target that is out of reach.
+
+    With ``replace`` what is in the directories now is taken for gone, with ``strict`` the target
+    out of reach is raised as well.
+    """
+    aim = aim_of(options, options.type or "default")
+    first = options.repo()
+    repos = options.repos if options.selected_repo is None else (first,)
+    pg_data = options.pg.path.rstrip("/")
+    refuse_running(pg_data)
+    reuse = Reuse(False, False) if replace else reuse_of(options, pg_data)
+    openers = openers_of(options, repos)
+    with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
+        chosen = choice.choose(aim)
+        ready = prepared(options, chosen, aim, reuse)
+        if not reuse.any and not replace:
+            ready.target.refuse_unless_empty()
+        reach = choice.reach(chosen, ready.aim)
+    obstacle = None
+    try:
+        if reach is not None:
+            reach.check(ready.aim)
+    except (ArchiveTimeoutError, FileMissingError) as cause:
+        if strict:
+            raise
+        obstacle = str(cause)
+    space.check(ready.work.files, ready.where, ready.target.roots() if reuse.any else ())
+    removed: tuple[str, ...] = ()
+    if reuse.any:
+        preserved = PRESERVED if ready.aim.kind == "preserve" else ()
+        removed = tuple(ready.target.superfluous(preserve=preserved))
+    fetched = list(_fetched(ready.work, replace))
+    return RestorePreview(
+        label=chosen.entry.label,
+        type=ready.aim.kind,
+        path=ready.where.pg_data,
+        size=ready.work.size,
+        size_fetched=sum(fetched),
+        file_total=ready.work.file_total,
+        files_fetched=len(fetched),
+        files_removed=len(removed),
+        removed=removed,
+        wal_start=None if reach is None else chosen.entry.archive_start,
+        wal_stop=None if reach is None else reach.last,
+        reachable=None if reach is None else obstacle is None,
+        obstacle=obstacle,
+    )
+
+
+def _fetched(work: RestorePlan, replace: bool) -> t.Iterator[int]:
+    """The sizes of the files that are not there already, found out as the workers do."""
+    for job in work.jobs:
+        for file in job.files:
+            kept = False
+            if job.keep is not Keep.NONE and not replace:
+                try:
+                    descriptor = os.open(file.target, os.O_RDONLY | os.O_NOFOLLOW)
+                except OSError:
+                    pass
+                else:
+                    with os.fdopen(descriptor, "rb", buffering=0) as existing:
+                        kept = is_same(existing, file, job)
+            if not kept:
+                yield file.size

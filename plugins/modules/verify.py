@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify
+author:
+  - The pgsftp authors (@pgsftp)
+version_added: 0.1.0
+short_description: Check everything that is in the backup repository
+description:
+  - Reads every file of the stanza and compares it with what the manifests say.
+  - Damage fails the task, unless O(damage=report).
+  - In check mode only the configuration is looked at, since reading takes long.
+  - >-
+    It goes on when the connection or C(ansible-playbook) ends. The same task again attaches to it,
+    and returns its result if it has ended within the hour. While it runs, the output shows how far
+    it is.
+extends_documentation_fragment:
+  - pgsftp.backup.common
+  - pgsftp.backup.common.attributes
+  - pgsftp.backup.common.reads
+options:
+  set:
+    description:
+      - Label of the only backup to check, with the WAL that it needs.
+    type: str
+  damage:
+    description:
+      - With V(fail) damage fails the task.
+      - With V(report) it is only returned, so that a play can decide.
+    type: str
+    choices:
+      - fail
+      - report
+    default: fail
+seealso:
+  - module: pgsftp.backup.check
+"""
+
+EXAMPLES = r"""
+- name: Read the whole repository
+  pgsftp.backup.verify:
+    stanza: demo
+  become: true
+
+- name: Check one backup, and go on whatever is found
+  pgsftp.backup.verify:
+    stanza: demo
+    set: 20261122-193512F
+    damage: report
+  become: true
+  register: found
+"""
+
+RETURN = r"""
+verify:
+  description: What was found.
+  returned: when not in check mode, damage included
+  type: dict
+  contains:
+    stanza:
+      description: The stanza.
+      type: str
+      sample: demo
+    repo:
+      description: Number of the repository.
+      type: int
+      sample: 1
+    status:
+      description: V(ok), or V(error) when anything is damaged or missing.
+      type: str
+      sample: ok
+    errors:
+      description: What is wrong with the info files and the repository as a whole.
+      type: list
+      elements: str
+      sample: []
+    archives:
+      description: The WAL of each cluster, with its gaps.
+      type: list
+      elements: dict
+      sample:
+        - id: 17-1
+          checked: 4
+          valid: 4
+          missing: 0
+          checksum: 0
+          size: 0
+          other: 0
+          ranges: [{"start": "000000010000000000000001", "stop": "000000010000000000000004"}]
+          gaps: []
+          duplicates: []
+    backups:
+      description: The backups.
+      type: list
+      elements: dict
+      sample:
+        - label: 20261122-193512F
+          status: valid
+          checked: 971
+          valid: 971
+          missing: 0
+          checksum: 0
+          size: 0
+          other: 0
+          missing_wal: []
+    files:
+      description: The files that are damaged or missing.
+      type: list
+      elements: dict
+      sample: []
+attached:
+  description: >-
+    Whether it was begun by an earlier run of the same task, whose connection was lost or that was
+    killed. Its result is returned once.
+  returned: when not in check mode
+  type: bool
+  sample: false
+code:
+  description: pgBackRest's exit code for the cause.
+  returned: failure, except for damage
+  type: int
+  sample: 55
+"""
+
+from ..module_utils import module, state
+from ..module_utils.engine.command.verify import run as verify
+
+
+def work(task: module.Task) -> module.Result:
+    """Read."""
+    options = task.options("verify", set=task.params["set"])
+    if task.check_mode:
+        return {}
+    found = task.perform(options, verify.run).as_dict()
+    changed = found.pop("changed")
+    told: module.Result = {"changed": changed, "verify": found}
+    if found["status"] != "ok" and task.params["damage"] == "fail":
+        told.update(failed=True, msg=state.damage(found))
+    return told
+
+
+def main() -> None:
+    """What Ansible calls."""
+    spec = {
+        "set": {"type": "str"},
+        "damage": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+    }
+    module.main(spec, "verify", work, uninstalled={"changed": False}, detached=True)
+
+
+if __name__ == "__main__":
+    main()

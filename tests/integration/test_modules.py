@@ -1,0 +1,244 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules, run by ansible-playbook against a real cluster: what they predict, do and return."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+import yaml
+
+from ansible_collections.pgsftp.backup.tests.support.playbook import Playbook
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def playbook(tmp_path_factory):
+    """Runs tasks."""
+    return Playbook(tmp_path_factory.mktemp("playbook"))
+
+
+@pytest.fixture(scope="module")
+def site(sites):
+    """A cluster that archives; it has no stanza yet."""
+    made = sites()
+    made.archive()
+    made.cluster.psql("create table fact as select i from generate_series(1, 1000) i")
+    return made
+
+
+def documented(module):
+    found = importlib.import_module(f"ansible_collections.pgsftp.backup.plugins.modules.{module}")
+    return yaml.safe_load(found.RETURN)
+
+
+ANSIBLE = {"changed", "diff", "invocation", "warnings", "failed", "msg", "exception"}
+
+
+def check_documented(module, result):
+    """Everything that a module returned is documented, with its type and all that it has in it."""
+    types = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
+    types["float"] = (int, float)
+
+    def compare(rows, values, where):
+        for name, value in values.items():
+            assert name in rows, f"{where}{name} is not documented"
+            row = rows[name]
+            if value is None:
+                continue
+            assert isinstance(value, types[row["type"]]), f"{where}{name} is a {type(value)}"
+            if "contains" in row:
+                assert "sample" not in row
+                for part in value if row["type"] == "list" else [value]:
+                    compare(row["contains"], part, f"{where}{name}.")
+                    missing = row["contains"].keys() - part.keys()
+                    assert module == "backup" or not missing, f"{where}{name}: no {missing}"
+            else:
+                assert "sample" in row, f"{where}{name} has no sample"
+
+    ours = {
+        name: value
+        for name, value in result.items()
+        if name not in ANSIBLE and not name.startswith("_ansible")
+    }
+    compare(documented(module), ours, "")
+
+
+@pytest.fixture(scope="module")
+def run(site, playbook):
+    """Run a module and check that what it returned is documented."""
+
+    def with_arguments(module, *arguments, fails=False, **parameters):
+        result = playbook.run(module, *arguments, site=site, **parameters)
+        assert result["failed"] is fails, json.dumps(result, indent=1)
+        if not fails:
+            check_documented(module, result)
+        return result
+
+    return with_arguments
+
+
+@pytest.fixture(scope="module")
+def first(site, run):
+    """The first backup, with all that comes before it."""
+    foreseen = run("stanza", "--check", "--diff")
+    made = run("stanza", "--diff")
+    assert made["diff"] == foreseen["diff"]
+    assert foreseen["changed"] and made["changed"]
+    assert not run("stanza")["changed"]
+    assert run("check")["check"]["repos"][0]["segment"]
+    taken = run("backup", type="full")
+    assert taken["changed"] and not taken["attached"]
+    return taken["backup"]
+
+
+def test_a_young_backup_is_enough(run, first):
+    again = run("backup", type="full", max_age="1h")
+    assert not again["changed"]
+    assert again["backup"]["label"] == first["label"]
+    assert run("stanza_info")["info"]["backup"][-1]["label"] == first["label"]
+
+
+def test_check_mode_tells_the_backup_that_would_be_taken(site, run, first):
+    site.cluster.psql("create table more as select i from generate_series(1, 10000) i; checkpoint")
+    plan = run("backup", "--check", type="incr")["plan"]
+    taken = run("backup", type="incr")["backup"]
+    assert (
+        (plan["type"], plan["prior"]) == ("incr", first["label"]) == (taken["type"], taken["prior"])
+    )
+    assert "pg_data/global/pg_control" in plan["changed"]
+    relation = site.cluster.psql("select pg_relation_filepath('more')")
+    assert f"pg_data/{relation}" in plan["new"]
+    # The server goes on between the two.
+    assert abs(plan["file_total"] - taken["file_total"]) < 10
+    assert 0.5 < plan["size_read"] / taken["size_delta"] < 2
+    assert plan["size_read"] < plan["size"] / 2
+
+
+def test_a_whole_repository_is_verified(run, first):
+    found = run("verify")
+    assert not found["changed"]
+    assert found["verify"]["status"] == "ok"
+    assert first["label"] in [row["label"] for row in found["verify"]["backups"]]
+    assert not run("verify", "--check")["changed"]
+
+
+def test_expiration_does_what_it_foresaw(run, first):
+    run("backup", type="full", options={"expire-auto": False})
+    keep = {"options": {"repo1-retention-full": 1}}
+    foreseen = run("expire", "--check", "--diff", **keep)
+    done = run("expire", "--diff", **keep)
+    assert foreseen["changed"] and done["changed"]
+    assert foreseen["diff"] == done["diff"]
+    assert first["label"] in done["diff"]["before"]["repo1"]["backups"]
+    assert first["label"] not in done["diff"]["after"]["repo1"]["backups"]
+    assert done["diff"]["after"]["repo1"]["removed_wal"]
+    again = run("expire", "--diff", **keep)
+    assert not again["changed"]
+    assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_damage_fails_the_task_or_is_told(site, run, first):
+    newest = max((site.repo / "backup/demo").glob("2*F"))
+    bundle = next((newest / "bundle").iterdir())
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole[:-10] + b"0123456789")
+    try:
+        failed = run("verify", fails=True)
+        assert newest.name in failed["msg"]
+        told = run("verify", damage="report")
+        assert told["verify"]["status"] == "error"
+        assert told["verify"]["files"]
+    finally:
+        bundle.write_bytes(whole)
+    assert run("verify")["verify"]["status"] == "ok"
+
+
+def restored(site, name):
+    """A directory beside the cluster, and the parameters that restore to it."""
+    copy = site.restored(name)
+    options = {"pg1-path": str(copy.data), "cmd": str(site.command)}
+    return copy, {"options": options}
+
+
+def up(copy):
+    copy.configure(unix_socket_directories=str(copy.socket), archive_mode="off")
+    copy.start()
+    copy.wait("select pg_is_in_recovery()", "f")
+
+
+def test_a_directory_is_replaced_with_consent_alone(site, run, first):
+    """Foreseen, refused, kept aside, started, confirmed."""
+    copy, to = restored(site, "replaced")
+    foreseen = run("restore", "--check", **to)
+    done = run("restore", **to)
+    same = ("label", "type", "path", "size", "size_fetched", "file_total", "files_fetched")
+    for name in same:
+        assert foreseen["plan"][name] == done["restore"][name]
+    assert foreseen["plan"]["reachable"] is True
+    assert (foreseen["directory"], done["directory"]) == ("empty", "empty")
+    up(copy)
+    try:
+        refused = run("restore", fails=True, force=True, confirm_host="pg1-srv", **to)
+        assert "while PostgreSQL is running" in refused["msg"]
+        assert not run("restore", state="confirmed", **to)["changed"]
+    finally:
+        copy.stop()
+    (copy.data / "mine").write_text("kept")
+
+    assert "contains files" in run("restore", fails=True, **to)["msg"]
+    assert "confirm_host is not given" in run("restore", fails=True, force=True, **to)["msg"]
+    other = run("restore", fails=True, force=True, confirm_host="pg2-srv", **to)
+    assert "confirm_host is 'pg2-srv'" in other["msg"]
+    consent = {"force": True, "confirm_host": "pg1-srv", **to}
+    late = {"type": "lsn", "target": "FF/0", **consent}
+    assert run("restore", "--check", **late)["plan"]["reachable"] is False
+    run("restore", fails=True, **late)
+    assert (copy.data / "mine").exists()
+
+    done = run("restore", **consent)
+    (kept,) = done["aside"]
+    assert done["aside"][kept] == str(copy.data)
+    assert not (copy.data / "mine").exists()
+    assert run("restore", fails=True, state="confirmed", timeout=1, **to)["code"] == 56
+    up(copy)
+    try:
+        gone = run("restore", state="confirmed", **to)
+        assert gone["changed"] and list(gone["aside"]) == [kept]
+        assert not run("restore", state="confirmed", **to)["changed"]
+        assert copy.psql("select count(*) from fact") == "1000"
+    finally:
+        copy.stop()
+
+
+def test_in_place_what_is_the_same_is_kept(site, run, first):
+    copy, to = restored(site, "in-place")
+    whole = run("restore", **to)["restore"]
+    (copy.data / "mine").write_text("removed")
+    (copy.data / "PG_VERSION").write_text("99")
+    again = {"force": True, "confirm_host": "pg1-srv", "delta": True, **to}
+    plan = run("restore", "--check", **again)["plan"]
+    done = run("restore", **again)["restore"]
+    for name in ("size_fetched", "files_fetched", "files_removed"):
+        assert plan[name] == done[name]
+    assert f"{copy.data}/mine" in plan["removed"]
+    assert 0 < done["size_fetched"] < whole["size_fetched"] / 4
+
+
+def test_a_standby_is_left_alone(site, run, first):
+    to = restored(site, "standby")[1]
+    assert run("restore", type="standby", **to)["changed"]
+    again = run("restore", type="standby", **to)
+    assert (again["changed"], again["directory"]) == (False, "standby")
+    assert not run("restore", "--check", type="standby", **to)["changed"]
+
+
+def test_a_password_is_refused(run, first):
+    failed = run(
+        "restore", fails=True, recovery_options={"primary_conninfo": "host=x password=geheim"}
+    )
+    assert "password is not allowed" in failed["msg"]
