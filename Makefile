@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration interop molecule lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop molecule lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ unit: ## the tests that need nothing but Python
 
 integration: ## the tests against a local PostgreSQL server and sshd
 	@scripts/pytest tests/integration
+
+coverage: ## the lines of the engine that unit and integration tests run: 95 of 100 at least
+	@scripts/coverage
 
 interop: ## everything against stock pgBackRest, on this machine and on hosts of its own
 	@scripts/interop

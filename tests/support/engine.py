@@ -7,7 +7,8 @@ A conftest imports the fixtures that it wants::
 
     from ansible_collections.pgsftp.backup.tests.support.engine import host_command, sites
 
-``PGSFTP_ENGINE`` may name a prefix where ``make engine`` has put it already.
+``PGSFTP_ENGINE`` may name a prefix where ``make engine`` has put it already. With
+``PGSFTP_COVERAGE``, a directory that every user may write, the command notes there which lines ran.
 """
 
 from __future__ import annotations
@@ -41,9 +42,37 @@ def host_command() -> t.Iterator[Path]:
         subprocess.run(
             ["make", "--silent", "-C", str(ROOT), "engine", f"PREFIX={prefix}"], check=True
         )
+        if os.environ.get("PGSFTP_COVERAGE"):
+            measure(prefix, Path(os.environ["PGSFTP_COVERAGE"]))
         yield prefix / "bin" / "pgsftp"
     finally:
         shutil.rmtree(prefix)
+
+
+def measure(prefix: Path, data: Path) -> None:
+    """Have an installed command write coverage data; its interpreter need not have the library."""
+    import coverage
+
+    library = prefix / "coverage"
+    shutil.copytree(Path(coverage.__file__).parent, library / "coverage")
+    settings = prefix / "coveragerc"
+    settings.write_text(
+        "[run]\nparallel = true\npatch = _exit, fork\nsigterm = true\n"
+        "disable_warnings = no-data-collected\n"
+        f"data_file = {data}/lines\ninclude = {prefix}/lib/pgsftp/pgsftp_engine/*\n"
+    )
+    command = prefix / "bin" / "pgsftp"
+    text = command.read_text()
+    begin = "from pgsftp_engine.start"
+    assert text.count(begin) == 1
+    command.write_text(
+        text.replace(
+            begin,
+            f"sys.path.append({str(library)!r})\n"
+            "import coverage\n"
+            f"coverage.Coverage(config_file={str(settings)!r}, auto_data=True).start()\n" + begin,
+        )
+    )
 
 
 class Site:
