@@ -20,6 +20,7 @@ SAYS = {
     "info": "status: ok",
     "check": "successfully archived",
     "backup": "new backup label",
+    "verify": "verify command end: completed successfully",
     "expire": "expire command end: completed successfully",
     "help": "--type",
     "restore": "restore size",
