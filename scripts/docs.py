@@ -48,10 +48,9 @@ def anchor(text):
 
 
 def fragment(name):
-    short = name[len("pgsftp.backup.") :]
-    file, _, part = short.partition(".")
+    file, *parts = name[len("pgsftp.backup.") :].split(".")
     found = importlib.import_module(f"{COLLECTION}.plugins.doc_fragments.{file}")
-    return yaml.safe_load(getattr(found.ModuleDocFragment, (part or "documentation").upper()))
+    return yaml.safe_load(getattr(found.ModuleDocFragment, (parts or ["documentation"])[0].upper()))
 
 
 def plugin(kind, name):

@@ -48,8 +48,8 @@ options:
         type: dict
       drill:
         description:
-          - The last proof that a restore works, with C(ok), C(time) in seconds since 1970, and
-            whatever else is known.
+          - The last proof that a restore works, as the playbook C(pgsftp.backup.drill) writes it
+            to C(last.json).
         type: dict
   generated:
     description: The time of the report in seconds since 1970. By default now.

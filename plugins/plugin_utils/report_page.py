@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import typing as t
 
@@ -177,7 +178,7 @@ def _cards(stanza: Data, now: float) -> str:
             (size_text(stored + wal), f"stored, {size_text(wal)} of it WAL"),
         ]
     proof = stanza.get("drill")
-    proved = time_text(proof["time"]) if proof and proof.get("ok") else "never"
+    proved = time_text(_proved(proof)) if proof and proof.get("ok") else "never"
     rows.append((proved, "restore last proved by a drill"))
     items = "".join(
         f"<li><b>{html.escape(value)}</b><span>{html.escape(label)}</span></li>"
@@ -312,16 +313,19 @@ def _proof(stanza: Data) -> str:
             " run the playbook <code>drill</code>.</p>"
         )
     rows = [
-        [_Cell(str(key).replace("_", " ")), _Cell(_value(key, value), "wide")]
+        [_Cell(str(key).replace("_", " ")), _Cell(_value(value), "wide")]
         for key, value in proof.items()
         if value is not None and value != {} and value != []
     ]
     return _table("Last drill", "What it has shown.", [_Cell("what"), _Cell("value")], rows)
 
 
-def _value(key: str, value: t.Any) -> str:
-    if key == "time" and isinstance(value, (int, float)):
-        return time_text(value)
+def _proved(proof: Data) -> float:
+    """When the drill ended; the proof has it as ``2026-11-22T19:35:12Z``."""
+    return datetime.datetime.strptime(proof["finished"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
+def _value(value: t.Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

@@ -91,11 +91,17 @@ def cluster(stanza: str = "demo") -> dict[str, t.Any]:
             },
         },
         "drill": {
-            "ok": True,
-            "time": NOW - 2 * DAY,
-            "label": backups[-3]["label"],
+            "stanza": stanza,
             "host": "pg2-srv",
+            "set": backups[-3]["label"],
+            "started": "2026-11-20T19:30:03Z",
+            "finished": "2026-11-20T19:35:15Z",
             "seconds": 312,
+            "recovered_to": "0/456000A0",
+            "amcheck": "ok",
+            "rows": {"shop: public.orders": 1200},
+            "ok": True,
+            "failed": None,
         },
     }
 

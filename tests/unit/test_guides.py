@@ -66,7 +66,7 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("http"):
             continue
-        path, _, part = target.partition("#")
+        path, _hash, part = target.partition("#")
         other = (page.parent / path).resolve() if path else page
         assert other.exists(), target
         if part:

@@ -128,8 +128,8 @@ def change(stanza, path, value):
         (("server", "slots", 0, "active"), False, "warn", "holds WAL back"),
         (("server",), {}, "warn", "could not be asked"),
         (("drill",), {}, "warn", "no drill"),
-        (("drill",), {"ok": False, "message": "table gone"}, "bad", "table gone"),
-        (("drill", "time"), report.NOW - 40 * report.DAY, "warn", "40 d ago"),
+        (("drill",), {"ok": False, "failed": "Start the copy"}, "bad", "Start the copy"),
+        (("drill", "finished"), "2026-10-13T19:35:15Z", "warn", "40 d ago"),
     ],
 )
 def test_every_trouble_has_its_sentence(path, value, level, says):
