@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Write docs/reference: modules and filters, options and commands of the engine, errors.
 
-usage: docs.py [--check]     with --check nothing is written: 1 when a page is not current
+usage: python scripts/docs.py [--check]     with --check nothing is written: 1 when a page is not current
 """
 
 import ast
@@ -289,7 +288,7 @@ def main(*arguments):
         if "--check" not in arguments:
             PAGES.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    verb = "is not current: run scripts/docs.py" if "--check" in arguments else "written"
+    verb = "is not current: run python scripts/docs.py" if "--check" in arguments else "written"
     for name in stale:
         sys.stdout.write(f"docs/reference/{name} {verb}\n")
     return 1 if stale and "--check" in arguments else 0

@@ -87,11 +87,10 @@ def problems(stanza: Data, now: float) -> list[Problem]:
     if not proof:
         found.append(Problem("warn", "no drill has proved yet that a restore works"))
     elif not proof.get("ok"):
-        found.append(
-            Problem("bad", f"the last drill failed: {proof.get('message') or 'no reason'}")
-        )
-    elif proof.get("time") is not None and now - proof["time"] > PROOF_AGE:
-        found.append(Problem("warn", f"the last drill was {span_text(now - proof['time'])} ago"))
+        reason = proof.get("failed") or "no reason is known"
+        found.append(Problem("bad", f"the last drill failed: {reason}"))
+    elif now - _proved(proof) > PROOF_AGE:
+        found.append(Problem("warn", f"the last drill was {span_text(now - _proved(proof))} ago"))
     found.sort(key=lambda row: row.level != "bad")
     return found or [Problem("good", "nothing is missing")]
 
