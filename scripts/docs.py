@@ -1,6 +1,8 @@
 """Write docs/reference: modules and filters, options and commands of the engine, errors.
 
-usage: python scripts/docs.py [--check]     with --check nothing is written: 1 when a page is not current
+usage: python scripts/docs.py [--check]
+
+With --check nothing is written, and the exit code is 1 when a page is not current.
 """
 
 import ast
