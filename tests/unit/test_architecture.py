@@ -22,6 +22,7 @@ FLOORS = {
     "dependency": 1,
     "version": 1,
     "process": 1,
+    "resident": 1,
     "config": 2,
     "transform": 2,
     "worker": 2,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import resident
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import client
 
 ENGINE = Path(client.__file__).parents[1]
@@ -23,7 +24,7 @@ ENGINE = Path(client.__file__).parents[1]
 def directory(tmp_path, monkeypatch):
     """Where the socket lies, with a notice of its own."""
     monkeypatch.setattr(client, "notice_path", lambda *_: str(tmp_path / "notice"))
-    monkeypatch.setattr(client, "SILENCE", 0.5)
+    monkeypatch.setattr(resident, "SILENCE", 0.5)
     return tmp_path
 
 
@@ -150,8 +151,8 @@ def test_without_a_stanza_it_goes_the_long_way():
 
 @pytest.mark.parametrize("text", ["", "one", "two\nlines", "\\n", "\\", "a\\\nb\\n"])
 def test_a_text_survives_the_line(text):
-    assert "\n" not in client.escape(text)
-    assert client.unescape(client.escape(text)) == text
+    assert "\n" not in resident.escape(text)
+    assert client.unescape(resident.escape(text)) == text
 
 
 def get(directory, *more, environ=None):

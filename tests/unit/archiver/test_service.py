@@ -13,7 +13,8 @@ from multiprocessing import Pipe
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import client, place
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import resident
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import place
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.queue import (
     Queue,
     identity,
@@ -85,7 +86,7 @@ class Asking:
     def __init__(self, service, tmp_path, path=None):
         self.socket = socket.socket(socket.AF_UNIX)
         OPEN.append(self.socket)
-        self.socket.connect(client.socket_path(str(tmp_path), "demo"))
+        self.socket.connect(resident.socket_path(str(tmp_path), "demo"))
         path = path or tmp_path / "pg_wal" / NAME
         self.socket.sendall(f"push\t\tdemo\t{path}\n".encode())
         service._desk.accept()
@@ -110,7 +111,7 @@ def test_ok_needs_every_repository(service, tmp_path):
     assert asking.answer(now) == ""
     first.queue.store(NAME, found)
     assert asking.answer(now) == ""
-    assert asking.answer(now + client.BEAT) == "."
+    assert asking.answer(now + resident.BEAT) == "."
     second.queue.store(NAME, found)
     assert asking.answer(now) == "ok\n"
 
@@ -190,7 +191,7 @@ def test_the_file_of_another_cluster_is_not_for_us(service, tmp_path):
     other.mkdir()
     (other / NAME).write_bytes(b"wal")
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(client.socket_path(str(tmp_path), "demo"))
+    connection.connect(resident.socket_path(str(tmp_path), "demo"))
     connection.sendall(f"push\t\tdemo\t{other / NAME}\n".encode())
     service._desk.accept()
     (asker,) = service._desk.askers.values()
@@ -208,7 +209,7 @@ def test_a_worker_that_ends_leaves_its_number_to_who_comes_next(service, tmp_pat
     key = service._selector.get_key(ours)
     connection = socket.socket(socket.AF_UNIX)
     OPEN.append(connection)
-    connection.connect(client.socket_path(str(tmp_path), "demo"))
+    connection.connect(resident.socket_path(str(tmp_path), "demo"))
     service._hear(key)
     # The kernel gives the lowest number that is free.
     fillers = []

@@ -19,23 +19,16 @@ work itself.
 
 from __future__ import annotations
 
-import _socket  # ``socket`` is written in Python, and as much again as the rest of this file
 import os
 import sys
+
+from ..resident import DIRECTORY, Alone, Line, socket_path, unescape
 
 # As typing has it, which would be half of what is loaded.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-DIRECTORY = "/run/pgsftp"
-
-# An archiver that is silent for so many seconds hangs.
-SILENCE = 10.0
-
-# Between two dots, in seconds.
-BEAT = 1.0
 
 NOTICE = "alone"
 
@@ -44,10 +37,6 @@ _MAY_DIFFER = ("log-level-console", "log-level-file", "log-level-stderr")
 _OURS = ("config", "stanza", "archiver-path")
 _OURS_TO_GET = (*_OURS, "pg1-path")
 _PREFIX = "PGBACKREST_"
-
-
-class Alone(Exception):
-    """The archiver does not do it; the text says why."""
 
 
 def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -175,77 +164,11 @@ def _take(found: str, path: str) -> None:
         raise Alone(f"'{found}' cannot be taken ({cause.strerror or cause})") from None
 
 
-class Line:
-    """A connection to the archiver of a stanza; every failure is an Alone."""
-
-    def __init__(self, directory: str, stanza: str) -> None:
-        path = socket_path(directory, stanza)
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        self._socket.settimeout(SILENCE)
-        try:
-            self._socket.connect(path)
-            peer = peer_uid(self._socket)
-        except OSError as cause:
-            self._socket.close()
-            raise Alone(f"nobody answers at '{path}' ({cause.strerror or cause})") from None
-        if peer not in (os.geteuid(), 0) and os.geteuid() != 0:
-            self._socket.close()
-            raise Alone(f"'{path}' belongs to another user")
-
-    def send(self, text: str) -> None:
-        """Send a line."""
-        try:
-            self._socket.sendall(os.fsencode(text) + b"\n")
-        except OSError as cause:
-            raise Alone(f"it ended the connection ({cause.strerror or cause})") from None
-
-    def receive(self) -> str:
-        """The answer, without the dots; waits as long as those come."""
-        data = b""
-        while not data.endswith(b"\n"):
-            try:
-                chunk = self._socket.recv(65536)
-            except TimeoutError:
-                raise Alone(f"it has been silent for {SILENCE:g} seconds") from None
-            except OSError as cause:
-                # Before Python 3.10 a time-out was an error of its own.
-                raise Alone(f"it does not answer ({cause.strerror or cause})") from None
-            if not chunk:
-                raise Alone("it ended without an answer")
-            data = (data + chunk).lstrip(b".")
-        return os.fsdecode(data[:-1])
-
-    def close(self) -> None:
-        """Hang up."""
-        self._socket.close()
-
-
-def socket_path(directory: str, stanza: str) -> str:
-    """Where the archiver of a stanza listens."""
-    return os.path.join(directory, f"{stanza}.sock")
-
-
 def notice_path(directory: str, stanza: str, command: str) -> str:
     """The file that stands for: it was said that this user's command does the work itself."""
     # Not in the socket's directory, which is not there when no archiver is.
     place = directory.replace("/", "-")
     return f"/tmp/pgsftp-{os.geteuid()}{place}-{stanza}.{command}.{NOTICE}"
-
-
-def peer_uid(sock: _socket.socket) -> int:
-    """The user at the other end of a unix socket (struct ucred: pid, uid, gid)."""
-    data = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-    return int.from_bytes(data[4:8], sys.byteorder)
-
-
-def escape(text: str) -> str:
-    """A text as part of a line."""
-    return text.replace("\\", "\\\\").replace("\n", "\\n")
-
-
-def unescape(text: str) -> str:
-    """The text again."""
-    return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 
 def _say_once(directory: str, stanza: str, command: str, why: str) -> None:

@@ -16,9 +16,8 @@ import socket
 import time
 import typing as t
 
-from .. import log
+from .. import log, resident
 from ..errors import EngineError
-from . import client
 
 _LINE = 65536
 
@@ -60,7 +59,7 @@ class Desk:
             connection, _address = self._listener.accept()
         except OSError:
             return
-        if client.peer_uid(connection) not in (os.geteuid(), 0):
+        if resident.peer_uid(connection) not in (os.geteuid(), 0):
             log.warn("a connection of another user was refused")
             connection.close()
             return
@@ -88,12 +87,12 @@ class Desk:
         for asker in list(self.askers.values()):
             if asker.attend is not None:
                 asker.attend(asker, now)
-            elif now - asker.since > client.SILENCE:
+            elif now - asker.since > resident.SILENCE:
                 self.hang_up(asker)
 
     def beat(self, asker: Asker, now: float) -> bool:
         """A dot a second for who waits; whether it was time for one."""
-        if now - asker.beat < client.BEAT:
+        if now - asker.beat < resident.BEAT:
             return False
         asker.beat = now
         self.say(asker, b".")
@@ -101,11 +100,11 @@ class Desk:
 
     def fail(self, asker: Asker, error: EngineError) -> None:
         """The answer is an error."""
-        self.answer(asker, f"error {error.code} {client.escape(str(error))}")
+        self.answer(asker, f"error {error.code} {resident.escape(str(error))}")
 
     def alone(self, asker: Asker, why: str) -> None:
         """He has to do the work himself."""
-        self.answer(asker, f"alone {client.escape(why)}")
+        self.answer(asker, f"alone {resident.escape(why)}")
 
     def answer(self, asker: Asker, line: str) -> None:
         """The last word."""

@@ -14,13 +14,12 @@ import contextlib
 import os
 import typing as t
 
-from .. import log
+from .. import log, resident
 from ..config.options import Options
 from ..errors import EngineError
 from ..postgres.asking import Asker as Who
 from ..postgres.asking import asker as who_asks
 from ..postgres.asking import failure_code
-from . import client
 from .desk import Asker, Desk
 from .fetchers import Fetchers
 from .prefetch import Failure
@@ -86,7 +85,7 @@ class Getting:
             self._leave(asker)
 
         asker.attend, asker.leave = _wait, left
-        self._desk.say(asker, os.fsencode(f"found {client.escape(path)}\n"))
+        self._desk.say(asker, os.fsencode(f"found {resident.escape(path)}\n"))
 
     def _decide(self, asker: Asker, failure: Failure | None, waited: float) -> None:
         if failure is None:
@@ -111,7 +110,7 @@ class Getting:
         self._exit(asker, code, f"ERROR: [{error.code:03d}]: {error}")
 
     def _exit(self, asker: Asker, code: int, text: str) -> None:
-        self._desk.answer(asker, f"exit {code} {client.escape(text)}")
+        self._desk.answer(asker, f"exit {code} {resident.escape(text)}")
 
 
 def _wait(_asker: Asker, _now: float) -> None:

@@ -12,8 +12,8 @@ import os
 import socket
 import time
 
+from .. import resident
 from ..errors import FileOpenError, LockAcquireError
-from . import client
 from .settings import Settings
 
 # How long a new service waits for what is left of a former one, in seconds.
@@ -58,15 +58,15 @@ def only_one(settings: Settings) -> tuple[int, int]:
 def _is_answered(settings: Settings) -> bool:
     """Whether a service listens, as opposed to what a killed one left."""
     try:
-        client.Line(settings.directory, settings.stanza).close()
-    except client.Alone:
+        resident.Line(settings.directory, settings.stanza).close()
+    except resident.Alone:
         return False
     return True
 
 
 def listen(settings: Settings) -> socket.socket:
     """The socket that archive-push asks at, for its owner alone; raises FileOpenError."""
-    path = client.socket_path(settings.directory, settings.stanza)
+    path = resident.socket_path(settings.directory, settings.stanza)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
     try:

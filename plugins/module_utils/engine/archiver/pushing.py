@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .. import resident
 from ..command import archive_push
 from ..config.options import Options
 from ..errors import ArchiveTimeoutError, CommandError, EngineError, FileMissingError
-from . import client
 from .crew import Crew
 from .desk import Asker, Desk
 from .queue import identity
@@ -84,7 +84,7 @@ class Pushing:
         if not archive_push.is_dropped(asker.path, options):
             return False
         text = archive_push.dropped_text(asker.name, options.archive_push_queue_max)
-        self._desk.answer(asker, f"exit 0 {client.escape(f'WARN: {text}')}")
+        self._desk.answer(asker, f"exit 0 {resident.escape(f'WARN: {text}')}")
         return True
 
     def _verdict(self, crew: Crew, asker: Asker, now: float) -> EngineError | None:

@@ -9,9 +9,10 @@ import json
 import time
 from dataclasses import dataclass
 
+from .. import resident
 from ..config.options import Options
 from ..errors import HostConnectError, ParamInvalidError
-from . import client, status
+from . import status
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,13 @@ def ask(options: Options) -> status.Status:
     """The status of the stanza's archiver; HostConnectError when none answers."""
     stanza = options.require_stanza()
     try:
-        line = client.Line(options.archiver_path, stanza)
+        line = resident.Line(options.archiver_path, stanza)
         try:
             line.send("status")
             return status.from_dict(json.loads(line.receive()))
         finally:
             line.close()
-    except client.Alone as cause:
+    except resident.Alone as cause:
         raise HostConnectError(
             f"the archiver of stanza {stanza} does not answer: {cause}",
             hint="'systemctl status pgsftp-archiver' tells whether it runs.",

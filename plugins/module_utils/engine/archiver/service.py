@@ -21,12 +21,12 @@ import time
 import typing as t
 from multiprocessing.connection import Connection
 
-from .. import log
+from .. import log, resident
 from ..config.options import Options
 from ..errors import EngineError
 from ..postgres import ready, wal
 from ..repository import lock
-from . import client, place, status
+from . import place, status
 from .crew import Crew
 from .desk import Asker, Desk
 from .fetchers import Fetchers
@@ -93,7 +93,7 @@ class Service:
 
     @property
     def _path(self) -> str:
-        return client.socket_path(self._settings.directory, self._settings.stanza)
+        return resident.socket_path(self._settings.directory, self._settings.stanza)
 
     def _told_to_end(self, *_: object) -> None:
         if self._stop is None:
