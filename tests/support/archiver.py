@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -47,8 +48,17 @@ class Archiver:
                 "archiver", "--log-level-console=detail", *arguments, stdout=out, stderr=out
             )
         if wait:
-            until((self.run_path / "demo.sock").exists, "no socket", self)
+            until(self._listens, "no socket", self)
         return self
+
+    def _listens(self):
+        """A killed one leaves its socket behind."""
+        with socket.socket(socket.AF_UNIX) as line:
+            try:
+                line.connect(str(self.run_path / "demo.sock"))
+            except OSError:
+                return False
+        return True
 
     def stop(self):
         if self.process is not None and self.process.poll() is None:

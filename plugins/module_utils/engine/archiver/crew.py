@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import time
 import typing as t
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 
 from .. import log
@@ -32,8 +34,9 @@ GENERATIONS = 4
 class _Worker:
     """One worker."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, lends: bool) -> None:
         self.process = process
+        self.lends = lends
         self.connection = process.connection
         self.open = False
         self.useful = False
@@ -142,13 +145,28 @@ class Crew:
             if self._opener is None:
                 self._opener = prepare(self.repo, io_timeout=self._options.io_timeout)
             generation = 1 + self._generation % GENERATIONS
-            work = worker.Work(self._options, self.repo, self._opener, generation)
+            lends = not any(row.lends for row in self._workers)
+            work = worker.Work(self._options, self.repo, self._opener, generation, lends)
             process = fork(lambda connection: worker.serve(connection, work), self._in_child)
         except EngineError as error:
             self._fail(error)
             return False
-        self._workers.append(_Worker(process))
+        self._workers.append(_Worker(process, lends))
         return True
+
+    def lend(self, borrower: socket.socket) -> bool:
+        """Have somebody served through an open session; false when there is none."""
+        for process in self._workers:
+            if process.open and process.lends:
+                try:
+                    process.connection.send(worker.Lend())
+                    reduction.send_handle(
+                        process.connection, borrower.fileno(), process.process.pid
+                    )
+                except OSError:
+                    return False
+                return True
+        return False
 
     def receive(self, connection: Connection, now: float) -> None:
         """Take what a worker says."""

@@ -26,6 +26,7 @@ from ..config.options import Options
 from ..errors import EngineError
 from ..postgres import ready, wal
 from ..repository import lock
+from ..storage.sftp import borrow
 from . import place, status
 from .crew import Crew
 from .desk import Asker, Desk
@@ -242,6 +243,9 @@ class Service:
         if words == ["status"]:
             self._desk.answer(asker, json.dumps(status.as_dict(self._watch.state())))
             return
+        if words[0] == borrow.QUESTION and len(words) == 2:
+            self._lend(asker, words[1])
+            return
         if len(words) != WORDS.get(words[0]):
             self._desk.alone(asker, "the question is not understood")
             return
@@ -256,6 +260,16 @@ class Service:
             self._begin_push(asker, words[3])
         else:
             self._begin_get(asker, words[3], words[4])
+
+    def _lend(self, asker: Asker, wanted: str) -> None:
+        """Pass somebody on to a worker that has the session he wants."""
+        for crew in self._crews if self._stop is None else ():
+            if crew.repo.sftp is not None and borrow.identity(crew.repo.sftp) == wanted:
+                if crew.lend(asker.connection):
+                    self._desk.hang_up(asker)  # the worker has it now
+                    return
+                break
+        self._desk.alone(asker, "no session to that server")
 
     def _not_ours(self, config: str, stanza: str) -> str | None:
         """Why it is not for this archiver, if it is not."""

@@ -12,8 +12,10 @@ from __future__ import annotations
 import collections
 import os
 import queue
+import socket
 import threading
 import typing as t
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 
 from ..command import archive_push
@@ -26,6 +28,8 @@ from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..storage.base import Completion, Done, Storage
 from ..storage.open import Opener
+from ..storage.sftp.storage import SftpStorage
+from .lending import Lender, Sibling
 from .queue import Identity, identity
 
 # Files that a worker may hold: while the last answers of one are awaited, the next are sent.
@@ -60,6 +64,10 @@ class Lost(t.NamedTuple):
 Message = t.Union[Opened, Stored, Refused, Lost]
 
 
+class Lend(t.NamedTuple):
+    """To a worker: a descriptor follows, that of somebody who wants to borrow a session."""
+
+
 class Work(t.NamedTuple):
     """What a worker is told once."""
 
@@ -68,6 +76,8 @@ class Work(t.NamedTuple):
     opener: Opener
     generation: int
     """Tells its temporary files from those of sessions that may still end."""
+    lends: bool = False
+    """Whether it is to have a session to lend."""
 
 
 class _Sent(t.NamedTuple):
@@ -80,9 +90,12 @@ class _Sent(t.NamedTuple):
 def serve(connection: Connection, work: Work) -> None:
     """The life of a worker: names come in, messages go out."""
     inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    lenders: list[Lender] = []
+    threading.Thread(target=_receive, args=(connection, inbox, lenders), daemon=True).start()
     try:
         with work.opener.open(work.generation) as storage:
+            if work.lends:
+                lenders.extend(_lender(storage))
             connection.send(Opened())
             _Worker(connection, inbox, work, storage).run()
     except EngineError as error:
@@ -93,10 +106,30 @@ def serve(connection: Connection, work: Work) -> None:
         connection.send(Lost(AssertError(f"unexpected {type(error).__name__}: {error}")))
 
 
-def _receive(connection: Connection, inbox: queue.SimpleQueue[str]) -> None:
+def _lender(storage: Storage) -> list[Lender]:
+    """Who lends sessions of that connection, if it can have several."""
+    if not isinstance(storage, SftpStorage):
+        return []
+    channel = storage.channel
+    if channel.sibling is None:
+        return []
+    return [Lender(Sibling(channel.sibling, channel.software, channel.cipher))]
+
+
+def _receive(
+    connection: Connection, inbox: queue.SimpleQueue[str], lenders: t.Sequence[Lender]
+) -> None:
     while True:
         try:
-            inbox.put(connection.recv())
+            told = connection.recv()
+            if isinstance(told, Lend):
+                borrower = socket.socket(fileno=reduction.recv_handle(connection))
+                if lenders:
+                    lenders[0].lend(borrower)
+                else:
+                    borrower.close()
+                continue
+            inbox.put(told)
         except (EOFError, OSError):
             # The service is gone: its successor must not find us at work. What was not renamed yet
             # never will be.

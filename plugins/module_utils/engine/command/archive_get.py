@@ -38,6 +38,7 @@ from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..storage.base import TEMPORARY_SUFFIX, Reader, Storage
 from ..storage.open import open_storage
+from ..storage.sftp.borrow import lender
 from ..transform.compression import type_of_name
 from ..transform.pipeline import Decoder, Encoding
 from . import repositories
@@ -144,7 +145,7 @@ def _attempt(options: Options) -> GetResult:
     found_control = control.load(options.pg.path)
 
     def look(repo: RepoOptions) -> Located:
-        storage = open_storage(repo, io_timeout=options.io_timeout)
+        storage = open_storage(repo, io_timeout=options.io_timeout, lender=lender(options))
         try:
             archive = archive_info.load(storage, stanza, cipher_pass(repo))
             return Located(storage, find(storage, stanza, archive, found_control, name))

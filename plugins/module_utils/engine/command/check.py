@@ -16,6 +16,7 @@ from ..repository import archive_info, backup_info
 from ..repository.backup_info import BackupInfo
 from ..storage.base import Storage
 from ..storage.open import open_storage
+from ..storage.sftp.borrow import lender
 from . import preflight, wal
 from .backup.source import check_archiving
 from .cipher import cipher_pass
@@ -80,7 +81,9 @@ def run(options: Options) -> CheckResult:
         with contextlib.ExitStack() as stack:
             checked = []
             for repo in options.repos:
-                storage = stack.enter_context(open_storage(repo, io_timeout=options.io_timeout))
+                storage = stack.enter_context(
+                    open_storage(repo, io_timeout=options.io_timeout, lender=lender(options))
+                )
                 archive_id, backups = _check_info(storage, repo, stanza, cluster)
                 found = preflight.run(storage, repo.key, backups) if options.preflight else None
                 checked.append((repo, storage, archive_id, found))

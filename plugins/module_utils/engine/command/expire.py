@@ -29,6 +29,7 @@ from ..repository.reconstruct import Reconstruction
 from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
 from ..storage.base import Completion, Done, Storage
 from ..storage.open import open_storage
+from ..storage.sftp.borrow import lender
 from .cipher import cipher_pass
 from .expire_wal import RemovedWal, expire_archives
 from .latest import restore_latest
@@ -125,7 +126,9 @@ def run(options: Options) -> ExpireReport:
         )
         for repo in repos:
             try:
-                with open_storage(repo, io_timeout=options.io_timeout) as storage:
+                with open_storage(
+                    repo, io_timeout=options.io_timeout, lender=lender(options)
+                ) as storage:
                     results.append(expire(storage, options, repo))
             except EngineError as cause:
                 causes.append(cause)

@@ -19,6 +19,7 @@ from ..repository.report import RepoFacts, Report
 from ..repository.report_text import render_text
 from ..storage.base import FileKind, Storage
 from ..storage.open import open_storage
+from ..storage.sftp.borrow import lender
 from . import repositories
 from .cipher import cipher_pass
 
@@ -63,7 +64,7 @@ def _repo(
     """The stanzas of one repository."""
     names = [options.stanza] if options.stanza is not None else []
     try:
-        with open_storage(repo, io_timeout=options.io_timeout) as storage:
+        with open_storage(repo, io_timeout=options.io_timeout, lender=lender(options)) as storage:
             for name in names or _stanzas(storage):
                 yield name, _stanza(options, repo, storage, name, manifests)
     except EngineError as cause:

@@ -24,6 +24,7 @@ from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupDb, BackupInfo
 from ..storage.base import TEMPORARY_SUFFIX, Storage
 from ..storage.open import open_storage
+from ..storage.sftp.borrow import lender
 from .cipher import cipher_pass, new_sub_key
 from .cluster import cluster_control
 
@@ -70,7 +71,9 @@ def run(options: Options) -> StanzaResult:
         repos = []
         for repo in options.repos:
             log.info("stanza-create for stanza '%s' on repo%d", stanza, repo.key)
-            with open_storage(repo, io_timeout=options.io_timeout) as storage:
+            with open_storage(
+                repo, io_timeout=options.io_timeout, lender=lender(options)
+            ) as storage:
                 created = create(storage, repo, stanza, control)
             repos.append(StanzaRepo(repo.key, created))
     return StanzaResult(stanza, control.system_id, control.version, tuple(repos))

@@ -23,6 +23,7 @@ from ..repository.wal_gaps import Need
 from ..repository.wal_line import Hole, Segment, Span, Window
 from ..storage.base import Storage
 from ..storage.open import open_storage
+from ..storage.sftp.borrow import lender
 from ..transform.compression import type_of_name
 from ..transform.pipeline import Decoder, Encoding, decode
 from .cipher import cipher_pass
@@ -70,7 +71,7 @@ def _repo(options: Options, repo: RepoOptions) -> list[WalLine]:
     stanza = options.require_stanza()
     secret = cipher_pass(repo)
     lines = []
-    with open_storage(repo, io_timeout=options.io_timeout) as storage:
+    with open_storage(repo, io_timeout=options.io_timeout, lender=lender(options)) as storage:
         wal_info = archive_info.load(storage, stanza, secret)
         backups = backup_info.load(storage, stanza, secret)
         for name in archive.archive_ids(storage, stanza):

@@ -10,16 +10,18 @@ before worker processes are forked; ``Opener.open`` connects, in each process fo
 from __future__ import annotations
 
 import abc
+import contextlib
 import copy
 
 from .. import dependency
 from ..config.options import RepoOptions, SftpOptions
-from ..errors import OptionInvalidValueError, OptionRequiredError
+from ..errors import HostConnectError, OptionInvalidValueError, OptionRequiredError
 from .base import Storage
 from .posix import PosixStorage
 from .resilient import ResilientStorage
 from .sessions import Sessions
-from .sftp import hostkey, login, session
+from .sftp import borrow, hostkey, login, session
+from .sftp.borrow import Lender
 from .sftp.channel import Channel
 from .sftp.lanes import Lanes
 from .sftp.login import Credentials
@@ -97,6 +99,27 @@ class _SftpOpener(Opener):
         return other
 
 
+class _BorrowingOpener(Opener):
+    """Borrows a session of the archiver, and connects itself where there is none, or none left."""
+
+    def __init__(self, repo: RepoOptions, lender: Lender, io_timeout: float) -> None:
+        self._repo = repo
+        self._lender = lender
+        self._io_timeout = io_timeout
+        self._own: Opener | None = None
+
+    def open(self, generation: int = 0) -> Storage:
+        """See Opener."""
+        if not generation and self._repo.sftp is not None:
+            channel = borrow.borrow(self._lender, self._repo.sftp, self._io_timeout)
+            if channel is not None:
+                with contextlib.suppress(HostConnectError):
+                    return SftpStorage(channel, self._repo.sftp.host, self._repo.path)
+        if self._own is None:
+            self._own = prepare(self._repo, io_timeout=self._io_timeout)
+        return self._own.open(generation)
+
+
 def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
     """Get ready to open a repository; does not connect.
 
@@ -116,6 +139,13 @@ def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
     return _SftpOpener(repo.sftp, repo.path, login.prepare(repo.sftp), io_timeout)
 
 
-def open_storage(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Storage:
-    """For commands without workers: connected, and connected again whenever that is lost."""
+def open_storage(
+    repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT, lender: Lender | None = None
+) -> Storage:
+    """For commands without workers: connected, and connected again whenever that is lost.
+
+    With a ``lender`` a session of the archiver is borrowed, where it has one.
+    """
+    if lender is not None and repo.type == "sftp":
+        return _BorrowingOpener(repo, lender, io_timeout).storage()
     return prepare(repo, io_timeout=io_timeout).storage()

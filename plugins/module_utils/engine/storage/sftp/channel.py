@@ -113,6 +113,8 @@ class Channel:
         self.cipher = ""
         self.timeout = 60.0
         """Seconds that the server may be silent, as the stream has it."""
+        self.sibling: t.Callable[[], t.Any] | None = None
+        """Opens a further SFTP channel of the same connection, where that is possible."""
         self.round_trips = 0
         self.requests = 0
 

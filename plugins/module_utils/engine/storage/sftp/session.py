@@ -191,6 +191,24 @@ def _not_started(
 def _sftp(
     transport: paramiko.Transport, options: SftpOptions, io_timeout: float, timeout: float
 ) -> Channel:
+    stream = _stream(transport, options, timeout)
+    stream.settimeout(io_timeout)
+    name = address(options)
+    log.debug("connected to %s with %s", name, getattr(transport, "remote_cipher", "?"))
+    channel = Channel(
+        t.cast(Stream, stream), options.host, lambda: end(transport), lambda: _why(transport)
+    )
+    channel.software = (transport.remote_version or "").partition("-")[2].partition("-")[2]
+    channel.timeout = io_timeout
+    channel.cipher = getattr(transport, "remote_cipher", "") or ""
+    channel.sibling = lambda: _stream(transport, options, timeout)
+    return channel
+
+
+def _stream(
+    transport: paramiko.Transport, options: SftpOptions, timeout: float
+) -> paramiko.Channel:
+    """A channel for SFTP, on which nothing was said yet."""
     library = dependency.paramiko()
     name = address(options)
     try:
@@ -202,7 +220,7 @@ def _sftp(
         ) from cause
     except Exception as cause:  # SSHException, EOFError, OSError
         raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
-    stream.settimeout(io_timeout)
+    stream.settimeout(timeout)
     try:
         stream.invoke_subsystem("sftp")
     except library.SSHException as cause:
@@ -212,14 +230,7 @@ def _sftp(
         ) from cause
     except (EOFError, OSError) as cause:
         raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
-    log.debug("connected to %s with %s", name, getattr(transport, "remote_cipher", "?"))
-    channel = Channel(
-        t.cast(Stream, stream), options.host, lambda: end(transport), lambda: _why(transport)
-    )
-    channel.software = (transport.remote_version or "").partition("-")[2].partition("-")[2]
-    channel.timeout = io_timeout
-    channel.cipher = getattr(transport, "remote_cipher", "") or ""
-    return channel
+    return stream
 
 
 def _reason(cause: BaseException) -> str:

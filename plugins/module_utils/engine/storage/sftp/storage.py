@@ -52,6 +52,11 @@ class SftpStorage(Storage):
         self.server.begin()
 
     @property
+    def channel(self) -> Channel:
+        """What the session is made of, for who lends parts of it."""
+        return self._channel
+
+    @property
     def round_trips(self) -> int:
         """How often distance was paid for; see Channel."""
         return self._channel.round_trips

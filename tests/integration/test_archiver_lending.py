@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that borrow a session of the archiver: no connection of their own, and no library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import open_storage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import borrow
+from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, until
+from ansible_collections.pgsftp.backup.tests.support.engine import ROOT
+from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
+
+pytestmark = pytest.mark.integration
+
+COMMANDS = [["info"], ["info", "--output=json"], ["check"], ["expire"], ["stanza-create"]]
+
+LOADS = """\
+import sys
+sys.path.insert(0, {path!r})
+from pgsftp_engine import cli
+code = cli.main({words!r})
+sys.stderr.write("loaded: " + " ".join(sorted({{"paramiko", "cryptography"}} & set(sys.modules))))
+raise SystemExit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    """A server that lets the tests in."""
+    server = real_sshd.start(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def site(sites, new_cluster, sshd):
+    """A cluster that archives through an archiver, and has a backup."""
+    made = sites(new_cluster("--wal-segsize=1", archive_mode="on", archive_command="false"))
+    made.use_sftp(sshd)
+    made.run("stanza-create")
+    archiver = Archiver(made)
+    made.cluster.configure(
+        archive_command=" ".join([str(made.command), *archiver.words, "archive-push", "%p"])
+    )
+    made.cluster.reload()
+    made.run("backup", "--type=full")
+    status = made.cluster.data / "pg_wal" / "archive_status"
+    until(lambda: not list(status.glob("*.ready")), "WAL is left")
+    return made
+
+
+@pytest.fixture
+def archiver(site):
+    made = Archiver(site)
+    yield made
+    made.stop()
+    made.forget()
+
+
+def lent(archiver):
+    archiver.start()
+    until(lambda: archiver.status()["sessions"], "no session", archiver)
+    return archiver
+
+
+def connections(sshd):
+    return sshd.log.count("Accepted publickey")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_it_connects_without_an_archiver_and_borrows_with_one(site, sshd, archiver, command):
+    words = [f"--archiver-path={archiver.run_path}", *command]
+    before = connections(sshd)
+    alone = site.run(*words)
+    # A check has a segment archived, by a command that connects, too.
+    assert connections(sshd) - before == (2 if command == ["check"] else 1)
+    lent(archiver)
+    # So that an archive_command that runs now does not count.
+    archiver.status()
+    before = connections(sshd)
+    borrowed = site.run(*words)
+    assert connections(sshd) == before
+    if command[0] == "info":
+        assert borrowed.stdout == alone.stdout
+
+
+def test_several_in_a_row_and_at_once(site, sshd, archiver):
+    lent(archiver)
+    before = connections(sshd)
+    running = [
+        archiver.popen("info", "--output=json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _number in range(4)
+    ]
+    said = [process.communicate(timeout=60) for process in running]
+    assert [process.returncode for process in running] == [0] * 4
+    assert len({out for out, _error in said}) == 1
+    assert json.loads(said[0][0])[0]["status"]["code"] == 0
+    # A fifth channel while four are open is granted, too: MaxSessions is ten.
+    assert connections(sshd) == before
+
+
+def test_no_library_is_loaded(site, archiver):
+    lent(archiver)
+    path = str(site.command.parent.parent / "lib")
+    words = [f"--config={site.config}", "--stanza=demo", f"--archiver-path={archiver.run_path}"]
+    owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
+    python = site.command.read_text().splitlines()[0][2:].split()[0]
+    done = subprocess.run(
+        [python, "-I", "-c", LOADS.format(path=path, words=[*words, "info"])],
+        capture_output=True, text=True, check=False, cwd="/", **owner,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("loaded: ")
+
+
+def test_with_another_key_or_another_check_nothing_is_lent(site, sshd, archiver):
+    lent(archiver)
+    before = connections(sshd)
+    site.run(
+        f"--archiver-path={archiver.run_path}", "--repo1-sftp-host-key-check-type=none", "info"
+    )
+    assert connections(sshd) == before + 1
+
+
+def test_when_the_archiver_dies_the_command_goes_on_by_itself(site, sshd, archiver):
+    if os.geteuid() != 0 and os.environ.get("USER") != OWNER:
+        pytest.skip("the archiver lends to its own user")
+    lent(archiver)
+    words = [f"--config={site.config}", "--stanza=demo", f"--archiver-path={archiver.run_path}"]
+    options = load("info", words, {})
+    before = connections(sshd)
+    with open_storage(options.repo(), lender=borrow.lender(options)) as storage:
+        names = [row.name for row in storage.list("archive/demo")]
+        assert "archive.info" in names
+        assert connections(sshd) == before
+        archiver.kill()
+        assert [row.name for row in storage.list("archive/demo")] == names
+        assert connections(sshd) == before + 1
+
+
+def test_a_server_that_grants_one_session_only_lends_none(sites, site, tmp_path_factory):
+    server = real_sshd.start(tmp_path_factory.mktemp("one"), "MaxSessions 1")
+    try:
+        made = sites(site.cluster)
+        made.use_sftp(server)
+        made.run("stanza-create")
+        archiver = lent(Archiver(made))
+        before = connections(server)
+        made.run(f"--archiver-path={archiver.run_path}", "info")
+        assert connections(server) == before + 1
+        assert archiver.status()["reachable"]
+        archiver.stop()
+        archiver.forget()
+    finally:
+        server.stop()
+
+
+def test_nobody_else_is_lent_anything(archiver):
+    lent(archiver)
+    if os.geteuid() != 0:
+        pytest.skip("needs another user")
+    code = (
+        "import socket, sys\n"
+        "line = socket.socket(socket.AF_UNIX)\n"
+        "try:\n"
+        "    line.connect(sys.argv[1])\n"
+        "except PermissionError:\n"
+        "    sys.exit(7)\n"
+    )
+    done = subprocess.run(
+        ["python3", "-c", code, str(archiver.run_path / "demo.sock")],
+        user="nobody", group="nogroup", extra_groups=[], check=False, cwd=str(ROOT.anchor),
+    )  # fmt: skip
+    assert done.returncode == 7
