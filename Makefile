@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration coverage interop molecule lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop faults molecule lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ coverage: ## the lines of the engine that unit and integration tests run: 95 of 
 
 interop: ## everything against stock pgBackRest, on this machine and on hosts of its own
 	@scripts/interop
+
+faults: ## what breaks lines, disks and servers on purpose, the slow ones, too
+	@scripts/pytest tests/faults
 
 molecule: ## the walk-through on hosts of its own (SCENARIO=default)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)

@@ -59,3 +59,46 @@ def test_full(repository, needed, missing):
     assert set(before) <= set(after)
     assert not repository.run("verify")["errors"]
     assert not [name for name in repository.names() if name.endswith(".tmp")]
+
+
+def in_the_middle(repository, missing, *, cause, hint=None, **conduct):
+    """A backup that ends early; what is listed then is whole, and the next one needs no repair."""
+    repository.set_back()
+    outcome = repository.outcome("backup", "--no-online", "--type=full", **conduct)
+    assert outcome.error is not None, missing
+    assert re.search(cause, outcome.error), outcome
+    assert hint is None or hint in outcome.error, outcome
+    before = listed(repository)
+    label = repository.run("backup", "--no-online", "--type=full")["label"]
+    after = listed(repository)
+    assert after[-1] == label
+    assert set(before) <= set(after)
+    assert not repository.run("verify")["errors"]
+    assert not [name for name in repository.names() if name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_quota(repository, needed, share):
+    """A server that says so; that there is space on its disk is of no use then."""
+    in_the_middle(
+        repository,
+        share,
+        room=int(needed * share),
+        defects={"message": "Disk quota exceeded"},
+        cause=r"unable to .*: disk quota exceeded \(\d+ bytes free\)",
+        hint="free space and run again",
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8])
+def test_permission_taken_away(repository, share):
+    repository.set_back()
+    repository.run("backup", "--no-online", "--type=full")
+    requests = repository.shared.requests.value
+    in_the_middle(
+        repository,
+        share,
+        deny_at=1 + int(requests * share),
+        cause="permission denied",
+        hint="may the SFTP user write",
+    )

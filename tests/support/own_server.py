@@ -47,7 +47,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.
 from .engine import Site, own
 from .outcome import posix_view
 from .postgres import OWNER
-from .sftp_server import FAILURE, Line, SftpServer, _Refused
+from .sftp_server import FAILURE, PERMISSION_DENIED, Defects, Line, SftpServer, _Refused
 from .sshd import keygen
 
 COMMANDS = {
@@ -60,6 +60,11 @@ COMMANDS = {
     "verify": verify.run,
 }
 
+
+# Requests that a server refuses whose files may no longer be changed.
+CHANGES = dict.fromkeys(
+    ("write", "mkdir", "rename", "posix-rename@openssh.com", "remove", "rmdir"), PERMISSION_DENIED
+)
 
 # What the engine imports when it needs it.
 LIBRARIES = ("email.parser", "encodings.ascii", "paramiko", "psycopg2", "zstandard", "numpy")
@@ -76,8 +81,15 @@ class Outcome(t.NamedTuple):
 class Shared:
     """What all processes of a command count together."""
 
-    def __init__(self, kill_at: int | None, room: int | None) -> None:
-        self.kill_at, self.room = kill_at, room
+    def __init__(
+        self,
+        kill_at: int | None,
+        room: int | None,
+        deny_at: int | None = None,
+        defects: t.Mapping[str, t.Any] | None = None,
+    ) -> None:
+        self.kill_at, self.room, self.deny_at = kill_at, room, deny_at
+        self.defects = dict(defects or {})
         self.requests = multiprocessing.Value("q", 0)
         self.written = multiprocessing.Value("q", 0)
         # Round trips after the greeting: of the command's own process, and of its workers.
@@ -94,7 +106,7 @@ class _Server(SftpServer):
     """The server of one session."""
 
     def __init__(self, shared: Shared) -> None:
-        super().__init__()
+        super().__init__(Defects(**shared.defects))
         self._shared = shared
 
     def _answer(self, packet: bytes) -> bytes | None:
@@ -103,6 +115,9 @@ class _Server(SftpServer):
             requests.value += 1
             if requests.value == self._shared.kill_at:
                 os.killpg(os.getpgid(0), signal.SIGKILL)
+        deny_at = self._shared.deny_at
+        if deny_at is not None and requests.value >= deny_at:
+            self.defects.refuse = CHANGES
         free = self._free()
         self.defects.room = None if free is None else max(0, free)
         return super()._answer(packet)
@@ -150,6 +165,8 @@ class Repository:
         self._online = online
         self.site = site
         self.path = site.repo
+        self.defects: dict[str, t.Any] = {}
+        """What every server of this repository does worse than OpenSSH."""
         self.shared = Shared(None, None)
         """Of the command that ran last."""
         self._kept = site.root / "kept"
@@ -198,11 +215,15 @@ class Repository:
         *arguments: str,
         kill_at: int | None = None,
         room: int | None = None,
+        deny_at: int | None = None,
+        defects: t.Mapping[str, t.Any] | None = None,
     ) -> Outcome:
-        """Run a command; kill it instead of serving request ``kill_at``; have ``room`` bytes."""
+        """Run a command; kill it instead of serving request ``kill_at``; have ``room`` bytes; let
+        nothing be changed from request ``deny_at`` on; have the server's ``defects``.
+        """
         config = [f"--config={self.site.config}", "--stanza=demo"]
         options = load(command, [*config, *arguments], {})
-        shared = self.shared = Shared(kill_at, room)
+        shared = self.shared = Shared(kill_at, room, deny_at, {**self.defects, **(defects or {})})
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
