@@ -27,6 +27,7 @@ from .engine.errors import (
     OptionInvalidError,
     PathNotEmptyError,
     PathRemoveError,
+    PostgresRunningError,
 )
 from .engine.postgres import control
 
@@ -88,13 +89,21 @@ def examine(options: Options) -> Directory:
     return Directory.OTHER
 
 
-def choose(options: Options, consent: Consent, *, delta: bool) -> Choice:
-    """Decide; raises what speaks against the restore."""
+def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool) -> Choice:
+    """Decide; raises what speaks against the restore.
+
+    In check mode a server that runs is only a reason to warn, since a play would stop it before.
+    """
     path = options.pg.path.rstrip("/")
     found = examine(options)
     if found is Directory.STANDBY and options.type == "standby" and not consent.force:
         return Choice(found, done=True, delta=False, aside={})
-    refuse_running(path)
+    try:
+        refuse_running(path)
+    except PostgresRunningError as cause:
+        if not check_mode:
+            raise
+        log.warn("%s", cause)
     if found is Directory.EMPTY:
         return Choice(found, done=False, delta=False, aside={})
     if found is Directory.INTERRUPTED:

@@ -13,7 +13,7 @@ version_added: 0.1.0
 short_description: Restore a PostgreSQL cluster from its backups
 description:
   - Brings a backup back as a data directory that can be started, and checks every file on the way.
-  - Starts and stops no server. A directory in which one runs is refused always.
+  - Starts and stops no server. A directory in which one runs is refused always; check mode warns.
   - >-
     A directory that is not empty is only replaced with O(force), and with O(confirm_host). It is
     renamed, with its tablespaces, and stays beside the new one until O(state=confirmed) finds that
@@ -352,7 +352,9 @@ def work(task: module.Task) -> module.Result:
     consent = directory.Consent(
         task.params["force"], task.params["confirm_host"], task.params["_host"]
     )
-    choice = directory.choose(options, consent, delta=task.params["delta"])
+    choice = directory.choose(
+        options, consent, delta=task.params["delta"], check_mode=task.check_mode
+    )
     if choice.done:
         return {"changed": False, "directory": choice.found.value, "aside": {}}
     options = task.options("restore", **wanted, delta=choice.delta)

@@ -185,6 +185,8 @@ def test_a_directory_is_replaced_with_consent_alone(site, run, first):
     try:
         refused = run("restore", fails=True, force=True, confirm_host="pg1-srv", **to)
         assert "while PostgreSQL is running" in refused["msg"]
+        warned = run("restore", "--check", force=True, confirm_host="pg1-srv", **to)
+        assert any("while PostgreSQL is running" in str(text) for text in warned["warnings"])
         assert not run("restore", state="confirmed", **to)["changed"]
     finally:
         copy.stop()

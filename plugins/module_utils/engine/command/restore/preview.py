@@ -16,7 +16,6 @@ from .choice import Choice
 from .copy import Keep, is_same
 from .plan import RestorePlan
 from .run import PRESERVED, Reuse, aim_of, openers_of, prepared, reuse_of
-from .target import refuse_running
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class RestorePreview:
 
 
 def run(options: Options, *, replace: bool = False, strict: bool = False) -> RestorePreview:
-    """Foresee a restore; raises what it would raise but for a target that is out of reach.
+    """Foresee a restore; raises what it would raise but for a target that is out of reach, and for
+    a server that runs: it may be stopped by then.
 
     With ``replace`` what is in the directories now is taken for gone, with ``strict`` the target
     out of reach is raised as well.
@@ -57,7 +57,6 @@ def run(options: Options, *, replace: bool = False, strict: bool = False) -> Res
     first = options.repo()
     repos = options.repos if options.selected_repo is None else (first,)
     pg_data = options.pg.path.rstrip("/")
-    refuse_running(pg_data)
     reuse = Reuse(False, False) if replace else reuse_of(options, pg_data)
     openers = openers_of(options, repos)
     with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
