@@ -25,8 +25,7 @@ class Story:
         cluster.psql("create table told (what text)")
         site.run("stanza-create")
         self.first = self.backup("full")
-        # A time counts for a backup from the next second on.
-        time.sleep(1.1)
+        site.pass_second_of_last_backup()
         self.tell("a")
         self.after_a = cluster.psql("select now()")
         cluster.psql("select pg_create_restore_point('after a')")
@@ -36,7 +35,7 @@ class Story:
         self.tell("c")
         cluster.psql("select pg_switch_wal()")
         self.second = self.backup("incr")
-        time.sleep(1.1)
+        site.pass_second_of_last_backup()
         self.tell("d")
         self.after_d = cluster.psql("select now()")
         self.tell("e")

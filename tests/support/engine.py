@@ -13,6 +13,7 @@ A conftest imports the fixtures that it wants::
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -166,6 +167,15 @@ class Site:
     def pgbackrest(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run stock pgBackRest on the same configuration."""
         return self.run(*arguments, code=code, command=Path("/usr/bin/pgbackrest"))
+
+    def pass_second_of_last_backup(self, cluster: Cluster | None = None) -> None:
+        """Wait until the clock has left the second in which the newest backup ended.
+
+        Backups end at whole seconds, and a time in that second may lie before the end.
+        """
+        (stanza,) = json.loads(self.run("info", "--output=json").stdout)
+        ended = max(backup["timestamp"]["stop"] for backup in stanza["backup"])
+        (cluster or self.cluster).wait(f"select now() > to_timestamp({ended} + 1)", "t")
 
     def restored(self, name: str) -> Cluster:
         """A cluster in the directory that a restore will make, with its own socket; not started."""

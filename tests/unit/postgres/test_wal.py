@@ -68,6 +68,34 @@ def test_a_range_has_no_gap(timeline, start, count, size):
         assert before < after
 
 
+KINDS = (wal.is_segment, wal.is_partial, wal.is_history, wal.is_backup_label)
+
+
+@given(TIMELINES, LSNS, SIZES, st.integers(0, 2**32 - 1))
+def test_each_name_is_of_one_kind(timeline, lsn, size, offset):
+    segment = wal.segment_name(timeline, lsn, size)
+    names = (
+        segment,
+        f"{segment}.partial",
+        f"{timeline:08X}.history",
+        f"{segment}.{offset:08X}.backup",
+    )
+    for number, name in enumerate(names):
+        assert [kind(name) for kind in KINDS] == [number == other for other in range(len(KINDS))]
+        assert wal.is_wal(name)
+        assert not wal.is_wal(name + "x")
+        assert not wal.is_wal(name[1:])
+
+
+@given(TIMELINES, LSNS, SIZES)
+def test_the_neighbours_of_a_segment(timeline, lsn, size):
+    name = wal.segment_name(timeline, lsn, size)
+    following = wal.next_segment(name, size)
+    if lsn // size < (2**64 - 1) // size:
+        assert wal.segment_number(following, size) == lsn // size + 1
+        assert wal.previous_segment(following, size) == name
+
+
 def test_names():
     segment = "000000010000000000000003"
     assert wal.is_segment(segment)

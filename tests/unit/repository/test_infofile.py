@@ -176,3 +176,65 @@ def test_a_changed_character_is_noticed(rows: dict[str, t.Any], data: st.DataObj
     changed = text[:position] + ("x" if text[position] != "x" else "y") + text[position + 1 :]
     with pytest.raises((FormatError, ChecksumError)):
         infofile.parse(changed)
+
+
+def _reference_checksum(text: str) -> str:
+    """SHA-1 as the description of the format has it, over one line of JSON for all sections."""
+    sections: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif line and not line.startswith("backrest-checksum="):
+            at = line.index("=")
+            while not _is_json(line[at + 1 :]):
+                at = line.index("=", at + 1)
+            key = json.dumps(line[:at], ensure_ascii=False)
+            sections.setdefault(section, []).append(f"{key}:{line[at + 1 :]}")
+    rows = ",".join(f'"{name}":{{{",".join(pairs)}}}' for name, pairs in sections.items())
+    return hashlib.sha1(f"{{{rows}}}".encode()).hexdigest()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        # As the peer, which lets control characters stand as they are.
+        json.loads(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+PLAIN = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="["),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(st.dictionaries(PLAIN, VALUES, max_size=4))
+def test_the_checksum_is_the_one_of_the_format(rows: dict[str, t.Any]) -> None:
+    rows = {key: value for key, value in rows.items() if _reads_back(key, value)}
+    text = infofile.render({"a": rows, "b:c": {"x": 1}})
+    assert f'backrest-checksum="{_reference_checksum(text)}"\n' in text
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.lists(st.integers(0, 400), max_size=6))
+def test_it_does_not_matter_in_which_pieces_a_file_comes(
+    rows: dict[str, t.Any], cuts: list[int]
+) -> None:
+    """Cut anywhere, even in the midst of a character."""
+    rows = {key: value for key, value in rows.items() if _reads_back(key, value)}
+    data = infofile.to_bytes(infofile.render({"s": rows}))
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    pieces = [data[start:stop] for start, stop in zip(edges, edges[1:])]
+    whole = list(infofile.lines([infofile.to_text(data)]))
+    assert list(infofile.lines(infofile.text_pieces(pieces))) == whole
+
+
+@given(
+    st.binary(max_size=80) | st.text(max_size=80).map(lambda text: text.encode("utf-8", "ignore"))
+)
+def test_any_bytes_are_an_info_file_or_refused(data: bytes) -> None:
+    """Nothing but the errors that let the twin be asked comes out."""
+    for text in (data, EXAMPLE.encode()[: len(data)] + data):
+        with pytest.raises((FormatError, ChecksumError)):
+            infofile.parse(infofile.to_text(text))

@@ -94,3 +94,37 @@ def test_a_new_label_sorts_last_or_is_refused(earlier: list[int], now: int) -> N
     else:
         assert labels.is_label(label)
         assert all(label > other for other in existing)
+
+
+ZONES = st.integers(-14 * 4, 14 * 4).map(lambda n: timezone(timedelta(minutes=15 * n)))
+
+
+@given(TIMES, st.sampled_from(["full", "diff", "incr"]), ZONES)
+def test_a_label_says_what_it_was_made_of(now: int, kind: str, zone: timezone) -> None:
+    prior = None if kind == "full" else FULL
+    made = labels.new_label(kind, now, prior=prior, existing=[], zone=zone)
+    assert labels.is_label(made)
+    assert labels.type_of(made) == kind
+    assert labels.full_of(made) == (prior or made)
+    own = made[len(FULL) + 1 :] if prior else made
+    assert datetime.strptime(own[:-1], "%Y%m%d-%H%M%S").replace(tzinfo=zone).timestamp() == now
+
+
+@given(st.text(st.sampled_from("0123456789-_FDI\n"), max_size=34))
+def test_what_is_no_label_has_no_type(name: str) -> None:
+    if not labels.is_label(name):
+        with pytest.raises(FormatError):
+            labels.type_of(name)
+    else:
+        assert labels.is_label(labels.full_of(name))
+
+
+@given(st.lists(TIMES, min_size=1, max_size=6))
+def test_dependents_of_other_chains_do_not_matter(times: list[int]) -> None:
+    """Only the labels of the same full backup have to be passed by."""
+    others = [
+        labels.new_label("incr", now, prior="20991231-000000F", existing=[], zone=UTC)
+        for now in times
+    ]
+    made = labels.new_label("incr", START, prior=FULL, existing=[FULL, *others], zone=UTC)
+    assert made == FULL + "_20261122-110720I"

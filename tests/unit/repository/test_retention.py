@@ -221,3 +221,75 @@ def test_all_wal_that_a_remaining_backup_needs_stays(days, keep, archive):
         for number in range(int(row.archive_start, 16), int(row.archive_stop, 16) + 1):
             assert retention.keeps(verdict, f"{number:024X}")
             assert retention.keeps_directory(verdict, f"{number:024X}"[:16])
+
+
+@st.composite
+def trees(draw):
+    """Full backups, and on each of them diffs and incrs, some of them with damaged pages."""
+    rows, number = [], 0
+    for day in range(1, draw(st.integers(1, 4)) + 1):
+        chain = []
+        for hour, kind in enumerate(["F", *draw(st.lists(st.sampled_from("DI"), max_size=4))]):
+            number += 16
+            label = f"202601{day:02d}-000000F"
+            if kind != "F":
+                label += f"_202601{day:02d}-{hour:02d}0000{kind}"
+            # An incr continues whatever there is, a diff the full backup.
+            prior = (
+                None if kind == "F" else chain[0] if kind == "D" else draw(st.sampled_from(chain))
+            )
+            chain.append(label)
+            rows.append(
+                entry(
+                    label,
+                    prior=prior,
+                    stop=day * retention.DAY + hour,
+                    number=number,
+                    last=number + draw(st.integers(0, 3)),
+                    error=draw(st.booleans()),
+                )
+            )
+    return catalogue(*rows)
+
+
+rules = st.builds(
+    RetentionRule,
+    full=st.none() | st.integers(1, 4),
+    full_type=st.sampled_from(["count", "time"]),
+    diff=st.none() | st.integers(1, 4),
+    archive=st.none() | st.integers(1, 4),
+    archive_type=st.sampled_from(["full", "diff", "incr"]),
+)
+times = st.integers(0, 6 * retention.DAY)
+
+
+@given(trees(), rules, times)
+def test_whatever_stays_can_be_restored(current, rule, now):
+    """No backup loses one that it depends on, nor WAL without which it is not consistent."""
+    stay = {row.label for row in retention.backups(current, rule, now=now) if not row.remove}
+    assert max(label for label in current if label.endswith("F")) in stay
+    assert {current[label].prior for label in stay} - {None} <= stay
+    # A backup without damaged pages, if there is one, is never given up for damaged ones.
+    good = [label for label, row in current.items() if not row.error]
+    assert not good or stay & set(good)
+    remaining = {label: current[label] for label in stay}
+    verdict = retention.archive(remaining, rule, 1, current_id=1)
+    for row in remaining.values():
+        for number in range(int(row.archive_start, 16), int(row.archive_stop, 16) + 1):
+            assert retention.keeps(verdict, f"{number:024X}")
+
+
+@given(trees(), rules, times)
+def test_what_has_been_expired_once_stays_as_it_is(current, rule, now):
+    """A second run finds nothing: backups do not melt away with every expire."""
+    verdicts = retention.backups(current, rule, now=now)
+    remaining = {row.label: current[row.label] for row in verdicts if not row.remove}
+    again = retention.backups(remaining, rule, now=now)
+    assert not [row for row in again if row.remove]
+
+
+@given(trees(), rules, times)
+def test_every_verdict_has_a_reason(current, rule, now):
+    verdicts = retention.backups(current, rule, now=now)
+    assert [row.label for row in verdicts] == sorted(current)
+    assert all(row.reason for row in verdicts)
