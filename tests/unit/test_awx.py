@@ -1,0 +1,231 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What playbooks/awx asks of AWX: modules take it, surveys fit their playbooks, nodes lead on."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.pgsftp.backup.tests.support import awx
+
+CONFIGURED = awx.configured()
+TEMPLATES = CONFIGURED["awx_templates"]
+WORKFLOWS = CONFIGURED["awx_workflows"]
+SURVEYS = [row for row in (*TEMPLATES, *WORKFLOWS) if "survey_spec" in row]
+QUESTIONS = [(row, question) for row in SURVEYS for question in row["survey_spec"]["spec"]]
+
+# What one runs by hand, after thinking, and not by a button.
+WITHOUT_TEMPLATE = {"uninstall", "rotate_keys"}
+
+
+class _Spec(Exception):
+    """Carries the argument spec out of a module's main."""
+
+
+def spec_of(module, monkeypatch):
+    """The arguments that a module of awx.awx takes."""
+    found = importlib.import_module(f"ansible_collections.awx.awx.plugins.modules.{module}")
+
+    def caught(*, argument_spec, **_more):
+        raise _Spec(argument_spec)
+
+    monkeypatch.setattr(found, "ControllerAPIModule", caught)
+    with pytest.raises(_Spec) as caught_spec:
+        found.main()
+    return caught_spec.value.args[0]
+
+
+def every():
+    """Module and arguments of everything that configure.yml makes."""
+    for name, module in awx.SINGLE.items():
+        yield module, CONFIGURED[name]
+    for name, (module, defaults) in awx.LISTS.items():
+        for row in CONFIGURED[name]:
+            yield module, {**CONFIGURED.get(defaults, {}), **row}
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    list(every()),
+    ids=lambda value: value if isinstance(value, str) else value["name"],
+)
+def test_the_module_takes_it(module, arguments, monkeypatch):
+    spec = spec_of(module, monkeypatch)
+    spec["update_secrets"] = spec.get("update_secrets", {"type": "bool"})
+    result = ArgumentSpecValidator(spec).validate(arguments)
+    assert not result.error_messages
+    assert not result.unsupported_parameters
+
+
+def tasks():
+    """Variable and task of everything that configure.yml makes."""
+    (play,) = yaml.safe_load((awx.TOP / "playbooks/awx/configure.yml").read_text("utf-8"))
+    for task in play["tasks"]:
+        (module,) = (key for key in task if key.startswith("awx.awx."))
+        name = re.search(r"awx_\w+", task.get("loop", task[module]["name"]))[0]
+        yield name, module, task[module]
+
+
+def test_configure_gives_each_to_the_module_of_its_kind():
+    kinds = {**awx.SINGLE, **{name: module for name, (module, _more) in awx.LISTS.items()}}
+    given = {name: module for name, module, _arguments in tasks()}
+    assert given == {name: f"awx.awx.{module}" for name, module in kinds.items()}
+
+
+@pytest.mark.parametrize(("name", "arguments"), [(row[0], row[2]) for row in tasks()])
+def test_configure_passes_every_argument_on(name, arguments):
+    rows = CONFIGURED[name] if name in awx.LISTS else [CONFIGURED[name]]
+    defaults = CONFIGURED.get(awx.LISTS[name][1], {}) if name in awx.LISTS else {}
+    assert set(arguments) == {key for row in (*rows, defaults) for key in row}
+    for key, value in arguments.items():
+        source = "item" if name in awx.LISTS and any(key in row for row in rows) else "awx_"
+        assert re.match(rf"{{{{ {source}\w*\.{key}\b", value)
+
+
+def test_every_playbook_has_a_template():
+    named = {row["playbook"] for row in TEMPLATES}
+    there = {
+        f"playbooks/{path.name}"
+        for path in (awx.TOP / "playbooks").glob("*.yml")
+        if path.stem not in WITHOUT_TEMPLATE
+    }
+    assert named == there
+
+
+@pytest.mark.parametrize(
+    ("row", "question"), QUESTIONS, ids=lambda value: value.get("variable") or value["name"]
+)
+def test_awx_takes_the_question(row, question):
+    assert set(question) <= {
+        "question_name", "question_description", "required", "type", "variable", "choices",
+        "min", "max", "default",
+    }  # fmt: skip
+    assert {"question_name", "required", "type", "variable"} <= set(question)
+    assert re.fullmatch(r"[a-z_][a-z0-9_]*", question["variable"])
+    kind, default = question["type"], question.get("default")
+    assert kind in ("text", "textarea", "multiplechoice", "multiselect", "integer", "float")
+    if kind == "multiplechoice":
+        assert all(isinstance(choice, str) for choice in question["choices"])
+        assert default in question["choices"]
+    elif kind == "integer":
+        assert isinstance(default, int) and question["min"] <= default <= question["max"]
+    else:
+        assert question["min"] <= len(default or "") <= question["max"] or question["required"]
+    assert question["required"] or default is not None
+
+
+@pytest.mark.parametrize("row", SURVEYS, ids=lambda row: row["name"])
+def test_a_survey_asks_nothing_twice(row):
+    assert {"name", "description", "spec"} == set(row["survey_spec"])
+    names = [question["variable"] for question in row["survey_spec"]["spec"]]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in TEMPLATES if "survey_spec" in row], ids=lambda row: row["name"]
+)
+def test_the_playbook_uses_every_answer(row):
+    path = awx.TOP / row["playbook"]
+    text = path.read_text("utf-8")
+    for task_file in re.findall(r"include_tasks: (\S+)", text):
+        text += (path.parent / task_file).read_text("utf-8")
+    _comment, body = re.split(r"(?m)^- name: ", text, maxsplit=1)
+    for question in row["survey_spec"]["spec"]:
+        assert question["variable"] in body or _in_roles(question["variable"]), question["variable"]
+
+
+def _in_roles(variable):
+    files = (awx.TOP / "roles").rglob("tasks/*.yml")
+    return any(variable in path.read_text("utf-8") for path in files)
+
+
+@pytest.mark.parametrize("row", WORKFLOWS, ids=lambda row: row["name"])
+def test_the_nodes_of_a_workflow(row):
+    nodes = {node["identifier"]: node for node in row["workflow_nodes"]}
+    assert len(nodes) == len(row["workflow_nodes"])
+    leads = {}
+    for name, node in nodes.items():
+        work = node["unified_job_template"]
+        assert work["type"] in ("job_template", "workflow_approval")
+        if work["type"] == "job_template":
+            assert work["name"] in {template["name"] for template in TEMPLATES}
+        related = node.get("related", {})
+        assert set(related) <= {"success_nodes", "failure_nodes", "always_nodes"}
+        leads[name] = {to["identifier"] for rows in related.values() for to in rows}
+        assert leads[name] <= set(nodes)
+    # Every node is reached from the first one, and none twice on one way.
+    first = [name for name in nodes if all(name not in others for others in leads.values())]
+    assert first == [row["workflow_nodes"][0]["identifier"]]
+    _walk(first[0], leads, ())
+
+
+def _walk(name, leads, way):
+    assert name not in way
+    for other in leads[name]:
+        _walk(other, leads, (*way, name))
+
+
+def test_a_restore_waits_for_somebody_else():
+    (row,) = (row for row in WORKFLOWS if "restore" in row["name"])
+    first = row["workflow_nodes"][0]
+    assert first["unified_job_template"]["type"] == "workflow_approval"
+    assert [node["identifier"] for node in first["related"]["success_nodes"]] == ["restore"]
+    assert "failure_nodes" not in first["related"] and "always_nodes" not in first["related"]
+
+
+@pytest.mark.parametrize("row", CONFIGURED["awx_schedules"], ids=lambda row: row["name"])
+def test_a_schedule_has_a_rule_and_something_to_do(row):
+    assert re.fullmatch(
+        r"DTSTART;TZID=\S+:\d{8}T\d{6} RRULE:FREQ=(DAILY|WEEKLY);INTERVAL=\d+(;BYDAY=[A-Z,]+)?",
+        row["rrule"],
+    )
+    (target,) = (
+        other for other in (*TEMPLATES, *WORKFLOWS) if other["name"] == row["unified_job_template"]
+    )
+    asked = {q["variable"]: q for q in target.get("survey_spec", {}).get("spec", [])}
+    for name, answer in row.get("extra_data", {}).items():
+        assert name in asked
+        assert answer in asked[name].get("choices", [answer])
+    assert not [name for name, q in asked.items() if q["required"] and "default" not in q], (
+        "nobody is there to answer"
+    )
+
+
+def test_no_secret_is_in_the_data():
+    text = "".join(path.read_text("utf-8") for path in awx.VARS)
+    assert not re.search(
+        r"(?i)(password|passphrase|secret): +[\"']?[A-Za-z0-9]{4,}",
+        text.replace("secret: true", ""),
+    )
+    injectors = CONFIGURED["awx_credential_type"]["injectors"]["extra_vars"]
+    fields = {row["id"] for row in CONFIGURED["awx_credential_type"]["inputs"]["fields"]}
+    for value in injectors.values():
+        assert re.fullmatch(r"{{ (\w+) }}", value)[1] in fields
+
+
+def test_the_image_can_be_described(tmp_path):
+    done = subprocess.run(
+        ["ansible-builder", "create", "--context", tmp_path / "context"],
+        cwd=_with_archive(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = (tmp_path / "context/Containerfile").read_text("utf-8")
+    assert "ansible-galaxy collection install --no-deps" in made
+    assert "requirements.yml" in made
+
+
+def _with_archive(tmp_path):
+    """What lies beside the description when one builds the image."""
+    shutil.copytree(awx.TOP / "meta", tmp_path / "meta")
+    for name in ("execution-environment.yml", "requirements.yml"):
+        shutil.copy(awx.TOP / name, tmp_path / name)
+    (tmp_path / "pgsftp-backup-0.1.0.tar.gz").write_bytes(b"")
+    return tmp_path
