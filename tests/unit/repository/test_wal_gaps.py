@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.wa
     RETENTION,
     Gap,
     Need,
+    first_hole,
     gaps,
     missing,
     ranges,
@@ -106,3 +108,32 @@ def test_ranges_and_gaps_together_are_everything_from_first_to_last(numbers):
     holes = gaps(names(*numbers), SIZE)
     assert sum(gap.segments for gap in holes) == max(numbers) - min(numbers) + 1 - len(numbers)
     assert len(holes) == len(spans) - 1
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ((3, 4, 5, 6), None),
+        ((), None),
+        # What comes after the last one that is there may be on its way.
+        ((4, 5), None),
+        ((4, 6), (5, 5)),
+        ((7,), (4, 6)),
+        ((4, 7, 8), (5, 6)),
+        # Before the backup nothing matters, nor does what is being written.
+        ((1, 4, 5), None),
+        ((4, 9), None),
+    ],
+)
+def test_the_first_hole_since_a_backup(present, expected):
+    found = first_hole(names(*present), name(3), name(9), SIZE)
+    assert found == (None if expected is None else WalRange(*names(*expected)))
+
+
+def test_a_hole_on_a_timeline_that_began_since_the_backup():
+    old = names(4, 5)
+    stop, current = name(3), name(9, timeline=2)
+    assert first_hole([*old, *names(6, 7, timeline=2)], stop, current, SIZE) is None
+    assert first_hole(old, stop, current, SIZE) is None
+    found = first_hole([*old, *names(6, 8, timeline=2)], stop, current, SIZE)
+    assert found == WalRange(*names(7, 7, timeline=2))

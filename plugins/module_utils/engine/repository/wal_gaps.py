@@ -112,6 +112,30 @@ def missing(names: t.Container[str], need: Need, size: int) -> list[WalRange]:
     return ranges((name for name in wanted if name not in names), size)
 
 
+def first_hole(names: t.Iterable[str], stop: str, current: str, size: int) -> WalRange | None:
+    """The first segments that are missing between a backup and what came after it.
+
+    ``stop`` is the last segment of the backup, ``current`` the one that is being written. What
+    comes after the last one that is there may be on its way. Where the timeline is another one by
+    now, only that one is looked at.
+    """
+    timeline = timeline_of(current)
+    numbers = sorted(
+        segment_number(name, size)
+        for name in set(names)
+        if timeline_of(name) == timeline and name < current
+    )
+    if timeline_of(stop) == timeline:
+        done = segment_number(stop, size)
+        numbers = [done, *(number for number in numbers if number > done)]
+    for before, after in zip(numbers, numbers[1:]):
+        if after > before + 1:
+            return WalRange(
+                number_name(timeline, before + 1, size), number_name(timeline, after - 1, size)
+            )
+    return None
+
+
 def _follows(before: str, after: str, size: int) -> bool:
     return before[:8] == after[:8] and segment_number(after, size) == (
         segment_number(before, size) + 1

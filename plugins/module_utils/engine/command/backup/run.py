@@ -45,7 +45,7 @@ from ..cluster import open_node
 from ..expire import expire
 from ..latest import point_latest
 from . import delta as time_stamps
-from . import resume
+from . import gap, resume
 from .begin import check_identity, choose, remove_leftovers
 from .checkpoint import Checkpoint
 from .copy import CopiedFile, Outcome, worker_setup
@@ -132,6 +132,9 @@ class _Backup:
         check_identity(self.cluster.control, info)
         self.source.check()
         begin = int(self.source.now())
+        wanted = gap.type_after(
+            self.storage, self.options, self.source, archive.current.archive_id, info, wanted
+        )
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
         backup_type, name, prior, resumed = chosen
         remove_leftovers(self.storage, self.stanza, found, name)

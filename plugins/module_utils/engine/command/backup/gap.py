@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether WAL was lost since the last backup, as when archive-push had to drop some.
+
+No mark is kept of that: whoever lost it may be another host, and may not have reached the
+repository. What is in the archive tells.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ... import log
+from ...config.options import Options
+from ...errors import ArchiveTimeoutError
+from ...repository import archive, label, wal_gaps
+from ...repository.archive import WalRange
+from ...repository.backup_info import BackupEntry, BackupInfo
+from ...storage.base import Storage
+from .. import wal
+from .source import OnlineSource, Source
+
+
+def type_after(
+    storage: Storage,
+    options: Options,
+    source: Source,
+    archive_id: str,
+    info: BackupInfo,
+    wanted: str,
+) -> str:
+    """The type of backup: a full one instead of another where WAL is missing since the last one.
+
+    No recovery leads across the gap; what begins after it builds on nothing before it.
+    """
+    last = _last(info)
+    if wanted == label.FULL or last is None or not options.archive_check:
+        return wanted
+    if not isinstance(source, OnlineSource):
+        return wanted
+    missing = find(
+        storage,
+        options.require_stanza(),
+        archive_id,
+        last,
+        source.cluster.primary.db.current_wal_segment(),
+        size=source.facts.wal_segment_size,
+        timeout=options.archive_timeout,
+    )
+    if missing is None:
+        return wanted
+    log.warn(
+        "WAL from %s to %s since backup %s is missing in the archive, %s backup has been changed"
+        " to full",
+        missing.first,
+        missing.last,
+        last.label,
+        wanted,
+    )
+    return label.FULL
+
+
+def _last(info: BackupInfo) -> BackupEntry | None:
+    """The last backup of the current cluster; None when there is none with WAL."""
+    found = [
+        entry
+        for entry in info.backups.values()
+        if entry.db_id == info.current_id and entry.archive_stop is not None
+    ]
+    return found[-1] if found else None
+
+
+def find(
+    storage: Storage,
+    stanza: str,
+    archive_id: str,
+    last: BackupEntry,
+    current: str,
+    *,
+    size: int,
+    timeout: float,
+) -> WalRange | None:
+    """The first segments that the archive lacks from the backup ``last`` to now.
+
+    ``current`` is the segment that is being written, ``size`` in bytes is that of a segment.
+    Segments are pushed in parallel: one that is missing is waited for, ``timeout`` seconds at most.
+    """
+    stop = last.archive_stop or ""
+    same = stop[:8] == current[:8]
+    first, end = (stop if same else current[:8]), current[:16]
+
+    def hole() -> WalRange | None:
+        def within(name: str) -> bool:
+            return first[:16] <= name <= end
+
+        names = archive.segments(storage, stanza, archive_id, within)
+        return wal_gaps.first_hole(names, stop, current, size)
+
+    deadline = time.monotonic() + timeout
+    found = hole()
+    while found is not None:
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            wal.wait_for(storage, stanza, archive_id, [found.first], left)
+        except ArchiveTimeoutError:
+            return found
+        found = hole()
+    return None

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""archive-push-queue-max on a real cluster: WAL is dropped aloud, and the next backup is full."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def site(sites, new_cluster):
+    made = sites(new_cluster("--wal-segsize=1"))
+    made.configure(archive_timeout="5")
+    made.archive()
+    made.run("stanza-create")
+    made.cluster.psql("create table told (i int)")
+    made.run("backup", "--type=full")
+    return made
+
+
+def backups(site):
+    (stanza,) = json.loads(site.run("info", "--output=json").stdout)
+    return [row["type"] for row in stanza["backup"]]
+
+
+def ready(site):
+    return list((site.cluster.data / "pg_wal/archive_status").glob("*.ready"))
+
+
+def archive_by(site, command):
+    site.cluster.configure(archive_command=command)
+    site.cluster.reload()
+
+
+def test_an_incremental_backup_without_loss_stays_one(site):
+    site.cluster.psql("insert into told values (0); select pg_switch_wal()")
+    done = site.run("backup", "--type=incr")
+    assert "changed to full" not in done.stdout + done.stderr
+    assert backups(site) == ["full", "incr"]
+
+
+def test_dropped_wal_makes_the_next_backup_a_full_one(site):
+    cluster = site.cluster
+    push = cluster.psql("show archive_command")
+    archive_by(site, "false")
+    for number in range(1, 6):
+        cluster.psql(f"insert into told values ({number}); select pg_switch_wal()")
+    assert len(ready(site)) >= 5
+    before = cluster.log.read_text()
+    site.configure(archive_push_queue_max="2MiB")
+    archive_by(site, push)
+    deadline = time.monotonic() + 90
+    while ready(site):
+        assert time.monotonic() < deadline, cluster.log.read_text()
+        time.sleep(0.1)
+    said = cluster.log.read_text()[len(before) :]
+    dropped = said.count("because archive queue exceeded 2MB")
+    # All but the last two, which may wait.
+    assert dropped >= 3
+    assert "WARN: dropped WAL file" in said
+
+    done = site.run("backup", "--type=incr")
+    assert "is missing in the archive, incr backup has been changed to full" in done.stdout
+    assert backups(site) == ["full", "incr", "full"]
+    # What is new builds on what has no gap behind it.
+    site.run("backup", "--type=incr")
+    assert backups(site) == ["full", "incr", "full", "incr"]
+    verified = site.run("verify", "--output=text")
+    assert "WAL gap: " in verified.stdout
