@@ -34,7 +34,8 @@ def test_help_of_an_option():
     for part in ("size", "1MiB to 1PiB", "20MiB", "repo-bundle = y"):
         assert part in text
     assert "never the command line" in helps.text(("backup", "repo-cipher-pass"))
-    assert "Not supported yet." in helps.text(("archive-push", "archive-async"))
+    assert "Accepted: the resident archiver" in helps.text(("archive-push", "archive-async"))
+    assert "Refused: a repository lies" in helps.text(("backup", "repo-host"))
 
 
 @pytest.mark.parametrize(

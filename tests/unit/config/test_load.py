@@ -176,8 +176,8 @@ def test_hashes(conf):
          "a time is a number with a unit, such as 500ms, 30s, 5m, 1h or 2d."),
         ("stanza=demo", errors.OptionInvalidError, "option 'stanza' is only allowed on the command",
          None),
-        ("repo1-hardlink=y", errors.FeatureNotSupportedError,
-         "option 'repo1-hardlink' is not supported yet", "remove it, or leave it at its default."),
+        ("repo1-host=other", errors.FeatureNotSupportedError, "'repo1-host' is not supported yet",
+         "remove it: a repository lies in a directory or at an SFTP server."),
         ("repo257-path=/x", errors.OptionInvalidError, "invalid option 'repo257-path'",
          "did you mean 'repo256-path'?"),
         ("repo01-path=/x", errors.OptionInvalidError, "invalid option 'repo01-path'", None),
@@ -382,10 +382,10 @@ def test_conditions_in_a_file_are_silent(conf):
 
 
 def test_what_is_not_supported_is_refused_only_where_it_would_matter(conf):
-    assert conf(MINIMAL + "archive-async=n\n", "x", command="archive-push")
-    assert conf(MINIMAL + "archive-async=y\n")  # no business of a backup
-    with pytest.raises(errors.FeatureNotSupportedError, match="option 'archive-async'"):
-        conf(MINIMAL + "archive-async=y\n", "x", command="archive-push")
+    assert conf(MINIMAL + "page-header-check=y\n")
+    assert conf(MINIMAL + "page-header-check=n\n", "x", command="archive-push")
+    with pytest.raises(errors.FeatureNotSupportedError, match="option 'page-header-check'"):
+        conf(MINIMAL + "page-header-check=n\n")
     assert conf(MINIMAL + "repo1-block-size-super=1MiB\n")  # of no meaning without blocks
     assert conf(MINIMAL + "repo1-s3-key=x\n")
     with pytest.raises(errors.FeatureNotSupportedError):
@@ -478,6 +478,23 @@ def test_another_command_is_told_what_this_run_was_told(conf, tmp_path):
     ]
     options = conf(WALK_THROUGH, "--no-neutral-umask", command="restore")
     assert "--no-neutral-umask" in command_line.words_for(options, "archive-get")
+
+
+def test_what_the_engine_does_in_its_own_way_is_taken_without_a_word(conf):
+    text = MINIMAL + "archive-async=y\njob-retry=3\njob-retry-interval=1s\n"
+    for command, words in (("archive-push", ["x"]), ("backup", [])):
+        assert conf(text, *words, command=command).warnings == ()
+
+
+def test_what_would_do_nothing_is_said(conf):
+    (warning,) = conf(MINIMAL + "repo1-hardlink=y\n").warnings
+    assert warning.startswith("option 'repo1-hardlink' has no effect here: a backup refers to")
+
+
+def test_compression_as_it_was_switched_off_before_there_were_types(conf):
+    assert conf(MINIMAL + "compress=n\n").compress_type == "none"
+    assert conf(MINIMAL + "compress=y\n").compress_type == "gz"
+    assert conf(MINIMAL + "compress=n\ncompress-type=zst\n").compress_type == "zst"
 
 
 BLOCKS = "repo1-bundle=y\nrepo1-block=y\n"

@@ -14,7 +14,7 @@ from ..errors import (
     OptionInvalidValueError,
     OptionRequiredError,
 )
-from . import maps, values
+from . import foreign, maps, values
 from .names import Name
 from .options import Given, Options, PgOptions, RepoOptions, Secret, SftpOptions
 from .schema import Kind, Option, Support
@@ -23,6 +23,7 @@ from .table import COMPRESS_LEVELS, OPTIONS
 
 REDACTED = "<redacted>"
 _DEFAULT = "by default"
+_FOREIGN = frozenset(option.name for option in foreign.OPTIONS)
 
 
 def options(
@@ -41,6 +42,7 @@ def options(
     repos = tuple(_repo(resolver, key) for key in resolver.keys("repo"))
     pgs = tuple(_pg(resolver, key) for key in resolver.keys("pg"))
     stated.update(_timeouts(resolver))
+    stated.update(_compress(resolver))
     stated.setdefault("exec_id", f"{os.getpid()}-{os.urandom(4).hex()}")
     explicit = resolver.explicit()
     if "exec-id" not in [row.name for row in explicit]:
@@ -105,7 +107,7 @@ class _Resolver:
         elif setting is not None:
             _refuse_unsupported(setting, self.command)
             if option.support is Support.NO_EFFECT:
-                self.warnings.append(f"option '{name}' has no effect here")
+                self.warnings.append(no_effect(name))
             return setting if setting.values else None
         else:
             text = option.default_for(self.command)
@@ -173,13 +175,19 @@ class _Resolver:
         return met
 
 
+def no_effect(name: Name) -> str:
+    """What to tell of an option that is accepted and does nothing."""
+    why = name.option.help if name.option.name in _FOREIGN else ""
+    return f"option '{name}' has no effect here" + (f": {why.rstrip('.')}" if why else "")
+
+
 def _refuse_unsupported(setting: Setting, command: str) -> None:
     option = setting.name.option
     if option.support is not Support.NOT_YET or setting.values == (option.default_for(command),):
         return
     raise FeatureNotSupportedError(
         f"option '{setting.name}' is not supported yet {setting.where}",
-        hint="remove it, or leave it at its default.",
+        hint=f"remove it: {option.help}" if option.help else "remove it.",
     )
 
 
@@ -260,6 +268,16 @@ def _timeouts(resolver: _Resolver) -> dict[str, float]:
         f"'{protocol_value:g}s' is not valid for '{protocol}' option",
         hint=f"it should be greater than '{db}' ({db_value:g}s).",
     )
+
+
+def _compress(resolver: _Resolver) -> dict[str, str]:
+    """``compress=n`` is how ``compress-type=none`` was written before there were several types."""
+    old, new = Name(OPTIONS["compress"], None), Name(OPTIONS["compress-type"], None)
+    if not old.option.takes(resolver.command) or not resolver.is_given(old):
+        return {}
+    if resolver.value(old) or resolver.is_given(new):
+        return {}
+    return {"compress_type": "none"}
 
 
 def _check_level(resolver: _Resolver) -> None:

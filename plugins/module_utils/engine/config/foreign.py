@@ -1,10 +1,12 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of pgBackRest that the engine does not honour (yet).
+"""Options of pgBackRest that the engine does not honour.
 
 They are known by name, so that each can be refused with the right words instead of being taken for
-a typing error. One that says what the engine does anyway is let through.
+a typing error. One that says what the engine does anyway is let through, and so is one that steers
+how pgBackRest does something for which the engine has a way of its own. The text of an option says
+why, in a sentence.
 """
 
 from __future__ import annotations
@@ -26,55 +28,76 @@ _AZURE = Condition("repo-type", ("azure",))
 _GCS = Condition("repo-type", ("gcs",))
 _S3 = Condition("repo-type", ("s3",))
 
+_OTHERWISE = Support.OTHERWISE
+
 B, S, C, P = Kind.BOOLEAN, Kind.STRING, Kind.CHOICE, Kind.PATH
 N, Z, T, L, H = Kind.INTEGER, Kind.SIZE, Kind.TIME, Kind.LIST, Kind.HASH
+
+
+# What a refusal, or the help, says of them.
+_ARCHIVER = (
+    "the resident archiver works ahead; without one each file is pushed when it is asked for."
+)
+_LOST = "a session that is lost is replaced for five minutes, and its jobs are done again."
+_ALIVE = "SSH asks every quarter of a minute whether the server is there."
+_PLACES = "a repository lies in a directory or at an SFTP server."
+_NODE = "the other node is reached by SSH; what its command needs is in pg-host-config."
+_NO_SERVER = "nodes are reached by SSH: there is no TLS server."
+_NO_TLS = "nothing is reached over TLS."
 
 
 # fmt: off
 def _of_command_line() -> list[Option]:
     return [
-        Option("archive-expire-before", S, "", commands=frozenset({"expire"})),
-        Option("detail-level", S, "", default="full", commands=frozenset({"info"})),
-        Option("pg", N, "", commands=frozenset({"backup", "manifest"})),
-        Option("report", B, "", default="n", commands=frozenset({"check"})),
+        Option("archive-expire-before", S,
+               "WAL goes by retention alone; repo-retention-archive says how much stays.",
+               commands=frozenset({"expire"})),
+        Option("detail-level", S, "info tells everything; --set tells it of one backup.",
+               default="full", commands=frozenset({"info"})),
+        Option("pg", N, "the first cluster that is configured is taken.",
+               commands=frozenset({"backup", "manifest"})),
+        Option("report", B, "run check without it.", default="n", commands=frozenset({"check"})),
     ]
 
 
 def _of_archive() -> list[Option]:
     return [
-        Option("archive-async", B, "", default="n", commands=_ARCHIVE),
-        # The queues of an asynchronous run; where there is none they steer nothing.
-        Option("archive-push-batch-size", Z, "", commands=_PUSH, support=Support.NO_EFFECT),
-        Option("archive-missing-retry", B, "", default="y", commands=_GET),
+        Option("archive-async", B, _ARCHIVER, default="n", commands=_ARCHIVE, support=_OTHERWISE),
+        Option("archive-push-batch-size", Z, _ARCHIVER, commands=_PUSH, support=_OTHERWISE),
+        Option("archive-missing-retry", B, "the archive is asked anew each time.",
+               default="y", commands=_GET, support=_OTHERWISE),
     ]
 
 
 def _of_backup_and_restore() -> list[Option]:
     return [
-        Option("compress", B, "", default="y", commands=frozenset({"archive-push", "backup"})),
-        Option("page-header-check", B, "", default="y", commands=_BACKUP),
+        Option("page-header-check", B, "a page is valid by its checksum, or if it is all zero.",
+               default="y", commands=_BACKUP),
     ]
 
 
 def _general() -> list[Option]:
     return [
-        Option("beta", B, "", default="n", support=Support.NO_EFFECT),
-        Option("job-retry", N, "", commands=_REPO),
-        Option("job-retry-interval", T, "", commands=_REPO),
-        Option("priority", N, ""),
-        Option("sck-block", B, "", default="n", commands=_REPO, support=Support.NO_EFFECT),
-        Option("sck-keep-alive", B, "", default="y", commands=_REPO),
-        Option("tcp-keep-alive-count", N, "", commands=_REPO),
-        Option("tcp-keep-alive-idle", N, "", commands=_REPO),
-        Option("tcp-keep-alive-interval", N, "", commands=_REPO),
-        Option("tls-cipher-12", S, "", commands=_REPO, support=Support.NO_EFFECT),
-        Option("tls-cipher-13", S, "", commands=_REPO, support=Support.NO_EFFECT),
-        Option("tls-server-address", S, "", commands=_SERVER),
-        Option("tls-server-auth", H, "", commands=_SERVER),
-        Option("tls-server-ca-file", P, "", commands=_SERVER),
-        Option("tls-server-cert-file", P, "", commands=_SERVER),
-        Option("tls-server-key-file", P, "", commands=_SERVER),
-        Option("tls-server-port", N, "", commands=_SERVER),
+        Option("beta", B, "nothing here is for a test only.", default="n",
+               support=Support.NO_EFFECT),
+        Option("job-retry", N, _LOST, commands=_REPO, support=_OTHERWISE),
+        Option("job-retry-interval", T, _LOST, commands=_REPO, support=_OTHERWISE),
+        Option("priority", N, "start the command with nice, or set Nice= in its unit."),
+        Option("sck-block", B, "sockets wait as long as io-timeout says.", default="n",
+               commands=_REPO, support=Support.NO_EFFECT),
+        Option("sck-keep-alive", B, _ALIVE, default="y", commands=_REPO, support=_OTHERWISE),
+        *(
+            Option(f"tcp-keep-alive-{name}", N, _ALIVE, commands=_REPO, support=_OTHERWISE)
+            for name in ("count", "idle", "interval")
+        ),
+        Option("tls-cipher-12", S, _NO_TLS, commands=_REPO, support=Support.NO_EFFECT),
+        Option("tls-cipher-13", S, _NO_TLS, commands=_REPO, support=Support.NO_EFFECT),
+        Option("tls-server-address", S, _NO_SERVER, commands=_SERVER),
+        Option("tls-server-auth", H, _NO_SERVER, commands=_SERVER),
+        Option("tls-server-ca-file", P, _NO_SERVER, commands=_SERVER),
+        Option("tls-server-cert-file", P, _NO_SERVER, commands=_SERVER),
+        Option("tls-server-key-file", P, _NO_SERVER, commands=_SERVER),
+        Option("tls-server-port", N, _NO_SERVER, commands=_SERVER),
     ]
 
 
@@ -82,48 +105,51 @@ def _of_cluster() -> list[Option]:
     host = Condition("pg-host")
     tls = Condition("pg-host-type", ("tls",))
     return [
-        Option("pg-host-ca-file", S, "", commands=_HOST, condition=tls),
-        Option("pg-host-ca-path", S, "", commands=_HOST, condition=tls),
-        Option("pg-host-cert-file", S, "", commands=_HOST, condition=tls),
-        Option("pg-host-key-file", S, "", commands=_HOST, condition=tls),
-        Option("pg-host-config-include-path", P, "", commands=_HOST, condition=host),
-        Option("pg-host-config-path", P, "", commands=_HOST, condition=host),
-        Option("pg-local", B, "", default="n", commands=_HOST),
+        *(
+            Option(f"pg-host-{name}", S, _NO_SERVER, commands=_HOST, condition=tls)
+            for name in ("ca-file", "ca-path", "cert-file", "key-file")
+        ),
+        Option("pg-host-config-include-path", P, _NODE, commands=_HOST, condition=host),
+        Option("pg-host-config-path", P, _NODE, commands=_HOST, condition=host),
+        Option("pg-local", B, _NODE, default="n", commands=_HOST),
     ]
 
 
 def _of_repository() -> list[Option]:
     return [
-        Option("repo-hardlink", B, "", default="n", commands=_BACKUP, aliases=("hardlink",)),
-        Option("repo-local", B, "", default="n", commands=_REPO),
-        Option("repo-host", S, "", commands=_REPO, aliases=("backup-host",)),
+        Option("repo-hardlink", B, "a backup refers to files of earlier ones, and links to none.",
+               default="n", commands=_BACKUP, aliases=("hardlink",), support=Support.NO_EFFECT),
+        Option("repo-local", B, _PLACES, default="n", commands=_REPO),
+        Option("repo-host", S, _PLACES, commands=_REPO, aliases=("backup-host",)),
         *(
-            Option(f"repo-host-{name}", S, "", commands=_REPO, condition=Condition("repo-host"))
+            Option(f"repo-host-{name}", S, _PLACES, commands=_REPO,
+                   condition=Condition("repo-host"))
             for name in ("ca-file", "ca-path", "cert-file", "cmd", "config", "config-include-path",
                          "config-path", "key-file", "port", "type", "user")
         ),
         *(
-            Option(f"repo-storage-{name}", S, "", commands=_REPO, condition=_CLOUD)
+            Option(f"repo-storage-{name}", S, _PLACES, commands=_REPO, condition=_CLOUD)
             for name in ("ca-file", "ca-path", "host", "port", "prefetch", "read-over", "tag",
                          "upload-chunk-size", "verify-tls")
         ),
         *(
-            Option(f"repo-azure-{name}", S, "", commands=_REPO, condition=_AZURE,
+            Option(f"repo-azure-{name}", S, _PLACES, commands=_REPO, condition=_AZURE,
                    secret=name in ("account", "key"))
             for name in ("account", "container", "endpoint", "key", "key-type", "uri-style")
         ),
         *(
-            Option(f"repo-gcs-{name}", S, "", commands=_REPO, condition=_GCS, secret=name == "key")
+            Option(f"repo-gcs-{name}", S, _PLACES, commands=_REPO, condition=_GCS,
+                   secret=name == "key")
             for name in ("bucket", "endpoint", "key", "key-type", "user-project")
         ),
         *(
-            Option(f"repo-s3-{name}", S, "", commands=_REPO, condition=_S3,
+            Option(f"repo-s3-{name}", S, _PLACES, commands=_REPO, condition=_S3,
                    secret=name in ("key", "key-secret", "sse-customer-key", "token"))
             for name in ("bucket", "endpoint", "key", "key-secret", "key-type", "kms-key-id",
                          "process-cmd", "region", "requester-pays", "role", "service",
                          "sse-customer-key", "sts-host", "token", "uri-style")
         ),
-        Option("repo-target-time", S, "", commands=_REPO),
+        Option("repo-target-time", S, "a repository is read as it is now.", commands=_REPO),
     ]
 
 # fmt: on
@@ -155,7 +181,7 @@ OPTIONS = (
     Option(
         "pg-version-force",
         S,
-        "",
+        "the version is read from pg_control.",
         section=Section.STANZA,
         support=Support.NOT_YET,
         field="-",

@@ -102,7 +102,9 @@ def _name(option: Option) -> str:
 
 def _line(option: Option, command: str, *, with_default: bool = True) -> str:
     if option.support is Support.NOT_YET:
-        return "Not supported yet."
+        return f"Refused: {option.help}"
+    if option.support is Support.OTHERWISE:
+        return f"Accepted: {option.help}"
     line = option.help
     if option.support is Support.NO_EFFECT:
         line = f"{line} Accepted, without effect.".strip()

@@ -40,7 +40,8 @@ class Support(enum.Enum):
     """What the engine does with an option of pgBackRest."""
 
     HONOURED = "honoured"
-    NO_EFFECT = "no effect"  # accepted: it steers something that this engine does not have
+    NO_EFFECT = "no effect"  # accepted with a warning: it steers what this engine does not have
+    OTHERWISE = "done otherwise"  # accepted: what it is there for, the engine does in its own way
     NOT_YET = "not supported yet"  # refused, unless it says what the engine does anyway
 
 

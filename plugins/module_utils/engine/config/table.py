@@ -24,6 +24,8 @@ _DB = words("backup check remote stanza-create stanza-delete stanza-upgrade")
 _HOST = words("backup check stanza-create stanza-delete stanza-upgrade")
 _WORK = _REPO | frozenset({"remote"})
 _PARALLEL = words("archive-get archive-push backup restore verify")
+# pgBackRest lets them have options that they have no use for, as a script may give them.
+_CALLED = words("check info repo-get repo-ls stanza-create stanza-delete stanza-upgrade")
 _LOCK = words(
     "annotate archive-get archive-push backup expire info remote restore stanza-create"
     " stanza-delete stanza-upgrade start stop"
@@ -119,8 +121,11 @@ _GENERAL = (
            choices=("16KiB", "32KiB", "64KiB", "128KiB", "256KiB", "512KiB", "1MiB", "2MiB",
                     "4MiB", "8MiB", "16MiB"), commands=_WORK),
     Option("cmd", S, "How PostgreSQL is told to call this command.",
-           commands=_PARALLEL),
-    Option("cmd-ssh", S, "The SSH client's command.", default="ssh", commands=_HOST),
+           commands=_PARALLEL | _CALLED),
+    Option("cmd-ssh", S, "The SSH client's command.", default="ssh",
+           commands=_HOST | _PARALLEL | _CALLED),
+    Option("compress", B, "Older than compress-type, which counts where both are given.",
+           default="y", commands=frozenset({"archive-push", "backup"}), field="-", internal=True),
     Option("compress-level", N, "Level of compression.",
            commands=frozenset({"archive-push", "backup"}),
            condition=Condition("compress-type", tuple(COMPRESS_LEVELS))),
@@ -131,7 +136,7 @@ _GENERAL = (
            choices=("none", "bz2", "gz", "lz4", "zst"),
            commands=frozenset({"archive-push", "backup"})),
     Option("db-timeout", T, "How long a query may take.", default="30m", low="100ms", high="7d",
-           commands=_DB),
+           commands=_DB | words("archive-get archive-push repo-get repo-ls")),
     Option("delta", B, "Compare by checksum, and copy only what differs.", default="n",
            commands=frozenset({"backup", "restore"})),
     Option("io-timeout", T, "How long reading or writing may be silent.", default="1m",

@@ -14,8 +14,9 @@ import time
 from ... import log
 from ...config.options import Options
 from ...errors import ArchiveTimeoutError
+from ...postgres.wal import number_name, segment_number, timeline_of
 from ...repository import archive, label, wal_gaps
-from ...repository.archive import WalRange
+from ...repository.archive import Archive, WalRange
 from ...repository.backup_info import BackupEntry, BackupInfo
 from ...storage.base import Storage
 from .. import wal
@@ -87,14 +88,9 @@ def find(
     Segments are pushed in parallel: one that is missing is waited for, ``timeout`` seconds at most.
     """
     stop = last.archive_stop or ""
-    same = stop[:8] == current[:8]
-    first, end = (stop if same else current[:8]), current[:16]
 
     def hole() -> WalRange | None:
-        def within(name: str) -> bool:
-            return first[:16] <= name <= end
-
-        names = archive.segments(storage, stanza, archive_id, within)
+        names = _present(storage, stanza, archive_id, stop, current, size)
         return wal_gaps.first_hole(names, stop, current, size)
 
     deadline = time.monotonic() + timeout
@@ -107,3 +103,18 @@ def find(
             return found
         found = hole()
     return None
+
+
+def _present(
+    storage: Storage, stanza: str, archive_id: str, stop: str, current: str, size: int
+) -> list[str]:
+    """The segments that are there after ``stop``; on another timeline all of that."""
+    timeline = timeline_of(current)
+    if timeline_of(stop) != timeline:
+        return list(
+            archive.segments(storage, stanza, archive_id, lambda name: name[:8] == current[:8])
+        )
+    numbers = range(segment_number(stop, size) + 1, segment_number(current, size))
+    names = [number_name(timeline, number, size) for number in numbers]
+    found = Archive(storage, stanza).find_many(archive_id, names)
+    return [name for name in names if found[name]]
