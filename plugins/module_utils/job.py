@@ -100,7 +100,10 @@ class Job:
                 return found
             if not working:
                 self.forget()
-                return {"answer": {"failed": True, "msg": "the process that did the work died"}}
+                what = "the process that did the work died"
+                if not found:
+                    what = "another run of the same task has taken the answer"
+                return {"answer": {"failed": True, "msg": what}}
             if limit is not None and time.monotonic() >= limit:
                 return found
             time.sleep(PAUSE)

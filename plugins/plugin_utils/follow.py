@@ -10,6 +10,7 @@ that dies before that finds it again with the next run.
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
@@ -75,6 +76,7 @@ class FollowedAction(CheckedAction):
 
     def _follow(self, arguments: Result, variables: Result) -> Result:
         host = variables.get("inventory_hostname", "")
+        controller = os.getppid()
         ours: bool | None = None
         lost = 0
         while True:
@@ -92,6 +94,9 @@ class FollowedAction(CheckedAction):
             job = answer.pop("_job", None)
             if job is None:
                 return answer
+            if os.getppid() != controller:
+                # It was killed: the answer is for whoever comes next.
+                raise AnsibleActionFail("ansible-playbook is gone; the work goes on on the host")
             if ours is None:
                 ours = job["started"]
                 if not ours:

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
 
 import pytest
 import yaml
 
+from ansible_collections.pgsftp.backup.plugins.module_utils import job
 from ansible_collections.pgsftp.backup.tests.support.playbook import Playbook
 
 pytestmark = pytest.mark.integration
@@ -142,6 +149,7 @@ def test_expiration_does_what_it_foresaw(run, first):
     assert again["diff"]["before"] == again["diff"]["after"]
 
 
+@pytest.mark.slow
 def test_damage_fails_the_task_or_is_told(site, run, first):
     newest = max((site.repo / "backup/demo").glob("2*F"))
     bundle = next((newest / "bundle").iterdir())
@@ -217,6 +225,7 @@ def test_a_directory_is_replaced_with_consent_alone(site, run, first):
         copy.stop()
 
 
+@pytest.mark.slow
 def test_in_place_what_is_the_same_is_kept(site, run, first):
     copy, to = restored(site, "in-place")
     whole = run("restore", **to)["restore"]
@@ -239,8 +248,137 @@ def test_a_standby_is_left_alone(site, run, first):
     assert not run("restore", "--check", type="standby", **to)["changed"]
 
 
+@pytest.mark.slow
 def test_a_password_is_refused(run, first):
     failed = run(
         "restore", fails=True, recovery_options={"primary_conninfo": "host=x password=geheim"}
     )
     assert "password is not allowed" in failed["msg"]
+
+
+@pytest.fixture
+def held_back(site):
+    """WAL does not get into the archive while this file is there, so a backup cannot end."""
+    hold = site.root / "hold"
+    command = site.cluster.psql("show archive_command")
+    site.cluster.configure(archive_command=f"test ! -e {hold} && {command}")
+    site.cluster.reload()
+    hold.touch()
+    yield hold
+    hold.unlink(missing_ok=True)
+    site.cluster.configure(archive_command=command)
+    site.cluster.reload()
+
+
+def labels(site):
+    (stanza,) = json.loads(site.run("info", "--output=json").stdout)
+    return [row["label"] for row in stanza["backup"]]
+
+
+def test_a_backup_outlives_a_killed_controller(site, playbook, run, first, held_back):
+    """ansible-playbook and all that it started is killed in the middle of a backup.
+
+    The same task attaches to it and returns its result, and the next one takes a new backup.
+    """
+    site.configure(archive_timeout="120")
+    before = labels(site)
+    begun = {"type": "full", "options": {"expire-auto": False}}
+    defaults = {"stanza": "demo", "config": str(site.config)}
+    path = playbook.write({"pgsftp.backup.backup": begun}, defaults=defaults)
+    running = playbook.start(path)
+    log = site.root / "demo-backup.log"
+    done = log.read_text().count("backup start archive") if log.exists() else 0
+    until(lambda: log.read_text().count("backup start archive") > done)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert labels(site) == before
+
+    # Nobody follows it now. Another controller does the same task, and sees it under way.
+    again = playbook.start(path)
+    line = again.stdout.readline()
+    while "attached to what an earlier run has begun" not in line:
+        assert line, "it did not attach"
+        line = again.stdout.readline()
+    held_back.unlink()
+    _out, (result,) = playbook.finish(again)
+    assert not result["failed"], result
+    assert result["attached"] is True
+    assert labels(site) == [*before, result["backup"]["label"]]
+
+    # The answer was given away.
+    new = run("backup", **begun)
+    assert new["attached"] is False
+    assert labels(site) == [*before, result["backup"]["label"], new["backup"]["label"]]
+
+
+def test_no_secret_gets_out(site, playbook, run, first, tmp_path):
+    """Not into the output of -vvvv, facts, files of jobs, logs or a file that others read."""
+    secrets = ["geheim-cipher", "geheim-sftp", "geheim-recovery"]
+    site.configure(repo2_path=str(site.root / "repo2"), repo2_cipher_type="aes-256-cbc")
+    try:
+        site.configure(repo2_cipher_pass=secrets[0])
+        facts = tmp_path / "facts"
+        playbook.environment.update(
+            ANSIBLE_CACHE_PLUGIN="jsonfile", ANSIBLE_CACHE_PLUGIN_CONNECTION=str(facts)
+        )
+        defaults = {"stanza": "demo", "config": str(site.config)}
+        wrong = {"options": {"repo2-sftp-private-key-passphrase": secrets[1]}}
+        recovery = {"recovery_options": {"primary_conninfo": f"password={secrets[2]}"}}
+        second = {"options": {"repo": 2, "archive-check": False}}
+        path = playbook.write(
+            {"ansible.builtin.setup": {"gather_subset": ["min"]}},
+            {"pgsftp.backup.stanza": {}},
+            {"pgsftp.backup.backup": second},
+            {"pgsftp.backup.verify": {"options": {"repo": 2}}},
+            {"pgsftp.backup.stanza_info": {}},
+            {"pgsftp.backup.check": wrong, "ignore_errors": True},
+            {"pgsftp.backup.restore": recovery, "ignore_errors": True},
+            defaults=defaults,
+        )
+        since = time.time()
+        running = playbook.start(path, "-vvvv", "--diff")
+        seen = []
+        watcher = threading.Thread(target=watch, args=(running, seen))
+        watcher.start()
+        out, rows = playbook.finish(running)
+        watcher.join()
+        assert [row["failed"] for row in rows] == [False] * 5 + [True, True], out
+        told = json.dumps(rows)
+        # The task's own text is the user's; the secret of the file is seen nowhere.
+        assert secrets[0] not in out + told
+        assert secrets[1] not in told and secrets[2] not in told
+        assert seen and not [text for text in seen if "geheim" in text]
+        journal = subprocess.run(
+            ["journalctl", f"--since=@{since:.0f}", "--no-pager", "--quiet"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert "geheim" not in journal.stdout
+        for root in (facts, site.root, Path(job.ROOT_PLACE), playbook.directory / "remote"):
+            for file in root.rglob("*") if root.exists() else ():
+                if file.is_file() and b"geheim" in file.read_bytes():
+                    assert file == site.config
+                    assert file.stat().st_mode & 0o007 == 0
+    finally:
+        site.configure(repo2_path=None, repo2_cipher_type=None, repo2_cipher_pass=None)
+
+
+def watch(running, seen):
+    """What other users see of all processes, as long as one runs."""
+    while running.poll() is None:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if "ansible" in text or "pgsftp" in text:
+                seen.append(text)
+        time.sleep(0.2)
+
+
+def until(condition):
+    limit = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.1)

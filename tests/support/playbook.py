@@ -65,6 +65,7 @@ class Playbook:
             "ANSIBLE_CALLBACK_PLUGINS": str(plugins),
             "ANSIBLE_CALLBACKS_ENABLED": "kept",
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
             "KEPT_RESULTS": str(self.results),
         }
 
