@@ -299,9 +299,9 @@ def test_a_command_loads_only_what_it_needs():
     heavy = {"paramiko", "psycopg2", "numpy", "zstandard", "cryptography", "multiprocessing"}
     package = cli.__name__.rsplit(".", 1)[0]
     code = (
-        f"import sys, io; from {package} import cli;"
+        f"import sys, io; before = set(sys.modules); from {package} import cli;"
         " cli.main(['version'], {}, output=io.StringIO());"
-        " sys.stdout.write(' '.join(sys.modules))"
+        " sys.stdout.write(' '.join(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = set(done.stdout.split())

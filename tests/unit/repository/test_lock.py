@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import multiprocessing
 import os
-import time
 import types
 import typing as t
 from pathlib import Path
@@ -107,20 +105,20 @@ def test_states(tmp_path: Path) -> None:
     assert state(tmp_path) == FREE
 
 
-def test_looking_for_a_moment_disturbs_nobody(tmp_path: Path) -> None:
-    path = tmp_path / "demo-backup-1.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+def test_looking_for_a_moment_disturbs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptor = os.open(tmp_path / "demo-backup-1.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    child = multiprocessing.get_context("fork").Process(target=_hold_briefly, args=(descriptor,))
-    child.start()
-    os.close(descriptor)
+    pauses = []
+
+    def look_away(seconds: float) -> None:
+        pauses.append(seconds)
+        os.close(descriptor)
+
+    monkeypatch.setattr(lock.time, "sleep", look_away)
     take(tmp_path).release()
-    child.join()
-
-
-def _hold_briefly(descriptor: int) -> None:
-    time.sleep(0.03)
-    os.close(descriptor)
+    assert len(pauses) == 1
 
 
 def test_a_worker_inherits_the_lock(tmp_path: Path) -> None:
