@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration coverage interop faults molecule lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop faults soak molecule lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,10 @@ interop: ## everything against stock pgBackRest, on this machine and on hosts of
 	@scripts/interop
 
 faults: ## what breaks lines, disks and servers on purpose, the slow ones, too
-	@scripts/pytest tests/faults
+	@scripts/pytest tests/faults --ignore=tests/faults/test_soak.py
+
+soak: ## ten minutes of load in the lab of the demo, while the repository's host dies at random
+	@scripts/pytest tests/faults/test_soak.py -s
 
 molecule: ## the walk-through on hosts of its own (SCENARIO=default)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)

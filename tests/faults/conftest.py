@@ -12,10 +12,11 @@ from ansible_collections.pgsftp.backup.tests.support.engine import (
     host_command,
     sites,
 )
+from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab
 from ansible_collections.pgsftp.backup.tests.support.postgres import new_cluster
 
 # Fixtures for the tests of this directory.
-__all__ = ["host_command", "new_cluster", "sites"]
+__all__ = ["deployed_lab", "host_command", "new_cluster", "sites"]
 
 
 @pytest.fixture(scope="module")

@@ -5,19 +5,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
-import zstandard
 
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
-from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, until
+from ansible_collections.pgsftp.backup.tests.support.archiver import (
+    Archiver,
+    alive,
+    archive_command,
+    descendants,
+    drained,
+    end_sessions,
+    make_segments,
+    ready,
+    signal_all,
+    stored,
+    until,
+)
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 
 pytestmark = pytest.mark.integration
@@ -57,49 +66,6 @@ def archiver(site):
     yield made
     made.stop()
     made.forget()
-
-
-def make_segments(site, count):
-    """Have PostgreSQL fill that many segments; gives their names."""
-    before = set(ready(site))
-    for _dummy in range(count):
-        site.cluster.psql(
-            "select pg_logical_emit_message(true, 'x', repeat(md5(random()::text), 90))"
-        )
-        site.cluster.psql("select pg_switch_wal()")
-    names = sorted(set(ready(site)) - before)
-    assert len(names) == count
-    return names
-
-
-def ready(site):
-    status = site.cluster.data / "pg_wal" / "archive_status"
-    return sorted(path.stem for path in status.glob("*.ready"))
-
-
-def stored(site, repo=None):
-    """What the archive holds: names to digests; everything is whole and what its name says."""
-    found = {}
-    for path in sorted((repo or site.repo).glob("archive/demo/*/*/*")):
-        if path.name.endswith(".pgbackrest.tmp"):
-            continue
-        name, rest = path.name.split("-")
-        content = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
-        assert hashlib.sha1(content).hexdigest() == rest.partition(".")[0]
-        assert name not in found, f"{name} is stored twice"
-        found[name] = rest
-    return found
-
-
-def archive_command(site, archiver):
-    site.cluster.configure(
-        archive_command=" ".join([str(site.command), *archiver.words, "archive-push", "%p"])
-    )
-    site.cluster.reload()
-
-
-def drained(site, archiver, seconds=60.0):
-    until(lambda: not ready(site), "segments are left", archiver, seconds)
 
 
 def test_64_ready_segments_are_sent_ahead_and_answered(site, archiver):
@@ -207,13 +173,6 @@ def test_killed_at_any_moment_nothing_is_lost_or_answered_early(site, archiver, 
     assert set(names) <= set(stored(site))
 
 
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_a_worker_that_is_killed_is_replaced(site, archiver):
     archiver.start()
     until(lambda: archiver.status()["sessions"], "no session", archiver)
@@ -231,14 +190,6 @@ def test_sessions_that_are_lost_are_opened_again(site, archiver, sshd):
     (name,) = make_segments(site, 1)
     archiver.push(name)
     assert name in stored(site)
-
-
-def end_sessions(sshd):
-    listed = subprocess.run(
-        ["pgrep", "-P", str(sshd.process.pid)], check=False, capture_output=True, text=True
-    )
-    for pid in listed.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
 
 
 def test_nothing_is_answered_before_it_is_durable(site, archiver, sshd):
@@ -261,18 +212,6 @@ def test_nothing_is_answered_before_it_is_durable(site, archiver, sshd):
     assert name in stored(site)
 
 
-def descendants(pid):
-    listed = subprocess.run(
-        ["pgrep", "-P", str(pid)], check=False, capture_output=True, text=True
-    ).stdout.split()
-    return [row for child in map(int, listed) for row in (child, *descendants(child))]
-
-
-def signal_all(pids, number):
-    for pid in pids:
-        os.kill(pid, number)
-
-
 def test_a_stanza_that_is_stopped_gets_nothing(site, archiver):
     (site.root / "lock").mkdir(exist_ok=True)
     own(site.root / "lock")
@@ -291,7 +230,7 @@ def test_a_server_that_was_away_gets_all_of_it(site, archiver, sshd):
     archiver.start()
     until(lambda: archiver.status()["sessions"], "no session", archiver)
     sshd.stop()
-    end_sessions_of(archiver)
+    signal_all(archiver.workers, signal.SIGKILL)
     names = make_segments(site, 3)
     said = archiver.push(names[0], code=49)
     assert "unable to connect" in said or "connection" in said
@@ -309,11 +248,6 @@ def test_a_server_that_was_away_gets_all_of_it(site, archiver, sshd):
     archive_command(site, archiver)
     drained(site, archiver)
     assert archiver.status()["reachable"]
-
-
-def end_sessions_of(archiver):
-    for pid in archiver.workers:
-        os.kill(pid, signal.SIGKILL)
 
 
 def test_one_repository_down_does_not_stop_the_other(site, archiver):

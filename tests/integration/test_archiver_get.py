@@ -264,6 +264,7 @@ def test_cut_off_in_the_middle_a_standby_stays_up_and_catches_up(copies, sshd):
     assert copy.cluster.psql("select pg_is_in_recovery()") == "t"
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_archive_get_does_the_work_itself(copies):
     copy = copies(hold=5)
     copy.feed()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+
+import zstandard
 
 from .engine import own
 from .postgres import OWNER
@@ -110,3 +113,75 @@ def until(condition, what, archiver=None, seconds=30.0):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}\n{archiver.said if archiver else ''}")
         time.sleep(0.05)
+
+
+def make_segments(site, count):
+    """Have PostgreSQL fill that many segments; gives their names."""
+    before = set(ready(site))
+    for _dummy in range(count):
+        site.cluster.psql(
+            "select pg_logical_emit_message(true, 'x', repeat(md5(random()::text), 90))"
+        )
+        site.cluster.psql("select pg_switch_wal()")
+    names = sorted(set(ready(site)) - before)
+    assert len(names) == count
+    return names
+
+
+def ready(site):
+    status = site.cluster.data / "pg_wal" / "archive_status"
+    return sorted(path.stem for path in status.glob("*.ready"))
+
+
+def stored(site, repo=None):
+    """What the archive holds: names to digests; everything is whole and what its name says."""
+    found = {}
+    for path in sorted((repo or site.repo).glob("archive/demo/*/*/*")):
+        if path.name.endswith(".pgbackrest.tmp"):
+            continue
+        name, rest = path.name.split("-")
+        content = path.read_bytes()
+        if rest.endswith(".zst"):
+            content = zstandard.ZstdDecompressor().stream_reader(content).read()
+        assert hashlib.sha1(content).hexdigest() == rest.partition(".")[0]
+        assert name not in found, f"{name} is stored twice"
+        found[name] = rest
+    return found
+
+
+def archive_command(site, archiver):
+    site.cluster.configure(
+        archive_command=" ".join([str(site.command), *archiver.words, "archive-push", "%p"])
+    )
+    site.cluster.reload()
+
+
+def drained(site, archiver, seconds=60.0):
+    until(lambda: not ready(site), "segments are left", archiver, seconds)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid):
+    listed = subprocess.run(
+        ["pgrep", "-P", str(pid)], check=False, capture_output=True, text=True
+    ).stdout.split()
+    return [row for child in map(int, listed) for row in (child, *descendants(child))]
+
+
+def signal_all(pids, number):
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def end_sessions(sshd):
+    listed = subprocess.run(
+        ["pgrep", "-P", str(sshd.process.pid)], check=False, capture_output=True, text=True
+    )
+    for pid in listed.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
