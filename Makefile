@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration coverage interop faults soak molecule lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop faults soak molecule molecule-all lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ faults: ## what breaks lines, disks and servers on purpose, the slow ones, too
 soak: ## ten minutes of load in the lab of the demo, while the repository's host dies at random
 	@scripts/pytest tests/faults/test_soak.py -s
 
-molecule: ## the walk-through on hosts of its own (SCENARIO=default)
+molecule: ## one story on hosts of its own (SCENARIO=default; molecule/ has more)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)
+
+molecule-all: ## all of them, one after the other: about forty minutes
+	@scripts/molecule all
 
 lab-up: ## boot the hosts of the demo, and nothing more
 	@tests/lab/lab up
