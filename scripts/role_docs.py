@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write each role's README.md from its meta/argument_specs.yml.
 
-usage: scripts/role_docs.py [--check]    with --check nothing is written, and 1 is the answer when
+usage: python scripts/role_docs.py [--check]    with --check nothing is written, and 1 is the answer when
 one of them is not what it would be
 """
 
@@ -106,7 +105,7 @@ def main(arguments: list[str]) -> int:
             if "--check" not in arguments:
                 page.write_text(wanted, encoding="utf-8")
     if "--check" in arguments and stale:
-        sys.stderr.write(f"not current, run scripts/role_docs.py: {', '.join(stale)}\n")
+        sys.stderr.write(f"not current, run python scripts/role_docs.py: {', '.join(stale)}\n")
         return 1
     return 0
 
