@@ -137,9 +137,14 @@ def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool)
 
 
 def plan(options: Options, choice: Choice) -> Result:
-    """What a restore would do."""
+    """What a restore would do; without a backup that is not known yet, as before the first one."""
+    told = {"directory": choice.found.value, "aside": choice.aside}
+    info = state.backups(options)
+    if options.set is None and (info is None or not info.backups):
+        log.warn("stanza '%s' has no backup yet", options.stanza)
+        return told
     found = preview.run(options, replace=bool(choice.aside))
-    return {"plan": found.as_dict(), "directory": choice.found.value, "aside": choice.aside}
+    return {"plan": found.as_dict(), **told}
 
 
 def restore(perform: Perform, options: Options, choice: Choice) -> Result:

@@ -128,6 +128,8 @@ def work(task: module.Task) -> module.Result:
         oldest=task.params["oldest"] or None,
         dry_run=task.check_mode or None,
     )
+    if task.check_mode and len(state.repositories_without_stanza(options)) == len(options.repos):
+        return {"repos": []}
     report = task.perform(options, expire.run).as_dict()
     return {
         "changed": report["changed"],

@@ -232,7 +232,7 @@ restore:
       sample: 1.9
 plan:
   description: What would be done.
-  returned: in check mode, when something would be restored
+  returned: in check mode, when something would be restored and there is a backup already
   type: dict
   contains:
     label:

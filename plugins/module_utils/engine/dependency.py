@@ -18,12 +18,29 @@ if t.TYPE_CHECKING:
     from types import ModuleType
 
 
-def _missing(name: str, package: str, cause: ImportError) -> ServiceError:
+# Every library that some command needs; the distributions' packages have the same names behind
+# ``python3-``.
+LIBRARIES = ("cryptography", "numpy", "paramiko", "psycopg2", "zstandard")
+
+
+def _missing(name: str, cause: ImportError) -> ServiceError:
+    """The error for one library; it names all that are missing, so that one look is enough."""
+    missing = sorted({name, *(other for other in LIBRARIES if _is_missing(other))})
+    packages = " ".join(f"python3-{other}" for other in missing)
     return ServiceError(
         f"python library '{name}' cannot be imported: {cause}",
-        hint=f"install the distribution package python3-{package} or, in the engine's venv, "
-        f"'{name}'.",
+        hint=f"install the distribution package{'s' if len(missing) > 1 else ''} {packages} or, in"
+        f" the engine's venv, {' '.join(missing)}.",
     )
+
+
+def _is_missing(name: str) -> bool:
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(name) is None
+    except (ImportError, ValueError):
+        return True
 
 
 def paramiko() -> ModuleType:
@@ -31,7 +48,7 @@ def paramiko() -> ModuleType:
     try:
         import paramiko as library
     except ImportError as cause:
-        raise _missing("paramiko", "paramiko", cause) from cause
+        raise _missing("paramiko", cause) from cause
     return library
 
 
@@ -40,7 +57,7 @@ def psycopg2() -> ModuleType:
     try:
         import psycopg2 as library
     except ImportError as cause:
-        raise _missing("psycopg2", "psycopg2", cause) from cause
+        raise _missing("psycopg2", cause) from cause
     return library
 
 
@@ -49,7 +66,7 @@ def zstandard() -> ModuleType:
     try:
         import zstandard as library
     except ImportError as cause:
-        raise _missing("zstandard", "zstandard", cause) from cause
+        raise _missing("zstandard", cause) from cause
     return library
 
 
@@ -58,7 +75,7 @@ def numpy() -> ModuleType:
     try:
         import numpy as library
     except ImportError as cause:
-        raise _missing("numpy", "numpy", cause) from cause
+        raise _missing("numpy", cause) from cause
     return library
 
 
@@ -67,7 +84,7 @@ def ciphers() -> ModuleType:
     try:
         from cryptography.hazmat.primitives import ciphers as library
     except ImportError as cause:
-        raise _missing("cryptography", "cryptography", cause) from cause
+        raise _missing("cryptography", cause) from cause
     return library
 
 
@@ -76,7 +93,7 @@ def serialization() -> ModuleType:
     try:
         from cryptography.hazmat.primitives import serialization as library
     except ImportError as cause:
-        raise _missing("cryptography", "cryptography", cause) from cause
+        raise _missing("cryptography", cause) from cause
     return library
 
 

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pwd
 import signal
+import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils import module
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine import log
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import dependency, log
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     EngineError,
@@ -164,6 +166,35 @@ def test_root_becomes_the_owner_of_the_data_directory(
     assert result["ids"] == [owner.pw_uid, owner.pw_uid, owner.pw_gid]
     assert result["home"] == owner.pw_dir
     assert os.geteuid() == 0
+
+
+def test_libraries_of_the_role_are_found_without_being_told(
+    config: Path, tmp_path: Path, answer_of: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "only_in_the_venv.py").write_text("FOUND = True\n", encoding="utf-8")
+    monkeypatch.setattr(module, "LIBRARIES", str(tmp_path / "venv"))
+
+    def work(task: module.Task) -> module.Result:
+        return {"found": importlib.import_module("only_in_the_venv").FOUND}
+
+    assert _run(answer_of, work).result["found"] is True
+
+
+def test_one_message_names_all_libraries_that_are_missing(
+    config: Path, answer_of: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("paramiko", "zstandard"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    def work(task: module.Task) -> module.Result:
+        dependency.paramiko()
+        return {}
+
+    answer = _run(answer_of, work)
+    assert answer.failed
+    assert "'paramiko' cannot be imported" in answer.result["msg"]
+    assert "packages python3-paramiko python3-zstandard or" in answer.result["msg"]
 
 
 def test_every_error_can_be_answered(config: Path, answer_of: t.Any) -> None:
