@@ -29,7 +29,11 @@ from ansible_collections.pgsftp.backup.tests.support.matrix import (
 )
 from ansible_collections.pgsftp.backup.tests.support.postgres import Cluster
 
-pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("pgbackrest")]
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.usefixtures("pgbackrest"),
+    pytest.mark.timeout(1200),
+]
 
 ODD_FILES = {
     'we=ird "name".txt': "equals and quotes",
@@ -112,7 +116,7 @@ class Story:
         sql("create table if not exists t (i int); insert into t values (1)", 'quo"ted ü')
         segment = sql("select pg_walfile_name(pg_switch_wal())")
         self.cluster.wait(
-            f"select last_archived_wal >= '{segment}' from pg_stat_archiver", "t", seconds=60
+            f"select last_archived_wal >= '{segment}' from pg_stat_archiver", "t", seconds=300
         )
 
     def info(self) -> list[dict[str, t.Any]]:

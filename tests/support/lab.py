@@ -104,8 +104,8 @@ class LabCluster:
         self.host.write(f"{self.data}/pg_hba.conf", "local all all trust\n")
         ask = f"psql -XqtA -h {self.root}/s -d postgres -c 'select pg_is_in_recovery()'"
         self.host.sh(
-            f"{self.host.bin}/pg_ctl -D {self.data} -l {self.root}/log -s -w -t 60 start &&"
-            f' for _ in $(seq 300); do test "$({ask})" = f && exit; sleep 0.2; done;'
+            f"{self.host.bin}/pg_ctl -D {self.data} -l {self.root}/log -s -w -t 300 start &&"
+            f' for _ in $(seq 1500); do test "$({ask})" = f && exit; sleep 0.2; done;'
             f" cat {self.root}/log; exit 1"
         )
 
@@ -114,7 +114,7 @@ class LabCluster:
         for name, value in settings.items():
             self.psql(f"alter system set {name} = '{value}'")
         self.host.sh(f"{self.host.bin}/pg_ctl -D {self.data} -s reload")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         # Only a new connection tells that the postmaster has passed it on to the others.
         for name, value in settings.items():
             while self.psql(f"show {name}") != value:
@@ -154,7 +154,7 @@ def contents(host: LabHost, socket: str) -> str:
 def archive_all(psql: t.Callable[[str], str]) -> None:
     """Switch to a new segment, and wait until the old one is in the archive."""
     segment = psql("select pg_walfile_name(pg_switch_wal())")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while psql(f"select last_archived_wal >= '{segment}' from pg_stat_archiver") != "t":
         assert time.monotonic() < deadline, psql("select * from pg_stat_archiver")
         time.sleep(0.2)

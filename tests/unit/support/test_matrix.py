@@ -20,3 +20,10 @@ def test_the_fast_slice_has_any_two_values_together():
         missing = set(itertools.product(some, others)) - {(row[i], row[j]) for row in matrix.FAST}
         assert not missing
     assert len(matrix.FAST) == len(matrix.COMPRESS) * len(matrix.LAYOUTS)
+
+
+def test_so_have_the_layouts_that_every_peer_knows():
+    columns = (matrix.FIRST, matrix.COMPRESS, ("files", "bundles"), matrix.CIPHERS)
+    rows = [row for row in matrix.FAST if row.layout != "block"]
+    for (i, some), (j, others) in itertools.combinations(enumerate(columns), 2):
+        assert {(row[i], row[j]) for row in rows} == set(itertools.product(some, others))
