@@ -120,7 +120,7 @@ def _lane(y: float, label: str) -> list[str]:
 def _bar(
     scale: Scale, start: float, stop: float, y: float, kind: str, tip: str, least: float = 3
 ) -> str:
-    left, width = scale.bar(start, stop, least)
+    left, width = scale.span(start, stop, least)
     top = y + (_LANE - _BAR) / 2
     return (
         f'<rect class="{kind}" x="{left:g}" y="{top:g}" width="{width:g}" height="{_BAR}" rx="2">'
@@ -182,7 +182,7 @@ def _wal(line: Data, scale: Scale, y: float) -> list[str]:
             parts.append(_bar(scale, min(ends), max(ends), y, "kept", f"{tip}; {row['reason']}"))
             continue
         parts.append(_bar(scale, min(ends), max(ends), y, "gap", tip, least=8))
-        left, width = scale.bar(min(ends), max(ends), 8)
+        left, width = scale.span(min(ends), max(ends), 8)
         parts.append(
             f'<text class="small gapname" x="{left + width / 2:g}" y="{y + 9:g}"'
             ' text-anchor="middle">gap</text>'

@@ -43,7 +43,7 @@ class Scale(t.NamedTuple):
         part = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.begin + part * (self.end - self.begin), 2)
 
-    def bar(self, start: float, stop: float, least: float = 2.0) -> tuple[float, float]:
+    def span(self, start: float, stop: float, least: float = 2.0) -> tuple[float, float]:
         """Where a bar begins and how wide it is, never less than ``least`` nor beyond the ends."""
         left, right = self.at(start), self.at(stop)
         width = max(right - left, least)

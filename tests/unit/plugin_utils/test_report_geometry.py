@@ -38,16 +38,16 @@ def test_a_scale_is_a_straight_line_that_sticks_to_its_ends():
 def test_a_bar_stays_within_the_drawing_and_can_be_seen(low, high, start, stop):
     low, high = sorted((low, high))
     start, stop = sorted((start, stop))
-    left, width = Scale(low, high, 120, 936).bar(start, stop, 3)
+    left, width = Scale(low, high, 120, 936).span(start, stop, 3)
     assert width >= 3
     assert left >= 120
     assert left + width <= 936.02
 
 
 def test_a_narrow_bar_grows_to_both_sides():
-    assert Scale(0, 100, 0, 100).bar(50, 50, 4) == (48, 4)
-    assert Scale(0, 100, 0, 100).bar(0, 0, 4) == (0, 4)
-    assert Scale(0, 100, 0, 100).bar(20, 60) == (20, 40)
+    assert Scale(0, 100, 0, 100).span(50, 50, 4) == (48, 4)
+    assert Scale(0, 100, 0, 100).span(0, 0, 4) == (0, 4)
+    assert Scale(0, 100, 0, 100).span(20, 60) == (20, 40)
 
 
 def test_intervals_that_touch_are_one():

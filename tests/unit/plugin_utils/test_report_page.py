@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -36,16 +36,16 @@ class Reader(html.parser.HTMLParser):
         self.close()
         assert not self.open
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag, attrs):
         if tag not in VOID:
             self.open.append(tag)
-        for name, value in attributes:
+        for name, value in attrs:
             if name in ("src", "href", "data", "action", "xlink:href"):
                 self.addresses.append(value)
             if name == "id":
                 self.ids.append(value)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag, attrs):
         pass
 
     def handle_endtag(self, tag):
