@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side: it asks until there is an answer, shows how far it is, and lets go of it."""
+"""The controller asks until there is an answer, shows how far it is, and has it forgotten."""
 
 from __future__ import annotations
 
