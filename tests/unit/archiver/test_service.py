@@ -14,7 +14,7 @@ from multiprocessing import Pipe
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import resident
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import place
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import place, pushing
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.queue import (
     Queue,
     identity,
@@ -30,6 +30,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     ArchiveDuplicateError,
     HostConnectError,
     LockAcquireError,
+    ServiceError,
 )
 
 NAME = "000000010000000000000001"
@@ -132,9 +133,30 @@ def test_an_error_waits_until_the_other_repository_has_it(service, tmp_path):
     first.sessions, first.error, first.failed = 0, HostConnectError("no way there"), now + 1
     assert asking.answer(now + 2) == "."
     second.queue.store(NAME, identity(str(tmp_path / "pg_wal" / NAME)))
-    text = asking.answer(now + 2)
+    text = asking.answer(now + pushing.HOLD)
     assert text.startswith("error 104 archive-push failed on 1 of 2 repositories:")
     assert "repo1: no way there" in text
+
+
+def test_a_repository_that_comes_back_at_once_is_no_failure(service, tmp_path):
+    service._crews = service._crews[:1]
+    asking = Asking(service, tmp_path)
+    now = asking.asker.since
+    (crew,) = service._crews
+    crew.sessions, crew.error, crew.failed = 0, HostConnectError("restarting"), now + 0.1
+    assert asking.answer(now + pushing.HOLD - 0.1) == "."
+    crew.sessions = 1
+    crew.queue.store(NAME, identity(str(tmp_path / "pg_wal" / NAME)))
+    assert asking.answer(now + pushing.HOLD) == "ok\n"
+
+
+def test_who_is_not_let_in_is_told_at_once(service, tmp_path):
+    service._crews = service._crews[:1]
+    asking = Asking(service, tmp_path)
+    now = asking.asker.since
+    (crew,) = service._crews
+    crew.sessions, crew.error, crew.failed = 0, ServiceError("key refused"), now + 0.1
+    assert asking.answer(now + 0.2).startswith("error ")
 
 
 def test_a_failure_before_the_question_is_no_answer_to_it(service, tmp_path):

@@ -11,10 +11,21 @@ import typing as t
 from .. import resident
 from ..command import archive_push
 from ..config.options import Options
-from ..errors import ArchiveTimeoutError, CommandError, EngineError, FileMissingError
+from ..errors import (
+    ArchiveTimeoutError,
+    CommandError,
+    EngineError,
+    FileMissingError,
+    HostConnectError,
+)
 from .crew import Crew
 from .desk import Asker, Desk
 from .queue import identity
+
+# For how many seconds a repository that is not reached may come back before that is the answer.
+# PostgreSQL asks three times, a second apart, and then not for a minute: a server that is restarted
+# should not cost that minute, and a cluster that is stopped should not wait for long.
+HOLD = 5.0
 
 
 class Pushing:
@@ -92,9 +103,11 @@ class Pushing:
         refusal = crew.queue.refusal(asker.name)
         if refusal is not None:
             return refusal
-        if crew.failed > asker.since and not crew.sessions and crew.error is not None:
-            return crew.error
         waited = now - asker.since
+        error = crew.error
+        failed = error is not None and crew.failed > asker.since and not crew.sessions
+        if failed and (waited >= HOLD or not isinstance(error, HostConnectError)):
+            return error
         if waited > self._options().archive_timeout and asker.name not in crew.queue.sent:
             return ArchiveTimeoutError(
                 f"WAL file '{asker.name}' was not archived within {waited:.0f} seconds",
