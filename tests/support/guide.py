@@ -8,6 +8,7 @@ A block of commands begins with ```` ```sh WHERE ````, and WHERE is one of
 - ``pg1-srv``, ``pg2-srv``, ``sftp-srv``: typed on that host as root; ``pg1-srv postgres`` as that
   user;
 - ``control``: typed on the control machine in the checkout, with ``inventories/mine``;
+- ``awx``: typed on the control machine, against a stand-in of AWX;
 - ``readme``: a line of the README, whose tests run it.
 
 A ```` ```text ```` block right after it is what one should see: its lines appear in the output, in

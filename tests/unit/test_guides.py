@@ -29,7 +29,7 @@ CLASSES = [
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_a_test_types_every_block(step):
-    assert step.where in (*guide.HOSTS, "control", "readme")
+    assert step.where in (*guide.HOSTS, "control", "awx", "readme")
     if step.where == "readme":
         lines = [line.partition(" #")[0].strip() for line in step.script.splitlines()]
         assert set(filter(None, lines)) <= set(readme.shell_lines())

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""AWX's part, played by ansible-runner: every template runs with the answers of its survey.
+
+AWX runs its jobs with ansible-runner: a project, an inventory, extra variables in, events and
+artefacts out. What a job passes on with set_stats is in the event that ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import ansible_runner
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support import awx
+from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab  # noqa: F401
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+TEMPLATES = {Path(row["playbook"]).stem: row for row in awx.configured()["awx_templates"]}
+# `set up` is the walk-through, which the lab of this test has behind it.
+LABEL = r"\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?"
+
+
+class Controller:
+    """Launches jobs as AWX does, each in a private directory of its own."""
+
+    def __init__(self, lab, directory):
+        self._directory = directory
+        shell = "set -a; . scripts/env; env -0"
+        output = subprocess.run(
+            ["sh", "-c", shell], cwd=awx.TOP, capture_output=True, text=True, check=True
+        ).stdout
+        pairs = (row.partition("=") for row in output.split("\0") if row)
+        self.environment = {name: value for name, _equals, value in pairs}
+        self.environment["ANSIBLE_FORCE_COLOR"] = "0"
+        self.lab = lab
+        self._count = 0
+
+    def launch(self, template, *, cancel=None, artifacts=None, **given):
+        """Run a template's job to its end; gives its runner. ``cancel`` may end it early.
+
+        ``artifacts`` are those of the workflow's nodes before, which become extra variables.
+        """
+        row = TEMPLATES[template]
+        self._count += 1
+        private = self._directory / f"job-{self._count}"
+        variables = {**awx.answers(row, **given), **(artifacts or {})}
+        runner = ansible_runner.run(
+            private_data_dir=str(private),
+            project_dir=str(awx.TOP),
+            playbook=row["playbook"],
+            inventory=str(awx.TOP / "inventories/demo"),
+            extravars=variables,
+            envvars=self.environment,
+            cancel_callback=cancel,
+            quiet=True,
+            settings={"idle_timeout": 900},
+        )
+        runner.private = private
+        return runner
+
+    def succeed(self, template, **given):
+        """Launch and expect success; gives the artefacts."""
+        runner = self.launch(template, **given)
+        assert (runner.status, runner.rc) == ("successful", 0), Path(runner.stdout.name).read_text()
+        return artifacts(runner)
+
+
+def artifacts(runner):
+    """What AWX keeps of a job for the nodes after it."""
+    (end,) = (row for row in runner.events if row["event"] == "playbook_on_stats")
+    return end["event_data"].get("artifact_data", {})
+
+
+@pytest.fixture(scope="module")
+def controller(deployed_lab, tmp_path_factory):  # noqa: F811
+    return Controller(deployed_lab, tmp_path_factory.mktemp("awx"))
+
+
+def sql(controller, text, host="pg1-srv"):
+    words = f'cd; psql --no-psqlrc --no-align --tuples-only --command "{text}"'
+    return controller.lab.run(host, words, user="postgres").stdout.strip()
+
+
+def match(pattern, text):
+    assert re.fullmatch(pattern, text), text
+
+
+def test_the_workflow_backup_verify_drill_report(controller):
+    """Node after node, each with the artefacts of those before it."""
+    (flow,) = (row for row in awx.configured()["awx_workflows"] if "drill" in row["name"])
+    assert [node["identifier"] for node in flow["workflow_nodes"]] == [
+        "backup", "verify", "drill", "report",
+    ]  # fmt: skip
+    sql(controller, "create table if not exists awx as select generate_series(1, 100) as id")
+
+    passed = controller.succeed("backup", backup_hosts="primary", backup_type="incr")
+    taken = passed["pgsftp_backup"]
+    match(LABEL, taken["label"])
+    match(r"[0-9A-F]+/[0-9A-F]+", taken["lsn_stop"])
+    assert taken["size"] > taken["repository_size"] > 0
+
+    passed.update(controller.succeed("verify", artifacts=passed))
+    assert passed["pgsftp_verify"] == "ok"
+
+    passed.update(controller.succeed("drill", artifacts=passed))
+    assert passed["pgsftp_drill"]["ok"] is True
+    assert passed["pgsftp_drill"]["label"] == taken["label"]
+    match(r"[0-9A-F]+/[0-9A-F]+", passed["pgsftp_drill"]["recovered_to"])
+
+    passed.update(controller.succeed("report", artifacts=passed))
+    assert passed["pgsftp_report"]["newest"] == taken["label"]
+    assert passed["pgsftp_report"]["status"] == "ok"
+    assert passed["pgsftp_report"]["drill"] is True
+    assert passed["pgsftp_report"]["gaps"] == 0
+
+
+def test_an_answer_that_makes_a_backup_unnecessary(controller):
+    first = controller.succeed("backup", backup_hosts="primary", backup_type="full")
+    again = controller.succeed(
+        "backup", backup_hosts="primary", backup_type="full", backup_max_age="7d"
+    )
+    assert again["pgsftp_backup"]["label"] == first["pgsftp_backup"]["label"]
+
+
+def test_expire(controller):
+    runner = controller.launch("expire")
+    assert runner.status == "successful"
+    assert isinstance(artifacts(runner)["pgsftp_expire"], list)
+
+
+def test_what_is_not_confirmed_is_refused(controller):
+    runner = controller.launch("restore", restore_confirm_host="pg2-srv")
+    assert runner.status == "failed"
+    failed = [row["event_data"] for row in runner.events if row["event"] == "runner_on_failed"]
+    assert ["restore_confirm_host=pg1-srv" in str(row["res"]["msg"]) for row in failed] == [True]
+    assert sql(controller, "select 1") == "1"
+
+
+def test_the_events_have_every_task_and_no_secret(controller):
+    runner = controller.launch("backup", backup_hosts="primary")
+    kinds = {row["event"] for row in runner.events}
+    assert {"playbook_on_start", "playbook_on_task_start", "runner_on_ok", "playbook_on_stats"} <= (
+        kinds
+    )
+    secrets = [path.read_text().strip() for path in (controller.lab.state / "secrets").iterdir()]
+    assert secrets
+    kept = [path for path in runner.private.rglob("*") if path.is_file()]
+    for path in kept:
+        text = path.read_text(errors="replace")
+        assert not [secret for secret in secrets if secret in text], path
+
+
+def test_a_job_that_is_cancelled_in_the_middle_can_be_launched_again(controller):
+    """The backup is cut off while it copies; the next job leaves one good backup more."""
+    sql(
+        controller,
+        "create table if not exists big as"
+        " select md5(i::text) || md5((i + 1)::text) as t from generate_series(1, 1500000) as i",
+    )
+    before = labels(controller)
+    seen = threading.Event()
+
+    def copying():
+        """AWX's cancel button, pressed when the backup is at work."""
+        if not seen.is_set():
+            state = controller.lab.run(
+                "pg1-srv", "pgsftp --stanza=demo info --output=json", user="postgres", check=False
+            )
+            if '"held":true' in state.stdout.replace(" ", ""):
+                seen.set()
+        return seen.is_set()
+
+    runner = controller.launch("backup", backup_hosts="primary", backup_type="full", cancel=copying)
+    assert seen.is_set()
+    assert runner.status == "canceled"
+    assert "playbook_on_stats" not in {row["event"] for row in runner.events}
+
+    passed = controller.succeed("backup", backup_hosts="primary", backup_type="full")
+    label = passed["pgsftp_backup"]["label"]
+    wait_until_idle(controller)
+    after = labels(controller)
+    assert label in after
+    assert label not in before
+    assert controller.succeed("verify")["pgsftp_verify"] == "ok"
+    sql(controller, "drop table big")
+
+
+def labels(controller):
+    done = controller.lab.run("pg1-srv", "pgsftp --stanza=demo info --output=json", user="postgres")
+    return [row["label"] for row in json.loads(done.stdout)[0]["backup"]]
+
+
+def wait_until_idle(controller):
+    for _second in range(60):
+        done = controller.lab.run(
+            "pg1-srv", "pgsftp --stanza=demo info --output=json", user="postgres"
+        )
+        if '"held":true' not in done.stdout.replace(" ", ""):
+            return
+        time.sleep(1)
+    raise AssertionError("a backup goes on for a minute")
+
+
+def test_back_in_time_then_forward_and_the_standby_again(controller):
+    """What replaces a cluster: pitr, restore, standby, switch over, and back."""
+    sql(controller, "drop table if exists mishap")
+    sql(controller, "create table mishap as select 1 as id")
+    moment = sql(controller, "select clock_timestamp() from pg_sleep(1)")
+    sql(controller, "select pg_sleep(1)")
+    sql(controller, "drop table mishap")
+    sql(controller, "select pg_switch_wal()")
+
+    passed = controller.succeed(
+        "pitr", pitr_target=moment, restore_confirm_host="pg1-srv", restore_aside="no"
+    )
+    assert passed["pgsftp_restore"]["host"] == "pg1-srv"
+    assert sql(controller, "select id from mishap") == "1"
+
+    passed = controller.succeed("restore", restore_confirm_host="pg1-srv", restore_aside="no")
+    match(r"[0-9A-F]+/[0-9A-F]+", passed["pgsftp_restore"]["lsn"])
+    assert sql(controller, "select id from mishap") == "1"
+
+    passed = controller.succeed("standby", standby_rebuild="always")
+    assert passed["pgsftp_standby"]["primary"] == "pg1-srv"
+    assert passed["pgsftp_standby"]["streaming"].startswith("t|")
+
+    passed = controller.succeed("switchover", switchover_to="pg2-srv")
+    assert passed["pgsftp_switchover"] == {"primary": "pg2-srv", "standby": "pg1-srv"}
+    assert sql(controller, "select pg_is_in_recovery()", "pg2-srv") == "f"
+    passed = controller.succeed("switchover", switchover_to="pg1-srv")
+    assert sql(controller, "select pg_is_in_recovery()") == "f"
+
+
+def test_every_template_was_launched():
+    """Of the templates only `site` is not: the lab of this file is what it makes."""
+    text = Path(__file__).read_text("utf-8")
+    launched = {name for name in TEMPLATES if f'"{name}"' in text}
+    assert launched == set(TEMPLATES) - {"site"}
