@@ -20,7 +20,7 @@ import ansible_runner
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import awx
-from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab  # noqa: F401
+from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab  # noqa: F401  # pylint: disable=unused-import
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1800)]
 
