@@ -100,6 +100,9 @@ def first(site, run):
     assert run("check")["check"]["repos"][0]["segment"]
     taken = run("backup", type="full")
     assert taken["changed"] and not taken["attached"]
+    # Root has become the owner of the cluster for the work.
+    owner = site.cluster.data.stat().st_uid
+    assert {path.stat().st_uid for path in site.repo.rglob("*")} == {owner}
     return taken["backup"]
 
 
