@@ -105,8 +105,12 @@ def modules_page():
     ]
     text = "# Modules and filters\n\n" + NOTE
     text += (
-        "The same with more: `ansible-doc pgsftp.backup.NAME`. The variables of the roles are in"
-        " the `README.md` of each role.\n\n"
+        "The same with more: `ansible-doc pgsftp.backup.NAME`. The variables of the roles: "
+        + ", ".join(
+            f"[{path.parent.name}](../../roles/{path.parent.name}/README.md)"
+            for path in sorted((TOP / "roles").glob("*/README.md"))
+        )
+        + ".\n\n"
     )
     text += "".join(f"- [{name}](#{anchor(name)})\n" for _kind, name in kinds)
     for kind, name in kinds:

@@ -240,6 +240,15 @@ def test_back_in_time_then_forward_and_the_standby_again(controller):
     assert sql(controller, "select pg_is_in_recovery()") == "f"
 
 
+def test_keys_are_rotated_when_it_is_confirmed(controller):
+    assert controller.launch("rotate_keys").status == "failed"
+    before = controller.lab.run("pg1-srv", "cat ~postgres/.ssh/id_ed25519_sftp.pub").stdout
+    controller.succeed("rotate_keys", rotate_keys_confirm="yes")
+    after = controller.lab.run("pg1-srv", "cat ~postgres/.ssh/id_ed25519_sftp.pub").stdout
+    assert after != before
+    controller.succeed("backup", backup_hosts="primary")
+
+
 def test_every_template_was_launched():
     """Of the templates only `site` is not: the lab of this file is what it makes."""
     text = Path(__file__).read_text("utf-8")

@@ -23,7 +23,7 @@ SURVEYS = [row for row in (*TEMPLATES, *WORKFLOWS) if "survey_spec" in row]
 QUESTIONS = [(row, question) for row in SURVEYS for question in row["survey_spec"]["spec"]]
 
 # What one runs by hand, after thinking, and not by a button.
-WITHOUT_TEMPLATE = {"uninstall", "rotate_keys"}
+WITHOUT_TEMPLATE = {"uninstall"}
 
 
 class _Spec(Exception):
