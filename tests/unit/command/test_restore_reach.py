@@ -211,3 +211,11 @@ def test_another_repository_fills_the_gap(repo, tmp_path):
     assert found.is_whole(Goal("default"))
     found.check(Goal("default"))
     assert found.count == 8
+
+
+def test_an_archive_without_any_wal(tmp_path):
+    """As a backup leaves it that was taken without archiving."""
+    empty = Repo(tmp_path)
+    with pytest.raises(errors.FileMissingError, match="WAL") as raised:
+        check(empty, goal("default", None))
+    assert raised.value.hint

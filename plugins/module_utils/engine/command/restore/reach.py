@@ -260,7 +260,7 @@ class Reach:
 
     def _known_end(self) -> int:
         """The number of the last segment on the path, whatever is missing before it."""
-        return max(self._start.last, *self._there)
+        return max([self._start.last, *self._there])
 
     def _end(self) -> int:
         """The number of the last segment that recovery gets to."""
