@@ -36,6 +36,9 @@ def _versions() -> list[str]:
 
 VERSIONS = _versions()
 
+# Installed elsewhere: version=directory of programs, separated by colons.
+FURTHER = dict(row.split("=", 1) for row in os.environ.get("PGSFTP_POSTGRES", "").split(":") if row)
+
 # pg_hba trusts the private socket; durability is of no use to a test.
 SETTINGS = {
     "listen_addresses": "",
@@ -54,7 +57,7 @@ class Cluster:
     def __init__(self, root: Path, version: str) -> None:
         self.root = root
         self.version = version
-        self.bin = Path(f"/usr/lib/postgresql/{version}/bin")
+        self.bin = Path(FURTHER.get(version, f"/usr/lib/postgresql/{version}/bin"))
         self.data = root / "data"
         self.socket = root / "s"
         self.port = 5432
