@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration coverage interop faults soak molecule molecule-all lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop faults soak guides docs molecule molecule-all lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,13 @@ faults: ## what breaks lines, disks and servers on purpose, the slow ones, too
 
 soak: ## ten minutes of load in the lab of the demo, while the repository's host dies at random
 	@scripts/pytest tests/faults/test_soak.py -s
+
+guides: ## every line of the guides typed, AWX played, the report in a browser: some twenty minutes
+	@scripts/guides
+
+docs: ## write docs/reference and the roles' README.md from specifications and tables
+	@.venv/bin/python scripts/docs.py
+	@.venv/bin/python scripts/role_docs.py
 
 molecule: ## one story on hosts of its own (SCENARIO=default; molecule/ has more)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)

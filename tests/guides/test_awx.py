@@ -20,7 +20,6 @@ import ansible_runner
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import awx
-from ansible_collections.pgsftp.backup.tests.support.lab import deployed_lab  # noqa: F401  # pylint: disable=unused-import
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -81,7 +80,7 @@ def artifacts(runner):
 
 
 @pytest.fixture(scope="module")
-def controller(deployed_lab, tmp_path_factory):  # noqa: F811
+def controller(deployed_lab, tmp_path_factory):
     return Controller(deployed_lab, tmp_path_factory.mktemp("awx"))
 
 
