@@ -108,6 +108,7 @@ class Faults:
         seconds = self.chance.uniform(1.0, 25.0)
         if kind == "archiver":
             self.lab.run("pg1-srv", "systemctl kill -s KILL pgsftp-archiver.service")
+            time.sleep(seconds)
             return
         if kind == "reset":
             self.lab.verb("reset", "sftp-srv", self.chance.randrange(1, 4 * SIZE))
@@ -191,14 +192,25 @@ def test_everything_arrives_once_and_recovery_leads_across_the_outages(
     assert [name for name in wanted if found[name] != 1] == []
     assert len(wanted) >= SECONDS / 10
 
-    # Into the middle of an outage, from the backup before all of them.
-    number, lsn = chance.choice(outages)
+    # Into the middle of an outage of the first half, from the backup before all of them. Another
+    # archiver fetches ahead of that server.
+    number, lsn = chance.choice(outages[: len(outages) // 2 + 1])
     copy = LabCluster(host, f"{ROOT}/copy")
     host.sh(
         f"pgsftp --stanza=demo --pg1-path={copy.data} --log-level-console=warn restore --type=lsn"
         f" --target={lsn} --target-action=promote --archive-mode=off"
     )
+    feed = f"--archiver-path={ROOT}/run"
+    host.sh(
+        f"mkdir -p {ROOT}/run {ROOT}/spool;"
+        f" sed -i 's:archive-get %f:{feed} archive-get %f:' {copy.data}/postgresql.auto.conf;"
+        f" nohup pgsftp --stanza=demo --pg1-path={copy.data} {feed} --spool-path={ROOT}/spool"
+        f" archiver >{ROOT}/archiver.log 2>&1 & echo $! >{ROOT}/archiver.pid"
+    )
     copy.start(shared_buffers="64MB")
     ask = f"psql -XqtA -h {copy.root}/s -d soak -c 'select count(*), max(i) from told'"
     assert host.sh(ask).strip() == f"{number}|{number}"
+    fed = host.sh(f"pgsftp --stanza=demo {feed} archiver status")
+    host.sh(f"kill $(cat {ROOT}/archiver.pid)")
+    assert "fetched for recovery" in fed, fed
     primary.psql("drop database soak")

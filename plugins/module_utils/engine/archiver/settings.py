@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 from .. import log
-from ..config import names
+from ..config import file, names
 from ..config.load import load
 from ..config.options import Options
 
@@ -75,7 +75,7 @@ class Settings(t.NamedTuple):
     def is_configured_by(self, config: str) -> bool:
         """Whether a command with that ``--config`` (empty: none) reads what we have read."""
         ours = next((row.value for row in self.own.explicit if row.name == "config"), "")
-        return config == ours or (bool(config) and config == self.own.config_file)
+        return config == ours or (config or file.default()) == self.own.config_file
 
     def attach_log(self) -> logging.Handler | None:
         """Write a log file, as other commands do that run for long."""

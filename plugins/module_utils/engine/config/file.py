@@ -90,6 +90,11 @@ def parse(text: str, path: str) -> t.Iterator[Line]:
         yield Line(section, key.strip(), value.strip(), path, number)
 
 
+def default() -> str | None:
+    """The file that is read where none is named; None where there is none."""
+    return _main(None, None)
+
+
 def _main(config: Setting | None, base: Setting | None) -> str | None:
     if config is not None and not config.reset:
         if config.negated:

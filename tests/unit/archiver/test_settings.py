@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose configuration the archiver has."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.settings import Settings
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import file
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "pgbackrest.conf"
+    path.write_text(
+        "[global]\narchive-get-queue-max=1GiB\narchive-push-queue-max=2GiB\nprocess-max=3\n"
+        f"[demo]\npg1-path={tmp_path}\n[demo:archive-get]\nprocess-max=5\n"
+    )
+    own = load("archiver", [f"--config={path}", "--stanza=demo", "--spool-path=/spool"], {})
+    return Settings.of(own), str(path)
+
+
+def test_each_command_has_what_it_would_read_itself(settings):
+    found, _path = settings
+    assert found.options.archive_push_queue_max == 2 << 30
+    assert found.options.process_max == 3
+    assert found.get_options.archive_get_queue_max == 1 << 30
+    assert found.get_options.process_max == 5
+    assert found.options.spool_path == found.get_options.spool_path == "/spool"
+
+
+def test_a_command_without_a_file_is_served_when_it_would_read_ours(settings, monkeypatch):
+    found, path = settings
+    assert found.is_configured_by(path)
+    assert not found.is_configured_by("/etc/another.conf")
+    monkeypatch.setattr(file, "default", lambda: path)
+    assert found.is_configured_by("")
+    monkeypatch.setattr(file, "default", lambda: None)
+    assert not found.is_configured_by("")
