@@ -93,7 +93,8 @@ class Site:
             "compress-type": "zst",
             "process-max": "2",
             "start-fast": "y",
-            "archive-timeout": "20",
+            # Nobody waits for that long but a test on a busy machine.
+            "archive-timeout": "120",
             "log-path": str(self.root),
             "log-level-console": "info",
             "lock-path": str(self.root / "lock"),
