@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role would do on a host that is not here: ansible-playbook with every module replaced by
+a recorder.
+
+Nothing of the host is touched. Facts are given, variables, templates, conditions and loops are
+Ansible's own; each module that would run is written down with its arguments, and answers what the
+rules say, or that nothing is there yet.
+
+As a program (``python -m ...plan RULES RECORD PLAYBOOK``) it is ansible-playbook with that change;
+``play`` runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+class Step(t.NamedTuple):
+    """A module that would have run."""
+
+    module: str
+    """Its name without a collection."""
+    args: dict[str, t.Any]
+    task: str
+
+    @property
+    def command(self) -> str:
+        """Of command, the words."""
+        return " ".join(
+            self.args.get("argv") or [self.args.get("cmd") or self.args.get("_raw_params") or ""]
+        )
+
+
+class Plan(list[Step]):
+    """The steps in their order."""
+
+    def of(self, *modules: str) -> list[dict[str, t.Any]]:
+        """The arguments of all steps of these modules."""
+        return [step.args for step in self if step.module in modules]
+
+    @property
+    def packages(self) -> list[str]:
+        """All packages, in the order in which they are installed."""
+        names: list[str] = []
+        for args in self.of("apt", "dnf", "yum", "package"):
+            wanted = args.get("name") or []
+            names += [wanted] if isinstance(wanted, str) else wanted
+        return names
+
+    @property
+    def commands(self) -> list[str]:
+        """All commands."""
+        return [step.command for step in self if step.module == "command"]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """By path, the text of all files that are written."""
+        return {
+            args["dest"]: args["__content"]
+            for args in self.of("copy")
+            if args.get("__content") is not None
+        }
+
+
+def play(
+    place: Path,
+    roles: t.Sequence[str],
+    facts: dict[str, t.Any],
+    variables: dict[str, t.Any] | None = None,
+    rules: list[dict[str, t.Any]] | None = None,
+) -> Plan:
+    """The steps of these roles on a host with these facts.
+
+    A rule is ``{"module": ..., "contains": ..., "result": {...}}``; of those whose module fits and
+    whose text is part of the arguments, the first one answers. Raises AssertionError with the
+    output when the play fails.
+    """
+    tasks = [
+        {"name": "Know the host", "ansible.builtin.set_fact": {**facts, "cacheable": True}},
+        *(
+            {"name": "Play", "ansible.builtin.include_role": {"name": f"pgsftp.backup.{role}"}}
+            for role in roles
+        ),
+    ]
+    book = [{"hosts": "all", "gather_facts": False, "vars": variables or {}, "tasks": tasks}]
+    (place / "play.yml").write_text(yaml.safe_dump(book), encoding="utf-8")
+    (place / "rules.json").write_text(json.dumps(rules or []), encoding="utf-8")
+    record = place / "record"
+    record.write_text("", encoding="utf-8")
+    words = [sys.executable, __file__, place / "rules.json", record]
+    words += ["--inventory=host,", "--connection=local", place / "play.yml"]
+    done = subprocess.run(
+        [str(word) for word in words],
+        env={
+            **os.environ,
+            "ANSIBLE_HOME": str(place / "ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(TOP / ".cache/collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+        },
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = record.read_text(encoding="utf-8").splitlines()
+    return Plan(Step(**json.loads(line)) for line in lines)
+
+
+# What modules say of a host on which there is nothing yet.
+_NOTHING: dict[str, t.Any] = {
+    "changed": True,
+    "rc": 0,
+    "stdout": "",
+    "stdout_lines": [],
+    "stderr": "",
+    "stderr_lines": [],
+    "stat": {"exists": False},
+    "files": [],
+    "matched": 0,
+    "path": "/nowhere",
+}
+
+
+def _main(rules_file: str, record: str, arguments: list[str]) -> None:
+    """ansible-playbook, with modules that are written down instead of run."""
+    from ansible.cli.playbook import PlaybookCLI
+    from ansible.plugins.action import ActionBase
+
+    rules = json.loads(Path(rules_file).read_text(encoding="utf-8"))
+    contents: dict[str, str] = {}
+
+    def execute(self, module_name=None, module_args=None, **_kwargs):
+        name = (module_name or self._task.action).rpartition(".")[2]
+        args = dict(self._task.args if module_args is None else module_args)
+        args = {key: value for key, value in args.items() if not key.startswith("_ansible")}
+        text = json.dumps(args, default=str)
+        if args.get("src") in contents:
+            args["__content"] = contents[args["src"]]
+        step = {"module": name, "args": args, "task": self._task.get_name()}
+        with open(record, "a", encoding="utf-8") as out:
+            out.write(json.dumps(step, default=str) + "\n")
+        for rule in rules:
+            if rule["module"] == name and rule.get("contains", "") in text:
+                return {**_NOTHING, **rule["result"]}
+        return dict(_NOTHING)
+
+    def transfer(self, local_path, remote_path):
+        contents[remote_path] = Path(local_path).read_text(encoding="utf-8", errors="replace")
+        return remote_path
+
+    def replace(name, stand_in):
+        original = getattr(ActionBase, name)
+
+        def choose(self, *args, **kwargs):
+            # What the controller does for itself may happen: it packs the engine.
+            here = self._task.delegate_to == "localhost"
+            return (original if here else stand_in)(self, *args, **kwargs)
+
+        setattr(ActionBase, name, choose)
+
+    def make_tmp(self, *_args):
+        self._connection._shell.tmpdir = "/nowhere/"
+        return "/nowhere/"
+
+    def stat(self, *_args, **_kwargs):
+        # An archive is unpacked into a directory that a task before has made.
+        made = self._task.action.endswith("unarchive")
+        return {"exists": made, "isdir": made, "checksum": "1"}
+
+    replace("_execute_module", execute)
+    replace("_transfer_file", transfer)
+    replace("_make_tmp_path", make_tmp)
+    replace("_remove_tmp_path", lambda self, *_args, **_kwargs: None)
+    replace("_fixup_perms2", lambda self, *_args, **_kwargs: None)
+    replace("_execute_remote_stat", stat)
+    replace("_remote_expand_user", lambda self, path, *_args, **_kwargs: path)
+    PlaybookCLI.cli_executor(["ansible-playbook", *arguments])
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2], sys.argv[3:])
