@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write each role's README.md from its meta/argument_specs.yml.
 
-usage: python scripts/role_docs.py [--check]    with --check nothing is written, and 1 is the answer when
-one of them is not what it would be
+usage: python scripts/role_docs.py [--check]
+
+With --check nothing is written, and the exit code is 1 when one of them is not what it would be.
 """
 
 from __future__ import annotations

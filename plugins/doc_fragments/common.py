@@ -63,6 +63,15 @@ attributes:
     support: none
 """
 
+    FOLLOWED = r"""
+options:
+  _follow:
+    description:
+      - Not for tasks. The action plugin of the module says here for how many seconds it waits for
+        the job at a time.
+    type: float
+"""
+
     READS = r"""
 options: {}
 attributes:

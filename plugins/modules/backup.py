@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
+  - pgsftp.backup.common.followed
   - pgsftp.backup.common.changes
 attributes:
   idempotent:

@@ -25,6 +25,7 @@ description:
 extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
+  - pgsftp.backup.common.followed
   - pgsftp.backup.common.changes
 attributes:
   idempotent:
@@ -146,6 +147,10 @@ options:
       - >-
         The name of the host in the inventory, to say that no other one is meant. A play that runs
         on more hosts than one thought ends here.
+    type: str
+  _host:
+    description:
+      - Not for tasks. The action plugin says here what the name of the host in the inventory is.
     type: str
   delta:
     description:
