@@ -139,3 +139,18 @@ def test_a_backup_of_a_branch_that_was_left_is_refused(story):
     assert f"backup set {label} is of timeline {timeline}" in out
     assert f"restore backup set {story.label}," in out
     assert rows(copy).startswith("one")
+
+
+def test_an_incremental_backup_after_a_promotion_trusts_no_time_stamp(story):
+    """What it builds on is of the branch that was left, whose files look alike."""
+    new = story.second
+    pg1 = [f"--{key}={value}" for key, value in new.options(1).items()]
+    out = story.run("backup", "--type=incr", *pg1).stdout
+    assert "a timeline switch has occurred since the " in out
+    assert "backup, enabling delta checksum" in out
+    # No WAL is missing: it is on another timeline.
+    assert "changed to full" not in out
+    expected = new.psql("select string_agg(what, ' ' order by what) from told")
+    copy = story.restored("after-switch")
+    story.run("restore", f"--pg1-path={copy.data}", "--target-timeline=current")
+    assert rows(copy) == expected
