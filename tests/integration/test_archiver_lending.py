@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -110,7 +111,7 @@ def test_several_in_a_row_and_at_once(site, sshd, archiver):
 
 def test_no_library_is_loaded(site, archiver):
     lent(archiver)
-    path = str(site.command.parent.parent / "lib")
+    (path,) = re.findall(r'^sys.path.insert\(0, "(.*)"\)$', site.command.read_text(), re.MULTILINE)
     words = [f"--config={site.config}", "--stanza=demo", f"--archiver-path={archiver.run_path}"]
     owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
     python = site.command.read_text().splitlines()[0][2:].split()[0]

@@ -45,7 +45,6 @@ ELSEWHERE = {
     "command.restore.blocks": "integration/test_foreign_repositories.py",
     "command.restore.choice": "integration/test_restore_pitr.py",
     "command.restore.preview": "integration/test_modules.py",
-    "command.stanza": "integration/test_care.py",
     "command.verify.archives": "integration/test_verify.py",
     "command.verify.backups": "integration/test_verify.py",
     "command.verify.history": "integration/test_verify.py",
