@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration coverage interop faults soak guides docs molecule molecule-all lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop faults bench soak guides docs molecule molecule-all lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ guides: ## every line of the guides typed, AWX played, the report in a browser: 
 docs: ## write docs/reference and the roles' README.md from specifications and tables
 	@.venv/bin/python scripts/docs.py
 	@.venv/bin/python scripts/role_docs.py
+
+bench: ## how fast, in turns with stock pgBackRest, on the hosts of the demo (BENCH="--rtt 95")
+	@scripts/bench $(BENCH)
 
 molecule: ## one story on hosts of its own (SCENARIO=default; molecule/ has more)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)

@@ -267,17 +267,12 @@ class Bench:
             configure(self.address, self.port)
             return self.run(who, "expire", "--repo1-retention-full=1")
 
-        def check(who: str) -> dict[str, object]:
-            extra = ("--no-preflight",) if who == "ours" else ()
-            return self.run(who, "check", *extra)
-
         return {
             "full": lambda who: self.run(who, "backup", "--type=full"),
             "incr": lambda who: self.run(who, "backup", "--type=incr"),
             "restore": restore,
             "delta restore": delta,
             "info": lambda who: self.run(who, "info"),
-            "check": check,
             "verify": lambda who: self.run(who, "verify"),
             "expire": expire,
             "file up": lambda who: self.transfer(who, "up"),
@@ -346,6 +341,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--what", default="", help="rows, by commas; all by default")
     parser.add_argument("--nice", type=int, default=0, help="of all that is measured")
+    parser.add_argument("--add", action="store_true", help="rows to those of an earlier run")
     parser.add_argument("--size", type=int, default=256, help="MiB of the one large file")
     parser.add_argument("--out", type=Path, default=TOP / "tests" / "output" / "bench.json")
     arguments = parser.parse_args()
@@ -359,6 +355,8 @@ def main() -> None:
         "rows": [],
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.add and arguments.out.exists():
+        found["rows"] = json.loads(arguments.out.read_text())["rows"]
     near = Bench("sftp-srv", PORT)
     for who in ("ours", "peer"):
         near.run(who, "stanza-create")
@@ -388,7 +386,8 @@ def main() -> None:
                 ratios = [theirs / ours for ours, theirs in zip(sides["ours"], sides["peer"])]
                 row.update(sides)
                 row["ratio"] = round(statistics.median(ratios), 2)
-                found["rows"].append(row)
+                rows = [old for old in found["rows"] if (old["what"], old["rtt"]) != (what, rtt)]
+                found["rows"] = [*rows, row]
                 arguments.out.write_text(json.dumps(found, indent=1) + "\n")
                 median = {who: statistics.median(times) for who, times in sides.items()}
                 print(

@@ -63,6 +63,7 @@ def check_life(site):
     return repo["preflight"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists(SFTP_SERVER), reason="no external sftp-server")
 def test_the_external_sftp_server(sites, cluster, sshd):
     site = sites(cluster)
