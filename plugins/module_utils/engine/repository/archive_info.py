@@ -9,14 +9,10 @@ import dataclasses
 import typing as t
 
 from ..errors import FormatError
-from ..transform.pipeline import Decoder, Encoding, encode
 from ..version import REPOSITORY_VERSION
 from . import infofile, layout
 from .fields import Fields
-from .twins import Loading, save_twins
-
-if t.TYPE_CHECKING:
-    from ..storage.base import Completion, Storage
+from .info_twins import InfoFile
 
 
 class ArchiveDb(t.NamedTuple):
@@ -105,36 +101,15 @@ def render(info: ArchiveInfo, version: str = REPOSITORY_VERSION) -> str:
     return infofile.render(sections, version)
 
 
-def load(storage: Storage, stanza: str, cipher_pass: str | None) -> ArchiveInfo:
-    """Read it from a repository; ``cipher_pass`` is the user's."""
-    return begin(storage, stanza, cipher_pass).result()
+_FILE = InfoFile(
+    layout.archive_info,
+    parse,
+    render,
+    hint="archive.info cannot be opened but is required to push or get WAL; "
+    "has stanza-create been run?",
+)
 
-
-def begin(storage: Storage, stanza: str, cipher_pass: str | None) -> Loading[ArchiveInfo]:
-    """``load``, as far as it goes without waiting."""
-    encoding = Encoding(cipher_pass=cipher_pass)
-    return Loading(
-        storage,
-        layout.archive_info(stanza),
-        lambda chunks: parse("".join(infofile.text_pieces(Decoder(encoding).stream(chunks)))),
-        hint="archive.info cannot be opened but is required to push or get WAL; "
-        "has stanza-create been run?",
-    )
-
-
-def save(storage: Storage, stanza: str, info: ArchiveInfo, cipher_pass: str | None) -> None:
-    """Write it and its copy; ``cipher_pass`` is the user's."""
-    begin_save(storage, stanza, info, cipher_pass).wait()
-
-
-def begin_save(
-    storage: Storage,
-    stanza: str,
-    info: ArchiveInfo,
-    cipher_pass: str | None,
-    *,
-    after: Completion | None = None,
-) -> Completion:
-    """``save`` without waiting; nothing gets its name before ``after`` is complete."""
-    data = encode(infofile.to_bytes(render(info)), Encoding(cipher_pass=cipher_pass))
-    return save_twins(storage, layout.archive_info(stanza), data, after=after)
+load = _FILE.load
+begin = _FILE.begin
+save = _FILE.save
+begin_save = _FILE.begin_save

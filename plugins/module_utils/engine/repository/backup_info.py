@@ -9,14 +9,10 @@ import dataclasses
 import typing as t
 
 from ..errors import FormatError
-from ..transform.pipeline import Decoder, Encoding, encode
 from ..version import REPOSITORY_FORMAT, REPOSITORY_VERSION
 from . import infofile, layout
 from .fields import Fields
-from .twins import Loading, save_twins
-
-if t.TYPE_CHECKING:
-    from ..storage.base import Completion, Storage
+from .info_twins import InfoFile
 
 
 class BackupDb(t.NamedTuple):
@@ -260,36 +256,15 @@ def _entry_value(entry: BackupEntry) -> dict[str, object]:
     return value
 
 
-def load(storage: Storage, stanza: str, cipher_pass: str | None) -> BackupInfo:
-    """Read it from a repository; ``cipher_pass`` is the user's."""
-    return begin(storage, stanza, cipher_pass).result()
+_FILE = InfoFile(
+    layout.backup_info,
+    parse,
+    render,
+    hint="backup.info cannot be opened and is required to perform a backup; "
+    "has stanza-create been run?",
+)
 
-
-def begin(storage: Storage, stanza: str, cipher_pass: str | None) -> Loading[BackupInfo]:
-    """``load``, as far as it goes without waiting."""
-    encoding = Encoding(cipher_pass=cipher_pass)
-    return Loading(
-        storage,
-        layout.backup_info(stanza),
-        lambda chunks: parse("".join(infofile.text_pieces(Decoder(encoding).stream(chunks)))),
-        hint="backup.info cannot be opened and is required to perform a backup; "
-        "has stanza-create been run?",
-    )
-
-
-def save(storage: Storage, stanza: str, info: BackupInfo, cipher_pass: str | None) -> None:
-    """Write it and its copy; ``cipher_pass`` is the user's."""
-    begin_save(storage, stanza, info, cipher_pass).wait()
-
-
-def begin_save(
-    storage: Storage,
-    stanza: str,
-    info: BackupInfo,
-    cipher_pass: str | None,
-    *,
-    after: Completion | None = None,
-) -> Completion:
-    """``save`` without waiting; nothing gets its name before ``after`` is complete."""
-    data = encode(infofile.to_bytes(render(info)), Encoding(cipher_pass=cipher_pass))
-    return save_twins(storage, layout.backup_info(stanza), data, after=after)
+load = _FILE.load
+begin = _FILE.begin
+save = _FILE.save
+begin_save = _FILE.begin_save
