@@ -53,6 +53,19 @@ def test_a_place_is_free_when_a_file_was_handed_over():
     assert taken(rules, 3) == [segment(4)]
 
 
+def test_what_was_handed_over_is_not_fetched_again():
+    rules = Prefetch()
+    rules.ask(segment(1), SIZE, 3, 0.0)
+    for name in taken(rules, 3):
+        rules.got(name, 1)
+    # Who asked has it, but has not hung up yet.
+    rules.take(segment(1))
+    assert taken(rules, 3) == []
+    # Somebody else waits for it, too.
+    rules.wait(segment(1))
+    assert taken(rules, 3) == [segment(1)]
+
+
 def test_names_go_on_where_the_last_eight_digits_end():
     assert ahead("0000000100000000000000FF", SIZE, 2, ()) == ["000000010000000100000000"]
 

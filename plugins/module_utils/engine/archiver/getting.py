@@ -74,6 +74,7 @@ class Getting:
             # Whoever fetches it is bound by io-timeout: this one hangs for another reason.
             self._desk.alone(asker, f"it has not brought the file within {waited:.0f} seconds")
         else:
+            rules.wait(asker.name)
             self._desk.beat(asker, now)
 
     def _hand_over(self, asker: Asker, path: str) -> None:

@@ -137,8 +137,13 @@ class Prefetch:
         self._answers.pop(name, None)
 
     def take(self, name: str) -> None:
-        """It leaves the spool."""
+        """It leaves the spool, and whoever asked for it has it."""
         self._ready.pop(name, None)
+        self._asked.discard(name)
+
+    def wait(self, name: str) -> None:
+        """Somebody still waits for it: who took it was another one."""
+        self._asked.add(name)
 
     def useless(self) -> list[str]:
         """What is in the spool and will not be asked for: the server is elsewhere."""
