@@ -51,6 +51,7 @@ class Controller:
         row = TEMPLATES[template]
         self._count += 1
         private = self._directory / f"job-{self._count}"
+        private.mkdir()
         variables = {**awx.answers(row, **given), **(artifacts or {})}
         runner = ansible_runner.run(
             private_data_dir=str(private),
