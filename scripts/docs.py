@@ -172,11 +172,17 @@ def options_page():
         )
     assert not left
     for title, support in (
+        ("Accepted: the engine does it in its own way", schema.Support.OTHERWISE),
         ("Accepted, without effect", schema.Support.NO_EFFECT),
         ("Refused: not supported yet", schema.Support.NOT_YET),
     ):
-        names = sorted(_written(row) for row in rows if row.support is support)
-        text += f"\n## {title}\n\n" + ", ".join(names) + "\n"
+        # Most are not in the help of a command, but whoever looks one up finds it here.
+        found = sorted(
+            (row for row in table_of.OPTIONS.values() if row.support is support),
+            key=lambda row: row.name,
+        )
+        text += f"\n## {title}\n\n"
+        text += table(["option", ""], [[_written(row), row.help] for row in found])
     return text
 
 
