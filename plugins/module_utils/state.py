@@ -77,6 +77,7 @@ def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
         before[key] = {
             "backups": [row["label"] for row in repo["backups"]],
             "removed_wal": [],
+            "removed_timelines": [],
             "removed_history": [],
         }
         after[key] = {
@@ -86,6 +87,7 @@ def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
                 for name, row in sorted(repo["archives"].items())
                 for part in row["removed"]
             ],
+            "removed_timelines": repo["removed_timelines"],
             "removed_history": repo["removed_history"],
         }
     return {"before": before, "after": after}

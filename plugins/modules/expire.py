@@ -104,6 +104,11 @@ repos:
           removed:
             - start: "000000010000000000000001"
               stop: "000000010000000000000004"
+    removed_timelines:
+      description: Histories of timelines that are removed, as paths in the repository.
+      type: list
+      elements: str
+      sample: []
     removed_history:
       description: Manifests of former backups that are removed.
       type: list

@@ -158,7 +158,9 @@ def test_frozen_while_postgresql_asks_it_is_done_without(site, archiver, proxy):
     finally:
         signal_all(frozen, signal.SIGCONT)
     drained(site, archiver)
-    assert name in archived(site) - before <= set(stored(site))
+    new = archived(site) - before
+    assert name in new
+    assert new <= set(stored(site))
 
 
 def archived(site):

@@ -182,47 +182,60 @@ def up(copy):
     copy.wait("select pg_is_in_recovery()", "f")
 
 
-def test_a_directory_is_replaced_with_consent_alone(site, run, first):
+def test_a_directory_is_replaced_with_consent_alone(site, playbook, first):
     """Foreseen, refused, kept aside, started, confirmed."""
     copy, to = restored(site, "replaced")
-    foreseen = run("restore", "--check", **to)
-    done = run("restore", **to)
-    same = ("label", "type", "path", "size", "size_fetched", "file_total", "files_fetched")
-    for name in same:
+
+    def restore(*tasks):
+        rows = playbook.run_all([("restore", {**to, **task}) for task in tasks], site=site)
+        for row in rows:
+            if not row["failed"]:
+                check_documented("restore", row)
+        return rows
+
+    consent = {"force": True, "confirm_host": "pg1-srv"}
+    confirmed = {"state": "confirmed"}
+    foreseen, done = restore({"check_mode": True}, {})
+    for name in ("label", "type", "path", "size", "size_fetched", "file_total", "files_fetched"):
         assert foreseen["plan"][name] == done["restore"][name]
     assert foreseen["plan"]["reachable"] is True
     assert (foreseen["directory"], done["directory"]) == ("empty", "empty")
     up(copy)
     try:
-        refused = run("restore", fails=True, force=True, confirm_host="pg1-srv", **to)
-        assert "while PostgreSQL is running" in refused["msg"]
-        warned = run("restore", "--check", force=True, confirm_host="pg1-srv", **to)
+        refused, warned, nothing = restore(consent, {"check_mode": True, **consent}, confirmed)
+        assert refused["failed"] and "while PostgreSQL is running" in refused["msg"]
         assert any("while PostgreSQL is running" in str(text) for text in warned["warnings"])
-        assert not run("restore", state="confirmed", **to)["changed"]
+        assert not nothing["failed"] and not nothing["changed"]
     finally:
         copy.stop()
     (copy.data / "mine").write_text("kept")
 
-    assert "contains files" in run("restore", fails=True, **to)["msg"]
-    assert "confirm_host is not given" in run("restore", fails=True, force=True, **to)["msg"]
-    other = run("restore", fails=True, force=True, confirm_host="pg2-srv", **to)
-    assert "confirm_host is 'pg2-srv'" in other["msg"]
-    consent = {"force": True, "confirm_host": "pg1-srv", **to}
     late = {"type": "lsn", "target": "FF/0", **consent}
-    assert run("restore", "--check", **late)["plan"]["reachable"] is False
-    run("restore", fails=True, **late)
+    refusals = restore(
+        {},
+        {"force": True},
+        {"force": True, "confirm_host": "pg2-srv"},
+        {"check_mode": True, **late},
+        late,
+    )
+    assert [row["failed"] for row in refusals] == [True, True, True, False, True]
+    assert "contains files" in refusals[0]["msg"]
+    assert "confirm_host is not given" in refusals[1]["msg"]
+    assert "confirm_host is 'pg2-srv'" in refusals[2]["msg"]
+    assert refusals[3]["plan"]["reachable"] is False
+    assert "cannot be reached" in refusals[4]["msg"]
     assert (copy.data / "mine").exists()
 
-    done = run("restore", **consent)
+    done, early = restore(consent, {"timeout": 1, **confirmed})
     (kept,) = done["aside"]
     assert done["aside"][kept] == str(copy.data)
     assert not (copy.data / "mine").exists()
-    assert run("restore", fails=True, state="confirmed", timeout=1, **to)["code"] == 56
+    assert early["failed"] and early["code"] == 56
     up(copy)
     try:
-        gone = run("restore", state="confirmed", **to)
+        gone, again = restore(confirmed, confirmed)
         assert gone["changed"] and list(gone["aside"]) == [kept]
-        assert not run("restore", state="confirmed", **to)["changed"]
+        assert not again["changed"]
         assert copy.psql("select count(*) from fact") == "1000"
     finally:
         copy.stop()

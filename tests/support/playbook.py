@@ -105,6 +105,24 @@ class Playbook:
             self.results.unlink()
         return out, rows
 
+    def run_all(self, tasks: t.Sequence[tuple[str, t.Any]], *, site: t.Any) -> list[t.Any]:
+        """What several tasks return, in one play; ``check_mode`` of a task is Ansible's."""
+        play = []
+        for module, parameters in tasks:
+            given = dict(parameters)
+            check_mode = given.pop("check_mode", False)
+            play.append(
+                {
+                    f"pgsftp.backup.{module}": given,
+                    "check_mode": check_mode,
+                    "ignore_errors": True,
+                }
+            )
+        defaults = {"stanza": "demo", "config": str(site.config)}
+        out, rows = self.finish(self.start(self.write(*play, defaults=defaults)))
+        assert len(rows) == len(tasks), out
+        return rows
+
     def run(
         self, module: str, *arguments: str, site: t.Any, **parameters: t.Any
     ) -> dict[str, t.Any]:

@@ -118,10 +118,10 @@ def test_defaults_have_the_specified_type(role: str) -> None:
         value = option.get("default", "")
         templated = isinstance(value, str) and "{{" in value
         if "default" in option and not templated:
-            assert type(value) is TYPES[str(option["type"])], name
+            assert value.__class__ is TYPES[str(option["type"])], name
             if option["type"] == "list":
                 element = TYPES[str(option["elements"])]
-                assert all(type(item) is element for item in value), name
+                assert all(item.__class__ is element for item in value), name
             if "choices" in option:
                 assert value in option["choices"], name
 
