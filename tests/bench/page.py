@@ -95,7 +95,10 @@ def main() -> None:
     """Write page, plot and data."""
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else TOP / "tests" / "output" / "bench.json"
     found = json.loads(file.read_text(encoding="utf-8"))
-    versions = ", ".join(f"{name} {text}" for name, text in found["versions"].items())
+    versions = ", ".join(
+        text if name.lower() in text.lower() else f"{name} {text}"
+        for name, text in found["versions"].items()
+    )
     repeats = sorted({len(row["ours"]) for row in found["rows"]})
     text = "\n\n".join(
         [
