@@ -39,7 +39,7 @@ _ARCHIVER = (
     "the resident archiver works ahead; without one each file is pushed when it is asked for."
 )
 _LOST = "a session that is lost is replaced for five minutes, and its jobs are done again."
-_ALIVE = "SSH asks every quarter of a minute whether the server is there."
+_ALIVE = "SSH asks every four seconds whether the server is there."
 _PLACES = "a repository lies in a directory or at an SFTP server."
 _NODE = "the other node is reached by SSH; what its command needs is in pg-host-config."
 _NO_SERVER = "nodes are reached by SSH: there is no TLS server."
