@@ -134,7 +134,8 @@ def test_an_answer_that_makes_a_backup_unnecessary(controller):
 def test_expire(controller):
     runner = controller.launch("expire")
     assert runner.status == "successful"
-    assert isinstance(artifacts(runner)["pgsftp_expire"], list)
+    # What went, and why.
+    assert isinstance(artifacts(runner)["pgsftp_expire"], dict)
 
 
 def test_what_is_not_confirmed_is_refused(controller):
