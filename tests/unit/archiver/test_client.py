@@ -91,6 +91,17 @@ def test_the_environment_counts(directory):
     assert heard == [b"push\t/e.conf\tdemo\t/x/pg_wal/1\n"]
 
 
+def test_a_working_directory_that_is_gone_does_not_matter(directory, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    heard = answers(directory, b"exit 0 \n")
+    words = [f"--archiver-path={directory}", "--stanza=demo", "archive-push", "/wal/1"]
+    assert client.push(words, {}) == 0
+    assert heard == [b"push\t\tdemo\t/wal/1\n"]
+
+
 def test_an_error_is_told_with_its_code(directory, capsys):
     answers(directory, b"error 45 it is\\nanother\\\\one\n")
     assert push(directory) == 45

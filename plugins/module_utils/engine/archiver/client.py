@@ -49,7 +49,7 @@ def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
     if told is None or len(told[1]) != 1:
         return None
     given, (path,) = told
-    path = os.path.join(os.getcwd(), path)
+    path = _absolute(path)
     return _ask("archive-push", given, ("push", given["config"], given["stanza"], path), path)
 
 
@@ -64,7 +64,12 @@ def get(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
         # Few have one while they recover: there is nothing to say about that.
         return None
     question = ("get", given["config"], given["stanza"], data, name)
-    return _ask("archive-get", given, question, os.path.join(data or os.getcwd(), destination))
+    return _ask("archive-get", given, question, _absolute(os.path.join(data, destination)))
+
+
+def _absolute(path: str) -> str:
+    # The working directory is asked for only then: it may be gone.
+    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
 
 
 def _told(
