@@ -54,6 +54,7 @@ ELSEWHERE = {
     "config.arguments": "unit/config/test_load.py",
     "config.maps": "unit/config/test_options.py",
     "repository.fields": "unit/repository/test_info_files.py",
+    "repository.info_twins": "unit/repository/test_info_files.py",
     "repository.manifest_reader": "unit/repository/test_manifest.py",
     "repository.manifest_writer": "unit/repository/test_manifest.py",
     "runner": "unit/test_cli.py",
