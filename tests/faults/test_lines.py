@@ -127,6 +127,7 @@ def test_a_black_hole(site, sshd):
     assert_verified(site)
 
 
+@pytest.mark.slow
 def test_four_connections_and_sixteen_processes(site, sshd):
     """The server's account, or a firewall, lets four in at once."""
     before = len(labels(site))

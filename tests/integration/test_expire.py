@@ -195,7 +195,7 @@ def steps(place, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("which", ["retention", "newest set"])
+@pytest.mark.parametrize("which", ["retention", pytest.param("newest set", marks=pytest.mark.slow)])
 def test_a_crash_at_any_step_loses_nothing_that_is_listed(place, tmp_path, made, which):
     arguments = RULE if which == "retention" else (f"--set={place.new[0]}",)
     stays = place.new if which == "retention" else place.old
