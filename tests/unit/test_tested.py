@@ -34,7 +34,6 @@ ELSEWHERE = {
     "command.backup.blocks": "integration/test_block_incremental.py",
     "command.backup.copying": "integration/test_backup_options.py",
     "command.backup.finish": "integration/test_backup_options.py",
-    "command.backup.gap": "integration/test_dropped_wal.py",
     "command.backup.result": "integration/test_modules.py",
     "command.backup.run": "integration/test_backup_options.py",
     "command.backup.wal_copy": "integration/test_backup_options.py",

@@ -9,8 +9,6 @@ repository. What is in the archive tells.
 
 from __future__ import annotations
 
-import time
-
 from ... import log
 from ...config.options import Options
 from ...errors import ArchiveTimeoutError
@@ -85,7 +83,7 @@ def find(
     """The first segments that the archive lacks from the backup ``last`` to now.
 
     ``current`` is the segment that is being written, ``size`` in bytes is that of a segment.
-    Segments are pushed in parallel: one that is missing is waited for, ``timeout`` seconds at most.
+    Segments are pushed in parallel: each that is missing is waited for, ``timeout`` seconds long.
     """
     stop = last.archive_stop or ""
 
@@ -93,12 +91,10 @@ def find(
         names = _present(storage, stanza, archive_id, stop, current, size)
         return wal_gaps.first_hole(names, stop, current, size)
 
-    deadline = time.monotonic() + timeout
     found = hole()
     while found is not None:
-        left = max(0.0, deadline - time.monotonic())
         try:
-            wal.wait_for(storage, stanza, archive_id, [found.first], left)
+            wal.wait_for(storage, stanza, archive_id, [found.first], timeout)
         except ArchiveTimeoutError:
             return found
         found = hole()

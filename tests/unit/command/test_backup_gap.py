@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether WAL was lost since the last backup, or is only late."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import gap
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.wal import number_name
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import layout
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive import (
+    WalRange,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
+    BackupEntry,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+
+SIZE = 16 * 1024 * 1024
+TIMEOUT = 60.0
+
+
+def name(number: int) -> str:
+    return number_name(1, number, SIZE)
+
+
+class Archiving:
+    """An archive that is filled while somebody waits; its clock stands still meanwhile."""
+
+    def __init__(self, root: Path, arrivals: t.Mapping[int, float]) -> None:
+        self.storage = PosixStorage(str(root))
+        self.now = 0.0
+        self._root = root
+        self._arrivals = dict(arrivals)
+        self.sleep(0.0)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for number, when in list(self._arrivals.items()):
+            if when <= self.now:
+                path = self._root / layout.segment_path("demo", "15-1", name(number), 40 * "a")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+                del self._arrivals[number]
+
+
+@pytest.fixture
+def find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> t.Callable[[t.Mapping[int, float]], WalRange | None]:
+    """What is missing between segments 1 and 5, by the seconds after which each of them arrives."""
+
+    def found(arrivals: t.Mapping[int, float]) -> WalRange | None:
+        archiving = Archiving(tmp_path, arrivals)
+        monkeypatch.setattr(time, "monotonic", archiving.monotonic)
+        monkeypatch.setattr(time, "sleep", archiving.sleep)
+        last = BackupEntry("20261122-193512F", "full", 1, 0, 1, 1, 1, 1, 1, name(1), name(1))
+        return gap.find(
+            archiving.storage, "demo", "15-1", last, name(5), size=SIZE, timeout=TIMEOUT
+        )
+
+    return found
+
+
+def test_all_is_there(find):
+    assert find({2: 0, 3: 0, 4: 0}) is None
+
+
+def test_what_does_not_come_is_lost(find):
+    assert find({2: 0, 4: 0}) == WalRange(name(3), name(3))
+
+
+def test_what_has_not_come_yet_is_no_hole(find):
+    assert find({2: 0, 3: 9 * TIMEOUT, 4: 9 * TIMEOUT}) is None
+
+
+def test_holes_that_are_filled_one_after_another_are_waited_for(find):
+    assert find({4: 0, 2: 0.9 * TIMEOUT, 3: 1.8 * TIMEOUT}) is None
+
+
+def test_a_hole_that_stays_when_another_was_filled_is_found(find):
+    assert find({4: 0, 2: 0.9 * TIMEOUT, 3: 3.0 * TIMEOUT}) == WalRange(name(3), name(3))
