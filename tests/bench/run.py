@@ -260,12 +260,17 @@ class Bench:
 
         def expire(who: str) -> dict[str, object]:
             backup = ("backup", "--type=full", "--no-repo1-bundle")
-            kept = self.near(who)
+            kept = self.near()
             for _number in range(2):
                 kept.run(who, *backup)
             kept.run(who, "expire", "--repo1-retention-full=2")
             configure(self.address, self.port)
-            return self.run(who, "expire", "--repo1-retention-full=1")
+            measured = self.run(who, "expire", "--repo1-retention-full=1")
+            # The backup that was there to be restored has gone with the others.
+            kept = self.near()
+            kept.prepare(who)
+            configure(self.address, self.port)
+            return measured
 
         return {
             "full": lambda who: self.run(who, "backup", "--type=full"),
@@ -279,7 +284,7 @@ class Bench:
             "file down": lambda who: self.transfer(who, "down"),
         }
 
-    def near(self, _who: str) -> Bench:
+    def near(self) -> Bench:
         """The same without distance, to prepare something."""
         return Bench("sftp-srv", PORT)
 

@@ -116,6 +116,19 @@ def test_clock(connect):
     assert abs(connect().now() - time.time()) < 5
 
 
+def test_no_time_of_a_backup_lies_ahead(connect, new_cluster):
+    """Else a recovery to a time just after the backup would be refused."""
+    cluster = new_cluster()
+    session = connect(cluster)
+    while not 0.5 < session.now() % 1 < 0.6:
+        time.sleep(0.02)
+    started = session.start_backup("ahead", True)
+    assert started.timestamp <= session.now()
+    while not 0.5 < session.now() % 1 < 0.8:
+        time.sleep(0.02)
+    assert session.stop_backup().timestamp <= session.now()
+
+
 def test_the_session_is_known_by_name(connect, postgres):
     connect()
     assert "pgsftp [backup]" in postgres.psql("select application_name from pg_stat_activity")

@@ -56,7 +56,8 @@ _START_OLD = (
     "select lsn::text, pg_walfile_name(lsn), {time} from pg_start_backup(%s, %s, false) as lsn"
 )
 _STOP = "select lsn::text, pg_walfile_name(lsn), labelfile, spcmapfile, {time} from {function}"
-_TIME = "extract(epoch from clock_timestamp())::bigint"
+# A cast rounds: a backup that ended half a second in the future is too late for its own second.
+_TIME = "floor(extract(epoch from clock_timestamp()))::bigint"
 
 
 def socket_directory(pg: PgOptions) -> str:
