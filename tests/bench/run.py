@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import json
 import os
@@ -22,37 +23,29 @@ import statistics
 import subprocess
 import sys
 import time
+import typing as t
 from pathlib import Path
+
+from hosts import (
+    ARCHIVE,
+    KEY,
+    OURS,
+    PEER,
+    PORT,
+    ROOT,
+    enlarge,
+    host,
+    set_up,
+    tear_down,
+    timed,
+)
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
-LAB = TOP / "tests" / "lab" / "lab"
 PROXY = TOP / "tests" / "support" / "delay_proxy.py"
-
-PEER, OURS = "/usr/bin/pgbackrest", "/usr/local/bin/pgsftp"
-ROOT = "/var/lib/postgresql/bench"
-KEY = f"{ROOT}/id"
-
-SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_pids: dict[str, str] = {}
 
 # The backups that are restored.
 LABELS: dict[str, str] = {}
-
-# A server of SFTP for this alone.
-PORT = 2200
-SSHD_PID = "/run/sshd-bench.pid"
-
-# Run in pg1-srv, as the owner of the cluster: times one command, and says what it used.
-TIMER = """
-import json, os, resource, subprocess, sys, time
-began = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-took = time.monotonic() - began
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps({"seconds": took, "cpu": used.ru_utime + used.ru_stime, "rss": used.ru_maxrss,
-                  "code": done.returncode, "out": done.stdout.decode(errors="replace")[-20000:]}))
-"""
 
 # A file up or down with our storage alone.
 TRANSFER = """
@@ -80,110 +73,7 @@ with opener.striping().open() as storage:
 """
 
 
-class Failed(Exception):
-    """A command in a host."""
-
-
-def entered(name: str) -> list[str]:
-    """How a command is run in a host: by its namespaces alone, so that it competes as a process of
-    the machine, and not as one of all containers together.
-    """
-    if name not in _pids:
-        container = f"{os.environ.get('LAB_PREFIX', 'pgsftp')}-{name}"
-        done = subprocess.run(
-            ["podman", "inspect", "--format", "{{.State.Pid}}", container],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "CONTAINERS_CONF": str(LAB.with_name("containers.conf"))},
-        )
-        _pids[name] = done.stdout.strip()
-    spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/"]
-    return ["nsenter", "--target", _pids[name], *spaces, "env", "-i", f"PATH={SEARCHED}"]
-
-
-def host(name: str, script: str, *, check: bool = True) -> str:
-    """Run a script of the shell in a host, as root."""
-    done = subprocess.run(
-        [*entered(name), "bash", "-ec", script], capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise Failed(f"{name}: {script}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def timed(*command: str) -> dict[str, object]:
-    """Time a command of the cluster's owner in pg1-srv."""
-    words = ["runuser", "-u", "postgres", "--", "python3", "-c", TIMER, *command]
-    done = subprocess.run(
-        [*entered("pg1-srv"), *words], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Failed(done.stderr[-2000:])
-    found = json.loads(done.stdout.splitlines()[-1])
-    if found["code"]:
-        raise Failed(f"{' '.join(command)}: {found['code']}\n{found['out']}")
-    return found
-
-
-def set_up(size: int) -> None:
-    """Cluster, keys and directories; what is there from an earlier run goes first."""
-    host(
-        "pg1-srv",
-        "command -v pgbackrest >/dev/null || { apt-get -q update && "
-        "DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confold "
-        "install pgbackrest openssh-client; } >&2",
-    )
-    tear_down()
-    host(
-        "sftp-srv",
-        "install -d -o pgbackrest -g pgbackrest -m 750 "
-        "/srv/pgsftp/backup_space/bench-ours /srv/pgsftp/backup_space/bench-peer",
-    )
-    host(
-        "pg1-srv",
-        f"""
-        install -d -o postgres -g postgres -m 700 {ROOT}
-        cd {ROOT}
-        bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
-        runuser -u postgres -- sh -ec "
-            ssh-keygen -q -t ed25519 -N '' -C bench -f {KEY}
-            $bin/initdb -k -D {ROOT}/data >/dev/null
-        "
-        cat >> {ROOT}/data/postgresql.conf <<END
-port = 5499
-unix_socket_directories = '{ROOT}'
-listen_addresses = ''
-archive_mode = on
-archive_command = '/bin/true'
-END
-        runuser -u postgres -- sh -ec "
-            $bin/pg_ctl -w -D {ROOT}/data -l {ROOT}/log start >/dev/null
-            head -c {size} /dev/urandom > {ROOT}/large
-        "
-    """,
-    )
-    public = host("pg1-srv", f"cat {KEY}.pub").strip()
-    host("sftp-srv", f"/usr/sbin/sshd -p {PORT} -o PidFile={SSHD_PID}")
-    host("sftp-srv", f"printf '%s\\n' 'restrict {public}' >> /etc/ssh/authorized_keys.d/pgbackrest")
-
-
-def tear_down() -> None:
-    """Leave nothing."""
-    host(
-        "pg1-srv",
-        f"""
-        bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
-        [ ! -e {ROOT}/data/postmaster.pid ] ||
-            runuser -u postgres -- $bin/pg_ctl -m immediate -D {ROOT}/data stop >/dev/null
-        rm -rf {ROOT}
-    """,
-    )
-    host(
-        "sftp-srv",
-        "rm -rf /srv/pgsftp/backup_space/bench-*; "
-        "sed -i '/ bench$/d' /etc/ssh/authorized_keys.d/pgbackrest",
-    )
+Measure = t.Callable[[str], dict[str, t.Any]]
 
 
 def configure(address: str, port: int) -> None:
@@ -222,6 +112,22 @@ pg1-socket-path={ROOT}
         )
 
 
+SMALL = (
+    "full",
+    "incr",
+    "restore",
+    "delta restore",
+    "info",
+    "check",
+    "verify",
+    "expire",
+    "file up",
+    "file down",
+)
+LARGE = ("full", "restore", "delta restore")
+ROWS = (*SMALL, *(f"{what} 1.3 GB" for what in LARGE))
+
+
 class Bench:
     """The rows at one distance."""
 
@@ -229,14 +135,15 @@ class Bench:
         self.address, self.port = address, port
         configure(address, port)
 
-    def run(self, who: str, *words: str) -> dict[str, object]:
+    def run(self, who: str, *words: str) -> dict[str, t.Any]:
         """A command of one of the two programs."""
         command = OURS if who == "ours" else PEER
         return timed(command, f"--config={ROOT}/{who}.conf", "--stanza=bench", *words)
 
     def prepare(self, who: str) -> None:
-        """A backup to restore, with the WAL that it needs."""
+        """One backup to restore, and nothing else but the WAL that it needs."""
         self.run(who, "backup", "--type=full")
+        self.run(who, "expire", "--repo1-retention-full=1")
         names = host("pg1-srv", f"ls {ROOT}/data/pg_wal").split()
         for name in sorted(name for name in names if len(name) == 24)[:-1]:
             self.run(who, "archive-push", f"{ROOT}/data/pg_wal/{name}")
@@ -251,14 +158,14 @@ class Bench:
             where = f"--pg1-path={restored.format(who=who)}"
             return (where, "--type=none", f"--set={LABELS[who]}")
 
-        def restore(who: str) -> dict[str, object]:
+        def restore(who: str) -> dict[str, t.Any]:
             host("pg1-srv", f"rm -rf {restored.format(who=who)}")
             return self.run(who, "restore", *target(who))
 
-        def delta(who: str) -> dict[str, object]:
+        def delta(who: str) -> dict[str, t.Any]:
             return self.run(who, "restore", "--delta", *target(who))
 
-        def expire(who: str) -> dict[str, object]:
+        def expire(who: str) -> dict[str, t.Any]:
             backup = ("backup", "--type=full", "--no-repo1-bundle")
             kept = self.near()
             for _number in range(2):
@@ -267,10 +174,23 @@ class Bench:
             configure(self.address, self.port)
             measured = self.run(who, "expire", "--repo1-retention-full=1")
             # The backup that was there to be restored has gone with the others.
-            kept = self.near()
-            kept.prepare(who)
+            self.near().prepare(who)
             configure(self.address, self.port)
             return measured
+
+        def verify(who: str) -> dict[str, t.Any]:
+            self.near().prepare(who)
+            configure(self.address, self.port)
+            return self.run(who, "verify")
+
+        def check(who: str) -> dict[str, t.Any]:
+            command = OURS if who == "ours" else PEER
+            words = f'{command} --config={ROOT}/{who}.conf --stanza=bench archive-push "$1"'
+            host("pg1-srv", f"printf '%s\\n' '#!/bin/sh' 'exec {words}' > {ARCHIVE}")
+            try:
+                return self.run(who, "check")
+            finally:
+                host("pg1-srv", f"install -m 755 /bin/true {ARCHIVE}")
 
         return {
             "full": lambda who: self.run(who, "backup", "--type=full"),
@@ -278,17 +198,23 @@ class Bench:
             "restore": restore,
             "delta restore": delta,
             "info": lambda who: self.run(who, "info"),
-            "verify": lambda who: self.run(who, "verify"),
+            "check": check,
+            "verify": verify,
             "expire": expire,
             "file up": lambda who: self.transfer(who, "up"),
             "file down": lambda who: self.transfer(who, "down"),
         }
 
+    def large_rows(self):
+        """The same of a cluster with data."""
+        rows = self.rows()
+        return {f"{what} 1.3 GB": rows[what] for what in LARGE}
+
     def near(self) -> Bench:
         """The same without distance, to prepare something."""
         return Bench("sftp-srv", PORT)
 
-    def transfer(self, who: str, way: str) -> dict[str, object]:
+    def transfer(self, who: str, way: str) -> dict[str, t.Any]:
         """One file, whole operation; the other side is OpenSSH's sftp with the same cipher."""
         file = f"{ROOT}/large" if way == "up" else f"{ROOT}/fetched"
         if who == "ours":
@@ -339,21 +265,67 @@ def versions() -> dict[str, str]:
     return {name: host("pg1-srv", script).strip() for name, script in asked.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What is found, in a file that is whole after each row."""
+
+    found: dict[str, t.Any]
+    file: Path
+    repeats: int
+    wanted: list[str]
+
+    def measure(self, rtt: float, rows: dict[str, Measure]) -> None:
+        """Both sides of each row, in turns."""
+        for what, measure in rows.items():
+            if what in self.wanted:
+                self._add(self._row(what, rtt, measure))
+
+    def _row(self, what: str, rtt: float, measure: Measure) -> dict[str, t.Any]:
+        row: dict[str, t.Any] = {"what": what, "rtt": rtt, "load": [], "cpu": {}, "rss": {}}
+        sides: dict[str, list[float]] = {"ours": [], "peer": []}
+        for number in range(self.repeats):
+            # In turns, and not always the same one first.
+            for who in (("ours", "peer"), ("peer", "ours"))[number % 2]:
+                one = measure(who)
+                sides[who].append(round(float(one["seconds"]), 3))
+                row["cpu"][who] = round(float(one["cpu"]), 2)
+                row["rss"][who] = one["rss"]
+            row["load"].append(round(os.getloadavg()[0], 1))
+        row.update(sides)
+        ratios = [theirs / ours for ours, theirs in zip(sides["ours"], sides["peer"])]
+        row["ratio"] = round(statistics.median(ratios), 2)
+        return row
+
+    def _add(self, row: dict[str, t.Any]) -> None:
+        key = (row["what"], row["rtt"])
+        rows = [old for old in self.found["rows"] if (old["what"], old["rtt"]) != key]
+        self.found["rows"] = [*rows, row]
+        self.file.write_text(json.dumps(self.found, indent=1) + "\n")
+        ours, peer = statistics.median(row["ours"]), statistics.median(row["peer"])
+        print(
+            f"{time.strftime('%H:%M:%S')} rtt {row['rtt']:4.0f} {row['what']:22} "
+            f"ours {ours:8.2f}  peer {peer:8.2f}  ratio {row['ratio']}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Measure, and write JSON after each row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rtt", default="0,20,95")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--what", default="", help="rows, by commas; all by default")
+    parser.add_argument("--not", dest="without", default="", help="rows to leave out, by commas")
     parser.add_argument("--nice", type=int, default=0, help="of all that is measured")
     parser.add_argument("--add", action="store_true", help="rows to those of an earlier run")
     parser.add_argument("--size", type=int, default=256, help="MiB of the one large file")
     parser.add_argument("--out", type=Path, default=TOP / "tests" / "output" / "bench.json")
     arguments = parser.parse_args()
     wanted = [name for name in arguments.what.split(",") if name]
+    wanted = wanted or [name for name in ROWS if name not in arguments.without.split(",")]
     os.nice(arguments.nice)
     set_up(arguments.size << 20)
-    found: dict[str, object] = {
+    found: dict[str, t.Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "versions": versions(),
         "size": arguments.size,
@@ -362,44 +334,23 @@ def main() -> None:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     if arguments.add and arguments.out.exists():
         found["rows"] = json.loads(arguments.out.read_text())["rows"]
+    record = Record(found, arguments.out, arguments.repeats, wanted)
+    distances = [float(rtt) for rtt in arguments.rtt.split(",")]
     near = Bench("sftp-srv", PORT)
     for who in ("ours", "peer"):
         near.run(who, "stanza-create")
         near.prepare(who)
-    for rtt in map(float, arguments.rtt.split(",")):
+    for rtt in distances:
         with at_distance(rtt) as place:
-            bench = Bench(*place)
-            for what, measure in bench.rows().items():
-                if wanted and what not in wanted:
-                    continue
-                row: dict[str, object] = {
-                    "what": what,
-                    "rtt": rtt,
-                    "load": [],
-                    "cpu": {},
-                    "rss": {},
-                }
-                sides: dict[str, list[float]] = {"ours": [], "peer": []}
-                for number in range(arguments.repeats):
-                    # In turns, and not always the same one first.
-                    for who in (("ours", "peer"), ("peer", "ours"))[number % 2]:
-                        one = measure(who)
-                        sides[who].append(round(float(one["seconds"]), 3))
-                        row["cpu"][who] = round(float(one["cpu"]), 2)
-                        row["rss"][who] = one["rss"]
-                    row["load"].append(round(os.getloadavg()[0], 1))
-                ratios = [theirs / ours for ours, theirs in zip(sides["ours"], sides["peer"])]
-                row.update(sides)
-                row["ratio"] = round(statistics.median(ratios), 2)
-                rows = [old for old in found["rows"] if (old["what"], old["rtt"]) != (what, rtt)]
-                found["rows"] = [*rows, row]
-                arguments.out.write_text(json.dumps(found, indent=1) + "\n")
-                median = {who: statistics.median(times) for who, times in sides.items()}
-                print(
-                    f"{time.strftime('%H:%M:%S')} rtt {rtt:4.0f} {what:14} "
-                    f"ours {median['ours']:8.2f}  peer {median['peer']:8.2f}  ratio {row['ratio']}",
-                    flush=True,
-                )
+            record.measure(rtt, Bench(*place).rows())
+    if any("1.3 GB" in what for what in wanted):
+        enlarge(62, 3_000_000)
+        near = Bench("sftp-srv", PORT)
+        for who in ("ours", "peer"):
+            near.prepare(who)
+        for rtt in distances:
+            with at_distance(rtt) as place:
+                record.measure(rtt, Bench(*place).large_rows())
     tear_down()
 
 
