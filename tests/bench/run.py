@@ -144,8 +144,11 @@ class Bench:
         """One backup to restore, and nothing else but the WAL that it needs."""
         self.run(who, "backup", "--type=full")
         self.run(who, "expire", "--repo1-retention-full=1")
-        names = host("pg1-srv", f"ls {ROOT}/data/pg_wal").split()
-        for name in sorted(name for name in names if len(name) == 24)[:-1]:
+        # The directory has names of later segments, too: of files to be used again.
+        complete = "cd archive_status && ls | sed -n 's/\\.done$//p'"
+        for name in host("pg1-srv", f"cd {ROOT}/data/pg_wal/; {complete}").split():
+            if len(name) != 24:
+                continue
             self.run(who, "archive-push", f"{ROOT}/data/pg_wal/{name}")
         listed = self.run(who, "info", "--output=json", "--log-level-console=off")["out"]
         LABELS[who] = json.loads(str(listed))[0]["backup"][-1]["label"]
