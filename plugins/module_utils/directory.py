@@ -9,6 +9,7 @@ until a server has started in the new one: until then all that was renamed can b
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import shutil
@@ -16,10 +17,11 @@ import time
 import typing as t
 
 from . import state
+from .above import SUFFIX, Above
 from .engine import log
 from .engine.command.restore import preview
 from .engine.command.restore import run as restoring
-from .engine.command.restore.target import MARKER, PG_CONTROL, refuse_running
+from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty, refuse_running
 from .engine.config.options import Options
 from .engine.errors import (
     DbConnectError,
@@ -30,8 +32,6 @@ from .engine.errors import (
     PostgresRunningError,
 )
 from .engine.postgres import control
-
-SUFFIX = ".aside-"
 
 # What the server writes into postmaster.pid when it accepts connections.
 ACCEPTS = ("ready", "standby")
@@ -109,16 +109,8 @@ def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool)
     if found is Directory.INTERRUPTED:
         return Choice(found, done=False, delta=True, aside={})
     if not consent.force:
-        raise PathNotEmptyError(
-            f"unable to restore to '{path}' because it contains files",
-            hint="with force and confirm_host it is renamed, and kept until the new one is in use.",
-        )
-    if consent.host is None or consent.host != consent.inventory_name:
-        given = "is not given" if consent.host is None else f"is '{consent.host}'"
-        raise OptionInvalidError(
-            f"'{path}' on {consent.inventory_name} is not replaced: confirm_host {given}",
-            hint="confirm_host says which host of the inventory is meant; it has to be this one.",
-        )
+        raise not_empty(path)
+    _refuse_without(consent, path)
     if delta:
         return Choice(found, done=False, delta=True, aside={})
     if options.type == "preserve":
@@ -147,18 +139,18 @@ def plan(options: Options, choice: Choice) -> Result:
     return {"plan": found.as_dict(), **told}
 
 
-def restore(perform: Perform, options: Options, choice: Choice) -> Result:
+def restore(perform: Perform, options: Options, choice: Choice, above: Above) -> Result:
     """Restore; a directory that was renamed for nothing gets its name back."""
 
     def work(options: Options) -> restoring.RestoreResult:
         if choice.aside:
             # Everything that speaks against it is said before anything is touched.
             preview.run(options, replace=True, strict=True)
-            _rename({old: new for new, old in choice.aside.items()})
+            _rename({old: new for new, old in choice.aside.items()}, above)
         try:
             return restoring.run(options)
         except EngineError:
-            _undo(options.pg.path.rstrip("/"), choice.aside)
+            _undo(choice.aside, above)
             raise
 
     result = perform(options, work)
@@ -169,19 +161,92 @@ def restore(perform: Perform, options: Options, choice: Choice) -> Result:
     }
 
 
-def confirm(options: Options, timeout: float, *, check_mode: bool) -> Result:
+def confirm(options: Options, timeout: float, above: Above, *, check_mode: bool) -> Result:
     """Remove what was kept aside as soon as the new server is up; DbConnectError if it is not."""
     path = options.pg.path.rstrip("/")
     kept = _kept(path)
     if kept and not check_mode:
         _wait(path, timeout)
-        for place in kept:
+        for place, old in kept.items():
             log.info("remove '%s', which was kept aside", place)
-            try:
-                shutil.rmtree(place)
-            except OSError as cause:
-                raise PathRemoveError(f"unable to remove '{place}': {cause.strerror}") from cause
+            with _removing(place):
+                _clear(place)
+                if old == path:
+                    above.remove(place)
+                else:
+                    os.rmdir(place)
     return {"changed": bool(kept), "aside": kept}
+
+
+def revert(options: Options, consent: Consent, above: Above, *, check_mode: bool) -> Result:
+    """Give what the newest restore has kept aside its name back; what it has brought is removed.
+
+    Raises PostgresRunningError when a server runs, OptionInvalidError without consent.
+    """
+    path = options.pg.path.rstrip("/")
+    kept = _kept(path)
+    newest = max((new for new, old in kept.items() if old == path), default="")
+    stamp = newest[len(path) :]
+    kept = {new: old for new, old in kept.items() if new.endswith(stamp)}
+    if not kept:
+        return {"changed": False, "aside": {}}
+    _refuse_without(consent, path)
+    try:
+        refuse_running(path)
+    except PostgresRunningError as cause:
+        if not check_mode:
+            raise
+        log.warn("%s", cause)
+    # The data directory comes last: what was interrupted is found again by its links.
+    for new, old in kept.items() if not check_mode else ():
+        log.info("remove '%s', and give its name back to '%s'", old, new)
+        with _removing(old):
+            _clear(old)
+            if old == path:
+                above.back(new)
+            else:
+                _back(new, old)
+    return {"changed": True, "aside": kept}
+
+
+def _refuse_without(consent: Consent, path: str) -> None:
+    """OptionInvalidError unless the host that is meant is this one."""
+    if consent.host is None or consent.host != consent.inventory_name:
+        given = "is not given" if consent.host is None else f"is '{consent.host}'"
+        raise OptionInvalidError(
+            f"'{path}' on {consent.inventory_name} is not replaced: confirm_host {given}",
+            hint="confirm_host says which host of the inventory is meant; it has to be this one.",
+        )
+
+
+@contextlib.contextmanager
+def _removing(path: str) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as cause:
+        raise PathRemoveError(
+            f"unable to remove '{path}': {cause.strerror}",
+            hint="may the user who runs this write to the directory that holds it?",
+        ) from cause
+
+
+def _clear(path: str) -> None:
+    """Remove all that is in a directory, if it is there; OSError."""
+    if not os.path.isdir(path):
+        return
+    with os.scandir(path) as entries:
+        found = list(entries)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def _back(new: str, old: str) -> None:
+    if os.path.isdir(old):
+        os.rmdir(old)
+    os.rename(new, old)
 
 
 def _wait(path: str, timeout: float) -> None:
@@ -271,13 +336,16 @@ def _renamed(place: str, stamp: str) -> list[str]:
     return found
 
 
-def _rename(pairs: t.Mapping[str, str]) -> None:
+def _rename(pairs: t.Mapping[str, str], above: Above) -> None:
     """Rename all, old path -> new path, or none."""
     done: list[tuple[str, str]] = []
     # What is linked to goes before the directory that has the link.
     for old, new in reversed(list(pairs.items())):
         try:
-            os.rename(old, new)
+            if old == above.path:
+                above.keep(new)
+            else:
+                os.rename(old, new)
         except OSError as cause:
             for was, now in reversed(done):
                 os.rename(now, was)
@@ -289,16 +357,16 @@ def _rename(pairs: t.Mapping[str, str]) -> None:
         log.info("keep '%s' aside as '%s'", old, new)
 
 
-def _undo(path: str, aside: t.Mapping[str, str]) -> None:
+def _undo(aside: t.Mapping[str, str], above: Above) -> None:
     """Give the old directories their names back when the new ones have nothing yet."""
-    if not aside or os.path.lexists(f"{path}/{MARKER}"):
+    if not aside or os.path.lexists(f"{above.path}/{MARKER}"):
         return
     try:
-        for old in aside.values():
-            if os.path.isdir(old):
-                os.rmdir(old)
         for new, old in aside.items():
-            os.rename(new, old)
+            if old == above.path:
+                above.back(new)
+            else:
+                _back(new, old)
     except OSError as cause:
         log.warn("what was kept aside stays there: %s", cause)
     else:

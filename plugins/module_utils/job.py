@@ -4,8 +4,10 @@
 """A long command that outlives its caller, and how to attach to it again.
 
 The module starts a process in a session of its own, which ends neither with the connection nor
-with ``ansible-playbook``. It holds a lock while it works, and keeps a file with how far it is and,
-at the end, with its answer. Whoever runs the same task again finds the lock or the answer.
+with ``ansible-playbook``. Root's becomes a scope of systemd, since logind may end all that belongs
+to a login (``KillUserProcesses``); another user's cannot, and wants ``loginctl enable-linger``
+there. It holds a lock while it works, and keeps a file with how far it is and, at the end, with its
+answer. Whoever runs the same task again finds the lock or the answer.
 
 An answer is given away once: who has it removes the file. One that nobody asks for in an hour is of
 no use to the next task, which means a new backup and not one of yesterday.
@@ -23,7 +25,9 @@ import stat
 import time
 import typing as t
 
-from .engine.errors import PathOpenError
+from . import failure
+from .engine.errors import ExecuteError, PathOpenError
+from .engine.process import Process
 
 ROOT_PLACE = "/run/pgsftp-jobs"
 USER_PLACE = "~/.pgsftp-jobs"
@@ -31,8 +35,19 @@ USER_PLACE = "~/.pgsftp-jobs"
 # Seconds for which an answer waits for somebody.
 KEPT = 3600.0
 
+# There where systemd runs.
+SYSTEMD = "/run/systemd/system"
+
+# Seconds that it has to take a process over.
+PATIENCE = 10.0
+
+DIED = "the log of the command on the host tells how far it came; running the task again goes on."
+
 # Seconds between two looks at a job.
 PAUSE = 0.2
+
+# Seconds in which whoever has answered has ended.
+ENDING = 5.0
 
 Json = dict[str, t.Any]
 Tell = t.Callable[[Json], None]
@@ -66,6 +81,7 @@ class Job:
     """One task that may be under way, or may have ended without anybody there to hear it."""
 
     def __init__(self, directory: str, task: str) -> None:
+        self.task = task
         self.state = f"{directory}/{task}.json"
         self._lock = f"{directory}/{task}.lock"
 
@@ -76,19 +92,31 @@ class Job:
         """
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not self._acquire(descriptor):
                 return False
             found = self._read()
             if "answer" in found and time.time() - found["ended"] < KEPT:
                 return False
             self._write({"started": time.time()})
             # Who works inherits the lock, and all of its workers do; it is free when all have gone.
-            _detach(lambda: self._run(work))
+            _detach(lambda: self._run(work), f"pgsftp-{self.task}")
             return True
         finally:
             os.close(descriptor)
+
+    def _acquire(self, descriptor: int) -> bool:
+        """Take the lock, unless somebody works; who has given the answer away may yet have it for
+        the moment that ending takes.
+        """
+        limit = time.monotonic() + ENDING
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if self._read() or time.monotonic() >= limit:
+                    return False
+            time.sleep(PAUSE)
 
     def wait(self, seconds: float | None) -> Json:
         """The answer in ``answer``, or where the job is after so many seconds in ``progress``."""
@@ -103,7 +131,7 @@ class Job:
                 what = "the process that did the work died"
                 if not found:
                     what = "another run of the same task has taken the answer"
-                return {"answer": {"failed": True, "msg": what}}
+                return {"answer": failure.told(ExecuteError(what, hint=DIED))}
             if limit is not None and time.monotonic() >= limit:
                 return found
             time.sleep(PAUSE)
@@ -147,7 +175,7 @@ class Job:
         os.replace(temporary, self.state)
 
 
-def _detach(work: t.Callable[[], None]) -> None:
+def _detach(work: t.Callable[[], None], unit: str) -> None:
     """Have a process do it that is nobody's child and in nobody's session."""
     child = os.fork()
     if child:
@@ -162,6 +190,25 @@ def _detach(work: t.Callable[[], None]) -> None:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)
+            _leave_login(unit)
             work()
     finally:
         os._exit(0)
+
+
+def _leave_login(unit: str) -> None:
+    """Have systemd take this process out of the login's control group, where it can be done."""
+    if os.geteuid() != 0 or not os.path.isdir(SYSTEMD):
+        return
+    about = ["PIDs", "au", "1", str(os.getpid()), "Description", "s", "a command of pgsftp"]
+    with contextlib.suppress(ExecuteError):
+        called = Process(
+            [
+                "busctl", "call", "--quiet",
+                "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                "org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))",
+                f"{unit}-{os.getpid()}.scope", "fail", "2", *about, "0",
+            ]
+        )  # fmt: skip
+        called.wait(PATIENCE)
+        called.close()

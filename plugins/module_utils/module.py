@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import importlib
 import json
 import logging
@@ -19,22 +20,22 @@ import os
 import pkgutil
 import pwd
 import sys
-import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import engine, job, secret
+from . import above, engine, failure, job, secret
 from .engine import log, runner
 from .engine.config.commands import COMMANDS
 from .engine.config.load import load
 from .engine.config.options import Options
-from .engine.errors import AssertError, EngineError, UserMissingError
+from .engine.errors import AssertError, EngineError, ExecuteError, UserMissingError
 from .engine.worker.progress import Snapshot
 
 CONFIG = "/etc/pgbackrest.conf"
 COMMAND = "/usr/local/bin/pgsftp"
-LIBRARIES = "/opt/pgsftp/venv/lib/python{0.major}.{0.minor}/site-packages"
+# Where those of a virtual environment lie that has its interpreter in bin/.
+LIBRARIES = "{0}/lib/python{1.major}.{1.minor}/site-packages"
 DEFAULT_OWNER = "postgres"
 
 Result = dict[str, t.Any]
@@ -48,6 +49,8 @@ class Task:
 
     params: t.Mapping[str, t.Any]
     check_mode: bool
+    ask: above.Ask | None = None
+    """Asks the process that waits, which is root's where the task is."""
 
     def options(self, command: str, **overrides: t.Any) -> Options:
         """The engine's options of one command: file, the task's ``options``, then ``overrides``.
@@ -64,7 +67,9 @@ class Task:
         given = {name: value for name, value in given.items() if value is not None}
         loaded = load(command, [], os.environ, overrides=given)
         # What PostgreSQL is told to call is the host command, not this module.
-        return loaded if loaded.cmd else dataclasses.replace(loaded, cmd=COMMAND)
+        told = loaded if loaded.cmd else dataclasses.replace(loaded, cmd=COMMAND)
+        _use_libraries(told.cmd)
+        return told
 
     def perform(self, options: Options, work: t.Callable[[Options], _T]) -> _T:
         """Run a command of the engine as the host command does, with its lines in its log file."""
@@ -79,18 +84,19 @@ class Task:
 
 def main(
     spec: t.Mapping[str, t.Any],
-    command: str,
+    command: str | t.Mapping[str, str],
     work: Work,
     *,
-    uninstalled: Result,
+    uninstalled: Result | t.Callable[[t.Mapping[str, t.Any]], Result],
     detached: bool = False,
 ) -> None:
     """Run a module to its end.
 
-    ``spec`` holds the parameters of its own, ``command`` names the engine's command, and ``work``
-    does it as the owner of the cluster. ``uninstalled`` is the answer of check mode on a host that
-    has no configuration yet, as in the first check of a playbook. ``detached`` work goes on when
-    whoever wanted it is gone.
+    ``spec`` holds the parameters of its own, ``command`` names the engine's command, or that
+    of each ``state``, and ``work`` does it as the owner of the cluster. ``uninstalled`` is the
+    answer of check mode on a host that has no configuration yet, as in the first check of a
+    playbook, or makes it of the parameters. ``detached`` work goes on when whoever wanted it is
+    gone.
     """
     hidden = {"_follow": {"type": "float"}} if detached else {}
     module = AnsibleModule(
@@ -105,12 +111,16 @@ def main(
         supports_check_mode=True,
     )
     if module.check_mode and not os.path.exists(module.params["config"]):
-        module.exit_json(msg=f"{module.params['config']} does not exist yet", **uninstalled)
+        foreseen = uninstalled(module.params) if callable(uninstalled) else uninstalled
+        module.exit_json(msg=f"{module.params['config']} does not exist yet", **foreseen)
+    name = command if isinstance(command, str) else command[module.params["state"]]
     task = Task(module.params, module.check_mode)
     if detached and not module.check_mode:
-        answer = _followed(task, command, work)
+        answer = _followed(task, name, work)
     else:
-        answer = _in_child(lambda tell: _answer(task, command, work, tell))
+        answer = _in_child(
+            lambda tell, ask: _answer(task, name, work, tell, ask), _server(task, name)
+        )
     for warning in answer.pop("warnings", []):
         module.warn(warning)
     if answer.pop("failed", False):
@@ -127,10 +137,12 @@ def _followed(task: Task, command: str, work: Work) -> Result:
     try:
         found = job.Job(job.place(), job.name(command, task.params))
     except EngineError as error:
-        return _failure(error)
+        return failure.told(error)
 
     def run(tell: job.Tell) -> Result:
-        return _in_child(lambda told: _answer(task, command, work, told), tell)
+        return _in_child(
+            lambda told, ask: _answer(task, command, work, told, ask), _server(task, command), tell
+        )
 
     _import_engine()
     started = found.begin(run)
@@ -145,7 +157,20 @@ def _followed(task: Task, command: str, work: Work) -> Result:
     return {**state["answer"], "attached": not started, "_job": {"running": False, **about}}
 
 
-def _answer(task: Task, command: str, work: Work, tell: job.Tell) -> Result:
+def _server(task: Task, command: str) -> above.Ask:
+    """What the process that waits does for the one that works."""
+
+    def serve(request: Result) -> Result:
+        try:
+            path = _data_directory(task, command)
+        except EngineError:
+            path = None
+        return {"errno": errno.EPERM} if path is None else above.serve(path.rstrip("/"), request)
+
+    return serve
+
+
+def _answer(task: Task, command: str, work: Work, tell: job.Tell, ask: above.Ask) -> Result:
     """The work and what is said about it; nothing is raised."""
     warnings = _Warnings()
     log.attach(warnings, "warn")
@@ -153,23 +178,13 @@ def _answer(task: Task, command: str, work: Work, tell: job.Tell) -> Result:
     try:
         _import_engine()
         _become(_owner(task, command))
-        return {"changed": False, **work(task), "warnings": warnings.texts}
+        done = work(dataclasses.replace(task, ask=ask))
+        return {"changed": False, **done, "warnings": warnings.texts}
     except EngineError as error:
-        return {**_failure(error), "warnings": warnings.texts}
+        return {**failure.told(error), "warnings": warnings.texts}
     except Exception as error:
         mistake = AssertError(f"unexpected {type(error).__name__}: {error}")
-        return {**_failure(mistake), "warnings": warnings.texts}
-
-
-def _failure(error: EngineError) -> Result:
-    """What fail_json is told; of a mistake of ours, where it was made as well."""
-    told: Result = {
-        "failed": True,
-        "msg": str(error),
-        "code": error.code,
-        "failure": {"type": type(error).__name__, "code": error.code, "hint": error.hint},
-    }
-    return {**told, "exception": traceback.format_exc()} if isinstance(error, AssertError) else told
+        return {**failure.told(mistake), "warnings": warnings.texts}
 
 
 class _Warnings(logging.Handler):
@@ -210,13 +225,27 @@ class _Steps(logging.Handler):
 
 
 def _import_engine() -> None:
-    """Import all of the engine that came along, and find the role's libraries.
+    """Import all of the engine that came along.
 
     Ansible's archive with the code belongs to root; whoever has become another user cannot read it.
     """
-    sys.path.append(LIBRARIES.format(sys.version_info))
     for found in pkgutil.walk_packages(engine.__path__, engine.__name__ + "."):
         importlib.import_module(found.name)
+
+
+def _use_libraries(command: str) -> None:
+    """Find libraries where the host command does: its first line names the interpreter.
+
+    They come last: where the distribution has a library, that one is taken.
+    """
+    with contextlib.suppress(OSError):
+        with open(command, "rb") as file:
+            words = os.fsdecode(file.readline(1024)).removeprefix("#!").split()
+        place = os.path.dirname(os.path.dirname(words[0])) if words else ""
+        path = LIBRARIES.format(place, sys.version_info)
+        # Of the system's interpreter they are there already.
+        if os.path.exists(f"{place}/pyvenv.cfg") and path not in sys.path:
+            sys.path.append(path)
 
 
 def _owner(task: Task, command: str) -> pwd.struct_passwd | None:
@@ -261,42 +290,57 @@ def _become(owner: pwd.struct_passwd | None) -> None:
 
 
 def _in_child(
-    answer: t.Callable[[job.Tell], Result], hear: job.Tell = lambda progress: None
+    answer: t.Callable[[job.Tell, above.Ask], Result],
+    serve: above.Ask,
+    hear: job.Tell = lambda progress: None,
 ) -> Result:
     """The answer of a process of its own, whose output goes nowhere: Ansible reads this one's.
 
-    ``hear`` is given what the process tells on the way.
+    ``hear`` is given what the process tells on the way, ``serve`` what it asks.
     """
     readable, writable = os.pipe()
+    replies, replying = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(readable)
+            os.close(replying)
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)
-            with os.fdopen(writable, "w", encoding="utf-8") as pipe:
+            with os.fdopen(writable, "w", encoding="utf-8") as pipe, os.fdopen(replies) as replied:
                 # Who works goes on when there is nobody to hear it any more.
                 def tell(progress: Result) -> None:
                     with contextlib.suppress(BrokenPipeError):
                         pipe.write(json.dumps({"progress": progress}) + "\n")
                         pipe.flush()
 
-                pipe.write(json.dumps({"answer": answer(tell)}) + "\n")
+                def ask(request: Result) -> Result:
+                    pipe.write(json.dumps({"ask": request}) + "\n")
+                    pipe.flush()
+                    return t.cast(Result, json.loads(replied.readline() or "{}"))
+
+                pipe.write(json.dumps({"answer": answer(tell, ask)}) + "\n")
         finally:
             os._exit(0)
     os.close(writable)
+    os.close(replies)
     given: Result | None = None
-    with os.fdopen(readable, encoding="utf-8") as pipe:
+    with os.fdopen(readable, encoding="utf-8") as pipe, os.fdopen(replying, "w") as reply:
         # Not all until the end: a worker of the child may hold the pipe a little longer.
         for line in pipe:
             said = json.loads(line) if line.endswith("\n") else {}
             if "answer" in said:
                 given = said["answer"]
                 break
-            hear(said.get("progress", {}))
+            if "ask" in said:
+                reply.write(json.dumps(serve(said["ask"])) + "\n")
+                reply.flush()
+            else:
+                hear(said.get("progress", {}))
     _pid, status = os.waitpid(child, 0)
     if given is None:
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {status}"
-        return {"failed": True, "msg": f"the process that did the work died: {how}"}
+        died = f"the process that did the work died: {how}"
+        return failure.told(ExecuteError(died, hint=job.DIED))
     return given

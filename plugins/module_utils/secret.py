@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible.module_utils.common.validation import check_type_dict
+
 from .engine.config import names
 from .engine.errors import OptionInvalidError
 
@@ -19,17 +21,34 @@ _PASSWORD = re.compile(r"\b(ssl)?password\s*=|://[^/@\s]*:[^/@\s]+@", re.IGNOREC
 
 
 def refuse(options: object, recovery: object = None) -> None:
-    """Raise OptionInvalidError when the task's options, or settings of a recovery, have one."""
-    given: t.Mapping[str, object] = options if isinstance(options, dict) else {}
-    for name in given:
-        known = names.find(str(name))
-        if known is not None and known.option.secret:
+    """Raise OptionInvalidError when the task's options, or settings of a recovery, have one.
+
+    ``options`` may be what Ansible makes a dictionary of. So is a name that no option has: what a
+    misspelt one was meant to hold nobody knows.
+    """
+    given = _dictionary(options)
+    for name in map(str, given):
+        meant = names.find(name.lower().replace("_", "-"))
+        if meant is not None and meant.option.secret:
             raise OptionInvalidError(
                 f"option '{name}' is not allowed in a task",
                 hint="a task's arguments are logged; the configuration file need not be seen.",
             )
+        if names.find(name) is None:
+            hint = f"did you mean '{meant}'?" if meant else names.suggest(name)
+            raise OptionInvalidError(f"invalid option '{name}' in the task", hint=hint)
     if any(_PASSWORD.search(str(text)) for text in (given.get("recovery-option"), recovery)):
         raise OptionInvalidError(
             "a password is not allowed in the settings of the recovery",
             hint="a task's arguments are logged; put it into .pgpass or a passfile.",
         )
+
+
+def _dictionary(options: object) -> t.Mapping[str, object]:
+    """As the module will see them; what is wrong with them is said without showing them."""
+    try:
+        return {} if options is None else dict(check_type_dict(options))
+    except (TypeError, ValueError):
+        raise OptionInvalidError(
+            "the parameter options is no dictionary", hint="write each option as 'name: value'."
+        ) from None

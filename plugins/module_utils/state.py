@@ -21,6 +21,9 @@ from .engine.storage.open import open_storage
 # A backup serves whoever asked for one of its own type or of a weaker one.
 _STRENGTH = {"incr": 0, "diff": 1, "full": 2}
 
+# Whether it was taken from a standby, and what `backup-standby` makes it serve.
+_WANTED_FOR = {True: ("y", "prefer"), False: ("n", "prefer")}
+
 
 def repositories_without_stanza(options: Options) -> list[int]:
     """Keys of the repositories that do not have the stanza."""
@@ -51,7 +54,8 @@ def young_backup(options: Options, max_age: str) -> dict[str, object] | None:
         if (
             entry.db_id == info.current_id
             and _STRENGTH[entry.backup_type] >= _STRENGTH[options.type or "incr"]
-            and entry.option_backup_standby == (options.backup_standby != "n")
+            and not entry.error
+            and options.backup_standby in _WANTED_FOR[entry.option_backup_standby]
             and entry.timestamp_stop > time.time() - seconds
         ):
             duration = entry.timestamp_stop - entry.timestamp_start
@@ -79,6 +83,7 @@ def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
             "removed_wal": [],
             "removed_timelines": [],
             "removed_history": [],
+            "removed_directories": [],
         }
         after[key] = {
             "backups": [row["label"] for row in repo["backups"] if not row["remove"]],
@@ -89,6 +94,7 @@ def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
             ],
             "removed_timelines": repo["removed_timelines"],
             "removed_history": repo["removed_history"],
+            "removed_directories": repo["removed_directories"],
         }
     return {"before": before, "after": after}
 

@@ -51,7 +51,8 @@ options:
         V(7d).
       - >-
         It counts only if it was taken the same way, from a standby or not, since both are worth
-        having.
+        having. With C(backup-standby=prefer) either counts. One in which pages were damaged never
+        does.
     type: str
 seealso:
   - module: pgsftp.backup.stanza_info
@@ -148,7 +149,7 @@ backup:
 plan:
   description:
     - What would be done.
-    - Of a cluster whose stanza does not exist yet, only the type is known.
+    - Of a cluster that has no stanza yet, nor an installation maybe, only the type is known.
   returned: in check mode, when a backup would be taken
   type: dict
   contains:
@@ -207,10 +208,30 @@ code:
   returned: failure
   type: int
   sample: 82
+failure:
+  description: The cause, to decide by. C(msg) has it in words.
+  returned: failure
+  type: dict
+  contains:
+    type:
+      description: Its class, as in C(docs/reference/errors.md).
+      type: str
+      sample: ArchiveTimeoutError
+    code:
+      description: The same as RV(code).
+      type: int
+      sample: 82
+    hint:
+      description: What to do about it, in a sentence; V(null) for none.
+      type: str
+      sample: look for errors of archive_command in the PostgreSQL server log.
 """
 
 from ..module_utils import module, state
 from ..module_utils.engine.command.backup import run as backup
+
+# The first one, before there is anything to ask.
+FROM_ZERO = {"changed": True, "plan": {"type": "full"}}
 
 
 def work(task: module.Task) -> module.Result:
@@ -231,7 +252,7 @@ def main() -> None:
         "type": {"type": "str", "choices": ["full", "diff", "incr"], "default": "incr"},
         "max_age": {"type": "str"},
     }
-    module.main(spec, "backup", work, uninstalled={"changed": True}, detached=True)
+    module.main(spec, "backup", work, uninstalled=FROM_ZERO, detached=True)
 
 
 if __name__ == "__main__":

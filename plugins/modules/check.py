@@ -147,6 +147,23 @@ code:
   returned: failure
   type: int
   sample: 82
+failure:
+  description: The cause, to decide by. C(msg) has it in words.
+  returned: failure
+  type: dict
+  contains:
+    type:
+      description: Its class, as in C(docs/reference/errors.md).
+      type: str
+      sample: ArchiveTimeoutError
+    code:
+      description: The same as RV(code).
+      type: int
+      sample: 82
+    hint:
+      description: What to do about it, in a sentence; V(null) for none.
+      type: str
+      sample: look for errors of archive_command in the PostgreSQL server log.
 """
 
 from ..module_utils import module

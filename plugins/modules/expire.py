@@ -63,8 +63,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 repos:
-  description: The repositories.
-  returned: success, except in check mode before the installation
+  description: The repositories; none in check mode when none has the stanza yet.
+  returned: success
   type: list
   elements: dict
   contains:
@@ -114,15 +114,45 @@ repos:
       type: list
       elements: str
       sample: []
+    removed_directories:
+      description: Labels of directories that are removed and hold no backup (any more).
+      type: list
+      elements: str
+      sample: []
+    relisted:
+      description: Backups that are added to the repository's list, or leave it without being there.
+      type: list
+      elements: str
+      sample: []
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure
   type: int
   sample: 75
+failure:
+  description: The cause, to decide by. C(msg) has it in words.
+  returned: failure
+  type: dict
+  contains:
+    type:
+      description: Its class, as in C(docs/reference/errors.md).
+      type: str
+      sample: ArchiveTimeoutError
+    code:
+      description: The same as RV(code).
+      type: int
+      sample: 82
+    hint:
+      description: What to do about it, in a sentence; V(null) for none.
+      type: str
+      sample: look for errors of archive_command in the PostgreSQL server log.
 """
 
 from ..module_utils import module, state
 from ..module_utils.engine.command import expire
+
+# From an empty repository.
+NOTHING: module.Result = {"changed": False, "repos": [], "diff": state.expire_diff([])}
 
 
 def work(task: module.Task) -> module.Result:
@@ -134,7 +164,7 @@ def work(task: module.Task) -> module.Result:
         dry_run=task.check_mode or None,
     )
     if task.check_mode and len(state.repositories_without_stanza(options)) == len(options.repos):
-        return {"repos": []}
+        return NOTHING
     report = task.perform(options, expire.run).as_dict()
     return {
         "changed": report["changed"],
@@ -146,7 +176,7 @@ def work(task: module.Task) -> module.Result:
 def main() -> None:
     """What Ansible calls."""
     spec = {"set": {"type": "str"}, "oldest": {"type": "bool", "default": False}}
-    module.main(spec, "expire", work, uninstalled={"changed": False})
+    module.main(spec, "expire", work, uninstalled=NOTHING)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ attributes:
     description: Changes nothing when run again.
     support: partial
     details:
-      - For a standby and for O(state=confirmed). Any other restore asks for O(force) when the
+      - For a standby and for the other states. Any other restore asks for O(force) when the
         directory is not empty.
 options:
   state:
@@ -41,10 +41,15 @@ options:
       - >-
         V(confirmed) waits until the server in the directory accepts connections, and then removes
         what was kept aside. Who starts it is up to the play.
+      - >-
+        V(reverted) undoes the newest restore that has kept something aside: what it has brought is
+        removed, and what was kept has its name back. Needs O(confirm_host), and a server that is
+        stopped.
     type: str
     choices:
       - restored
       - confirmed
+      - reverted
     default: restored
   timeout:
     description:
@@ -100,7 +105,9 @@ options:
     type: str
   archive_mode:
     description:
-      - Whether the restored cluster archives, which a copy beside the cluster should not.
+      - Whether the restored cluster archives, which a copy of the cluster should not.
+      - By default it does not where it is restored to another directory than the one that was
+        backed up, unless as a standby. On another host the same directory is taken for the cluster.
     type: str
     choices:
       - preserve
@@ -196,7 +203,7 @@ EXAMPLES = r"""
 RETURN = r"""
 restore:
   description: What was restored.
-  returned: changed, and not in check mode
+  returned: changed with O(state=restored), and not in check mode
   type: dict
   contains:
     label:
@@ -297,7 +304,7 @@ plan:
       sample: null
 directory:
   description: What the data directory was before.
-  returned: success, except with O(state=confirmed) and in check mode before the installation
+  returned: with O(state=restored), except in check mode before the installation
   type: str
   choices:
     - empty
@@ -308,7 +315,7 @@ directory:
 aside:
   description:
     - What was renamed, by its new path. Renaming all of it back undoes the restore.
-    - With O(state=confirmed), what was removed.
+    - With O(state=confirmed), what was removed, and with O(state=reverted), what is back.
     - In check mode, what would be.
   returned: success, except in check mode before the installation
   type: dict
@@ -325,9 +332,29 @@ code:
   returned: failure
   type: int
   sample: 40
+failure:
+  description: The cause, to decide by. C(msg) has it in words.
+  returned: failure
+  type: dict
+  contains:
+    type:
+      description: Its class, as in C(docs/reference/errors.md).
+      type: str
+      sample: ArchiveTimeoutError
+    code:
+      description: The same as RV(code).
+      type: int
+      sample: 82
+    hint:
+      description: What to do about it, in a sentence; V(null) for none.
+      type: str
+      sample: look for errors of archive_command in the PostgreSQL server log.
 """
 
+import typing as t
+
 from ..module_utils import directory, module
+from ..module_utils.above import Above
 
 # Parameters that are options of the engine by the same name.
 SAME = (
@@ -352,11 +379,15 @@ def work(task: module.Task) -> module.Result:
     wanted = {name: task.params[name] for name in SAME}
     wanted["recovery_option"] = task.params["recovery_options"]
     options = task.options("restore", **wanted)
-    if task.params["state"] == "confirmed":
-        return directory.confirm(options, task.params["timeout"], check_mode=task.check_mode)
+    above = Above(options.pg.path.rstrip("/"), task.ask)
+    state = task.params["state"]
+    if state == "confirmed":
+        return directory.confirm(options, task.params["timeout"], above, check_mode=task.check_mode)
     consent = directory.Consent(
         task.params["force"], task.params["confirm_host"], task.params["_host"]
     )
+    if state == "reverted":
+        return directory.revert(options, consent, above, check_mode=task.check_mode)
     choice = directory.choose(
         options, consent, delta=task.params["delta"], check_mode=task.check_mode
     )
@@ -365,13 +396,22 @@ def work(task: module.Task) -> module.Result:
     options = task.options("restore", **wanted, delta=choice.delta)
     if task.check_mode:
         return {"changed": True, **directory.plan(options, choice)}
-    return {"changed": True, **directory.restore(task.perform, options, choice)}
+    return {"changed": True, **directory.restore(task.perform, options, choice, above)}
+
+
+def _uninstalled(params: t.Mapping[str, t.Any]) -> module.Result:
+    # Where nothing is, nothing is kept aside that could be confirmed or reverted.
+    return {"changed": params["state"] == "restored"}
 
 
 def main() -> None:
     """What Ansible calls."""
     spec = {
-        "state": {"type": "str", "choices": ["restored", "confirmed"], "default": "restored"},
+        "state": {
+            "type": "str",
+            "choices": ["restored", "confirmed", "reverted"],
+            "default": "restored",
+        },
         "timeout": {"type": "int", "default": 60},
         "type": {
             "type": "str",
@@ -407,7 +447,7 @@ def main() -> None:
         # Said by the action plugin.
         "_host": {"type": "str"},
     }
-    module.main(spec, "restore", work, uninstalled={"changed": True}, detached=True)
+    module.main(spec, "restore", work, uninstalled=_uninstalled, detached=True)
 
 
 if __name__ == "__main__":

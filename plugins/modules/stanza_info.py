@@ -50,7 +50,7 @@ info:
   description:
     - What C(pgbackrest info --output=json) says of the stanza, with the same keys.
     - A repository that cannot be read is part of the answer, in its C(status), and not a failure.
-  returned: success
+  returned: success, except in check mode before the installation
   type: dict
   sample:
     archive:
@@ -66,7 +66,7 @@ info:
     status: {"code": 0, "message": ok}
 text:
   description: The same for people, line by line.
-  returned: success
+  returned: success, except in check mode before the installation
   type: list
   elements: str
   sample: ["stanza: demo", "    status: ok"]
@@ -74,7 +74,7 @@ wal:
   description:
     - The archived WAL of each cluster in each repository. Times are seconds since 1970, at which
       the repository got a segment; sizes are stored bytes.
-  returned: success, when O(wal) is true
+  returned: success, when O(wal) is true, except in check mode before the installation
   type: list
   elements: dict
   contains:
@@ -94,34 +94,86 @@ wal:
       description: Segments that follow each other without a gap.
       type: list
       elements: dict
-      sample:
-        - first: "000000010000000000000001"
-          last: "000000010000000000000006"
-          segments: 6
-          size: 5241233
-          start: 1795376100
-          stop: 1795376180
+      contains:
+        first:
+          description: The first of them.
+          type: str
+          sample: "000000010000000000000001"
+        last:
+          description: The last of them.
+          type: str
+          sample: "000000010000000000000006"
+        segments:
+          description: How many they are.
+          type: int
+          sample: 6
+        size:
+          description: Their stored bytes.
+          type: int
+          sample: 5241233
+        start:
+          description: When the first one came.
+          type: int
+          sample: 1795376100
+        stop:
+          description: When the last one came.
+          type: int
+          sample: 1795376180
     gaps:
-      description:
-        - What is missing between them, with the times of the neighbours.
-        - Retention leaves gaps that are in order; they have a C(reason).
+      description: What is missing between them.
       type: list
       elements: dict
-      sample: []
+      contains:
+        first:
+          description: The first that is missing.
+          type: str
+          sample: "000000010000000000000004"
+        last:
+          description: The last that is missing.
+          type: str
+          sample: "000000010000000000000004"
+        segments:
+          description: How many they are.
+          type: int
+          sample: 1
+        reason:
+          description: Why it is in order, as after retention; V(null) when nothing explains it.
+          type: str
+          sample: null
+        start:
+          description: When the last segment before it came; V(null) for none.
+          type: int
+          sample: 1795376140
+        stop:
+          description: When the first segment after it came; V(null) for none.
+          type: int
+          sample: 1795376160
     windows:
-      description: How far one can recover from each backup; to nowhere where C(stop) is null.
+      description: How far one can recover from each backup.
       type: list
       elements: dict
-      sample:
-        - label: 20261122-193512F
-          start: 1795376115
-          stop: 1795376180
-          last: "000000010000000000000006"
+      contains:
+        label:
+          description: The backup.
+          type: str
+          sample: 20261122-193512F
+        start:
+          description: When it was complete; nothing earlier can be reached from it.
+          type: int
+          sample: 1795376115
+        stop:
+          description: When the last segment of its WAL came; V(null) when it leads to nowhere.
+          type: int
+          sample: 1795376180
+        last:
+          description: That segment.
+          type: str
+          sample: "000000010000000000000006"
 archiver:
   description:
     - What the resident archiver of this host says of itself; null where none runs.
     - Sizes are bytes, times seconds; points in time are seconds since 1970.
-  returned: success
+  returned: success, except in check mode before the installation
   type: dict
   contains:
     stanza:
@@ -141,9 +193,25 @@ archiver:
       type: str
       sample: 0.1.0
     fetched:
-      description: WAL files fetched for a recovery since the start, and how many wait for it now.
+      description: What was fetched for a recovery since the start.
       type: dict
-      sample: {"files": 0, "bytes": 0, "ready": 0, "processes": 0}
+      contains:
+        files:
+          description: WAL files fetched.
+          type: int
+          sample: 0
+        bytes:
+          description: Their size before compression.
+          type: int
+          sample: 0
+        ready:
+          description: Files that wait for the recovery now.
+          type: int
+          sample: 0
+        processes:
+          description: Processes that fetch.
+          type: int
+          sample: 0
     repositories:
       description: How far each repository is.
       type: list
@@ -190,14 +258,47 @@ archiver:
           type: int
           sample: 83886802
         error:
-          description: The last thing that went wrong, as C(message), C(code) and C(time); or null.
+          description: The last thing that went wrong; V(null) for nothing.
           type: dict
-          sample: {"code": 49, "message": "no route to host", "time": 1795376159.0}
+          contains:
+            message:
+              description: What it was.
+              type: str
+              sample: no route to host
+            code:
+              description: pgBackRest's exit code for it.
+              type: int
+              sample: 49
+            time:
+              description: When it was.
+              type: float
+              sample: 1795376159.0
+        success:
+          description: When a WAL file was last stored; null for never.
+          type: float
+          sample: 1795376190.2
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure
   type: int
   sample: 31
+failure:
+  description: The cause, to decide by. C(msg) has it in words.
+  returned: failure
+  type: dict
+  contains:
+    type:
+      description: Its class, as in C(docs/reference/errors.md).
+      type: str
+      sample: ArchiveTimeoutError
+    code:
+      description: The same as RV(code).
+      type: int
+      sample: 82
+    hint:
+      description: What to do about it, in a sentence; V(null) for none.
+      type: str
+      sample: look for errors of archive_command in the PostgreSQL server log.
 """
 
 from ..module_utils import module

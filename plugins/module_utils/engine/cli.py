@@ -82,11 +82,12 @@ def _manifest(options: Options) -> object:
 
 def _remote(options: Options) -> object:
     from .postgres.service import serve
+    from .repository import lock
 
     # Whatever else might be written to standard output must not get between the frames.
     line = os.dup(1)
     os.dup2(2, 1)
-    serve(0, line, options)
+    serve(0, line, options, lambda claim: lock.granted(options, claim))
     return None
 
 
@@ -267,7 +268,10 @@ def _show(result: object, output: t.TextIO) -> None:
         if output is sys.stdout:
             # Else the interpreter tries once more when it ends, and complains.
             os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
-        raise FileWriteError(f"unable to write to standard output: {cause.strerror}") from cause
+        raise FileWriteError(
+            f"unable to write to standard output: {cause.strerror}",
+            hint="is the disk full, or has the program that reads the output ended?",
+        ) from cause
 
 
 def _exit_code(words: t.Sequence[str], pg_data: str, code: int) -> int:

@@ -15,10 +15,19 @@ class EngineError(Exception):
 
     code = 122
 
+    # What to do next where the place that raises knows nothing better.
+    usual_hint: str | None = None
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.usual_hint
+
+    @property
+    def family(self) -> str:
+        """The class as pgBackRest calls it; ours that tell more apart are below one of those."""
+        known = [cls for cls in type(self).__mro__ if issubclass(cls, EngineError)]
+        return known[-2 if len(known) > 1 else -1].__name__.rstrip("_")
 
     def __str__(self) -> str:
         return f"{self.message}\nHINT: {self.hint}" if self.hint else self.message
@@ -60,14 +69,17 @@ class CommandRequiredError(EngineError):
 
 class OptionInvalidError(EngineError):
     code = 31
+    usual_hint = "'pgsftp help COMMAND' shows the options of a command."
 
 
 class OptionInvalidValueError(EngineError):
     code = 32
+    usual_hint = "'pgsftp help COMMAND OPTION' tells what an option may be."
 
 
 class OptionRequiredError(EngineError):
     code = 37
+    usual_hint = "set it in the configuration file, or give it with the command."
 
 
 class PostgresRunningError(EngineError):
@@ -180,6 +192,7 @@ class LinkExpectedError(EngineError):
 
 class LinkDestinationError(EngineError):
     code = 70
+    usual_hint = "a link leads out of the data directory, to a place that no other link leads to."
 
 
 class PathMissingError(EngineError):
@@ -287,6 +300,8 @@ class StorageFullError(FileWriteError):
 
 class StorageLimitError(ServiceError):
     """A limit of the server was reached: open handles, sessions, connections."""
+
+    usual_hint = "a smaller process-max needs less of it; or have the limit raised."
 
 
 class StorageError(FileWriteError):

@@ -11,7 +11,9 @@ a worker caused is logged by the parent with the worker's number::
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import typing as t
 from datetime import datetime
 from pathlib import Path
@@ -90,10 +92,36 @@ def attach_stream(stream: t.TextIO, level: str, *, timestamp: bool = True) -> lo
     return attach(handler, level)
 
 
+class _File(logging.FileHandler):
+    """A log file that is made anew, with its mode, when somebody has moved it away.
+
+    As logging.handlers.WatchedFileHandler, which takes longer to load than a short command has.
+    """
+
+    def _open(self) -> t.Any:
+        stream = super()._open()
+        os.fchmod(stream.fileno(), 0o640)
+        return stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; one that cannot be written must not end what it tells of."""
+        with contextlib.suppress(OSError):
+            stream = self.stream
+            if stream is not None and not self._is_there(stream):
+                self.stream = self._open()
+                stream.close()
+            super().emit(record)
+
+    def _is_there(self, stream: t.TextIO) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
+        except FileNotFoundError:
+            return False
+
+
 def attach_file(path: Path, level: str) -> logging.Handler:
     """Append to a log file, created with mode 0640; raises OSError when that is impossible."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    path.chmod(0o640)
+    handler = _File(path, encoding="utf-8")
     handler.setFormatter(LineFormatter())
     return attach(handler, level)
 

@@ -8,6 +8,7 @@ No shell takes part: a program gets its arguments as they are.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import tempfile
@@ -17,6 +18,9 @@ import typing as t
 from .errors import ExecuteError
 
 _PAUSE = 0.02
+
+# Signals that the other program handles as it likes, whatever this one does with them.
+_DEFAULT = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Process:
@@ -31,22 +35,8 @@ class Process:
         self._output, child_output = os.pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._status: int | None = None
-        actions = [
-            (os.POSIX_SPAWN_DUP2, child_input, 0),
-            (os.POSIX_SPAWN_DUP2, child_output, 1),
-            (os.POSIX_SPAWN_DUP2, self._errors.fileno(), 2),
-        ]
         try:
-            # A group of its own: an interrupt from the terminal is ours to handle, not the child's.
-            self.pid = os.posix_spawnp(
-                command[0],
-                list(command),
-                os.environ,
-                file_actions=actions,
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
-            )
+            self.pid = _execute(command, (child_input, child_output, self._errors.fileno()))
         except OSError as cause:
             os.close(self._input)
             os.close(self._output)
@@ -104,6 +94,46 @@ class Process:
             if self.wait(patience) is not None:
                 break
         self._errors.close()
+
+
+def _execute(command: t.Sequence[str], streams: t.Sequence[int]) -> int:
+    """Start it with these descriptors as its standard ones; OSError when that is impossible."""
+    told, tell = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(told)
+        os.close(tell)
+        raise
+    if pid == 0:
+        try:
+            _become(command, streams)
+        except OSError as cause:
+            os.write(tell, str(cause.errno).encode())
+        finally:
+            # Nothing of the parent's clean-up (locks, temporary files) may run here.
+            os._exit(127)
+    os.close(tell)
+    with open(told, "rb") as failure:
+        # The end of the file tells that the other program runs: it has inherited no such pipe.
+        number = failure.read()
+    if number:
+        os.waitpid(pid, 0)
+        raise OSError(int(number), os.strerror(int(number)))
+    return pid
+
+
+def _become(command: t.Sequence[str], streams: t.Sequence[int]) -> t.NoReturn:
+    # A group of its own: an interrupt from the terminal is ours to handle, not the child's.
+    os.setpgid(0, 0)
+    # First out of the way of each other, should one of them be 0, 1 or 2.
+    for number, descriptor in enumerate([fcntl.fcntl(n, fcntl.F_DUPFD, 3) for n in streams]):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    for received in _DEFAULT:
+        signal.signal(received, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.execvp(command[0], list(command))
 
 
 def _exit_code(status: int) -> int:

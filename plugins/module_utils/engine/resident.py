@@ -76,6 +76,15 @@ class Line:
         self._socket.close()
 
 
+def answers(directory: str, stanza: str) -> bool:
+    """Whether the archiver of a stanza is there."""
+    try:
+        Line(directory, stanza).close()
+    except Alone:
+        return False
+    return True
+
+
 def socket_path(directory: str, stanza: str) -> str:
     """Where the archiver of a stanza listens."""
     return os.path.join(directory, f"{stanza}.sock")

@@ -55,18 +55,19 @@ def perform(command: Command, options: Options, work: t.Callable[[Options], _Res
     with _signals():
         try:
             result = work(options)
-        except TermError as cause:
-            _log(level, "%s command end: %s", command.name, cause.message)
-            raise
+        except _Signalled as cause:
+            error = TermError(f"terminated on signal [{cause}]")
+            _log(level, "%s command end: %s", command.name, error.message)
+            raise error from None
         except EngineError as cause:
             _failed(level, command, cause)
             raise
         except Exception as cause:
             # A mistake of ours, too, ends with a line in the log.
             log.debug("%s", traceback.format_exc())
-            error = _unexpected(cause)
-            _failed(level, command, error)
-            raise error from cause
+            mistake = _unexpected(cause)
+            _failed(level, command, mistake)
+            raise mistake from cause
         took = f" ({(time.monotonic() - started) * 1000:.0f}ms)" if options.log_timestamp else ""
         _log(level, "%s command end: completed successfully%s", command.name, took)
         return result
@@ -99,9 +100,13 @@ def log_error(cause: EngineError) -> None:
     log.error("%s", cause, extra={"code": cause.code})
 
 
+class _Signalled(BaseException):
+    """A signal came; none of the errors that work may get over, wherever it is just then."""
+
+
 @contextlib.contextmanager
 def _signals() -> t.Iterator[None]:
-    """Have signals raise TermError."""
+    """Have signals raise _Signalled."""
     # What is ignored stays so: a command under nohup goes on when its terminal is gone.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, _terminate) for number in heard}
@@ -116,7 +121,7 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
     # Once is enough: what is cleaned up now must not be interrupted.
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    raise TermError(f"terminated on signal [{signal.Signals(number).name}]")
+    raise _Signalled(signal.Signals(number).name)
 
 
 def _failed(level: int, command: Command, cause: EngineError) -> None:

@@ -179,13 +179,22 @@ def notice_path(directory: str, stanza: str, command: str) -> str:
 def _say_once(directory: str, stanza: str, command: str, why: str) -> None:
     # Owned by us and made by us, or it is as if it was not there; a link is not followed.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    path = notice_path(directory, stanza, command)
     try:
-        os.close(os.open(notice_path(directory, stanza, command), flags, 0o600))
+        os.close(os.open(path, flags, 0o600))
     except FileExistsError:
-        return
+        if _is_ours(path):
+            return
     except OSError:
         pass
     sys.stderr.write(
         f"WARN: no archiver for stanza {stanza}: {why}; {command} does the work itself, and says"
         " so once\n"
     )
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        return os.lstat(path).st_uid == os.geteuid()
+    except OSError:
+        return False

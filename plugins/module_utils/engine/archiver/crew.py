@@ -8,6 +8,7 @@ Every worker ends with its session; then there is a pause, and a new one sends a
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import socket
@@ -22,20 +23,20 @@ from ..errors import EngineError, ExecuteError
 from ..storage.open import Opener, prepare
 from . import worker
 from .forked import Process, fork
+from .pulse import Beat, patience
 from .queue import Queue, backoff
 
 # A worker beyond the first that had nothing to do for so many seconds is let go.
 IDLE = 60.0
 
-# Temporary names that take turns; a session that is lost may hold one of them for a while.
-GENERATIONS = 4
-
 
 class _Worker:
     """One worker."""
 
-    def __init__(self, process: Process, lends: bool) -> None:
+    def __init__(self, process: Process, lends: bool, left: frozenset[str] = frozenset()) -> None:
         self.process = process
+        self.left = left
+        """What it removes of what lost sessions had on their way."""
         self.lends = lends
         self.connection = process.connection
         self.open = False
@@ -51,7 +52,6 @@ class Crew:
         self,
         options: Options,
         repo: RepoOptions,
-        generation: int,
         in_child: t.Callable[[], None],
     ) -> None:
         self.repo = repo
@@ -59,17 +59,23 @@ class Crew:
         self.error: EngineError | None = None
         self.error_time = 0.0
         """Of the last error, in seconds of the epoch."""
+        self.success_time: float | None = None
+        """When a file was last found to be stored, in seconds of the epoch."""
         self.failed = 0.0
         """When the repository was last found out of reach, in monotonic seconds."""
+        self.hung: dict[str, float] = {}
+        """When a worker that had this file was found to hang, in monotonic seconds."""
         self.sent_files = 0
         self.sent_bytes = 0
+        self._refusals = 0
+        self._said: set[int] = set()
         self._options = options
-        self._generation = generation
         self._in_child = in_child
         self._opener: Opener | None = None
         self._workers: list[_Worker] = []
         self._failures = 0
         self._former = 0
+        self._unfinished: set[str] = set()
         self._next_try = 0.0
 
     @property
@@ -113,6 +119,7 @@ class Crew:
         for process in sorted(self._workers, key=lambda row: len(row.names)):
             if process.open:
                 self._give(process, now)
+        self._appoint()
         self._let_go(now)
 
     def _give(self, process: _Worker, now: float) -> None:
@@ -124,7 +131,7 @@ class Crew:
         if len(process.names) > most // 2:
             return
         while len(process.names) < most:
-            name = self.queue.next()
+            name = self.queue.next(now)
             if name is None:
                 return
             process.names.add(name)
@@ -136,7 +143,7 @@ class Crew:
                 return
 
     def _let_go(self, now: float) -> None:
-        for process in self._workers[1:]:
+        for process in [row for row in self._workers if not row.lends]:
             if process.open and not process.names and now - process.busy > IDLE:
                 self._end(process, signal.SIGTERM)
 
@@ -144,15 +151,26 @@ class Crew:
         try:
             if self._opener is None:
                 self._opener = prepare(self.repo, io_timeout=self._options.io_timeout)
-            generation = 1 + self._generation % GENERATIONS
             lends = not any(row.lends for row in self._workers)
-            work = worker.Work(self._options, self.repo, self._opener, generation, lends)
+            left = frozenset(self._unfinished)
+            work = worker.Work(self._options, self.repo, self._opener, left, lends)
             process = fork(lambda connection: worker.serve(connection, work), self._in_child)
         except EngineError as error:
             self._fail(error)
             return False
-        self._workers.append(_Worker(process, lends))
+        self._workers.append(_Worker(process, lends, left))
         return True
+
+    def _appoint(self) -> None:
+        """Have another one lend when the one who did is gone; it is the last to be let go, too."""
+        if any(row.lends for row in self._workers):
+            return
+        for process in self._workers:
+            if process.open:
+                process.lends = True
+                with contextlib.suppress(OSError):  # it is gone; ``receive`` hears of that
+                    process.connection.send(worker.BeginToLend())
+                return
 
     def lend(self, borrower: socket.socket) -> bool:
         """Have somebody served through an open session; false when there is none."""
@@ -168,6 +186,18 @@ class Crew:
                 return True
         return False
 
+    def watch(self, now: float) -> None:
+        """End workers that hang; others send what they had."""
+        most = patience(self._options.io_timeout)
+        for silent in [row for row in self._workers if row.process.is_silent(now, most)]:
+            self.hung.update(dict.fromkeys(silent.names, now))
+            error = ExecuteError(
+                f"worker process of {self.name} hung for {most:.0f} seconds",
+                hint="it is ended and replaced; is the storage slow, or gone?",
+            )
+            log.error("%s", error, extra={"code": error.code})
+            self._gone(silent, error)
+
     def receive(self, connection: Connection, now: float) -> None:
         """Take what a worker says."""
         process = next((row for row in self._workers if row.connection is connection), None)
@@ -176,15 +206,27 @@ class Crew:
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            self._gone(process, ExecuteError(f"worker process of {self.name} ended unexpectedly"))
+            self._gone(
+                process,
+                ExecuteError(
+                    f"worker process of {self.name} ended unexpectedly",
+                    hint="the kernel log tells whether the system ran out of memory.",
+                ),
+            )
+            return
+        process.process.heard = now
+        if isinstance(message, Beat):
             return
         if isinstance(message, worker.Opened):
             process.open = True
+            self._unfinished -= process.left
             self._came(process, now)
         elif isinstance(message, worker.Stored):
+            self.hung.pop(message.name, None)
             process.names.discard(message.name)
             process.busy = now
             process.useful = True
+            self.success_time = time.time()
             self.queue.store(message.name, message.found)
             if message.sent:
                 self.sent_files += 1
@@ -195,9 +237,28 @@ class Crew:
             process.useful = True
             self.queue.refuse(message.name, message.error, now)
             self._note(message.error)
-            log.error("%s: %s", self.name, message.error, extra={"code": message.error.code})
+            self._say(message.error)
         elif isinstance(message, worker.Lost):
+            self._unfinished |= message.unfinished
             self._gone(process, message.error)
+
+    def _say(self, error: EngineError) -> None:
+        """Log a refusal when it is news; the others are counted."""
+        self._refusals += 1
+        news = error.code not in self._said
+        self._said.add(error.code)
+        say = log.error if news else log.detail
+        say("%s: %s", self.name, error, extra={"code": error.code})
+
+    def refusals(self, is_well: bool) -> int:
+        """How many there were since the last call.
+
+        When there was none and the repository ``is_well``, the next one is news again.
+        """
+        count, self._refusals = self._refusals, 0
+        if is_well and not count:
+            self._said.clear()
+        return count
 
     def _came(self, process: _Worker, now: float) -> None:
         if self._failures:
@@ -209,7 +270,8 @@ class Crew:
         process.busy = now
 
     def _gone(self, process: _Worker, error: EngineError) -> None:
-        if process.open and not process.useful:
+        young = time.monotonic() - process.busy < IDLE
+        if process.open and not process.useful and young:
             # A server that lets us in and throws us out again is out of reach, too.
             self._failures = self._former
         was_open = process.open
@@ -223,8 +285,6 @@ class Crew:
         """No session: count it, say it once, and wait before the next try."""
         now = time.monotonic()
         self._note(error)
-        # The temporary files of the lost session are not to be touched again so soon.
-        self._generation += 1
         if self.sessions:
             # The others are fine: only this one is replaced, and later.
             self._next_try = now + backoff(3, random.random())

@@ -20,9 +20,12 @@ from .. import log
 from ..config.options import Options
 from ..errors import EngineError, ExecuteError, FormatError
 from ..postgres import control, wal
+from ..storage.open import rate_limit
 from . import fetcher
+from .fetcher import Limits
 from .forked import Process, fork
 from .prefetch import Failure, Prefetch
+from .pulse import Beat, patience
 from .queue import backoff
 from .status import FetchStatus
 
@@ -52,12 +55,16 @@ class Fetchers:
         self.fetched_bytes = 0
         self.spool = os.path.join(options.spool_path, "archive", options.require_stanza(), SPOOL)
         self._options = options
+        # Before anybody is forked, who then shares them.
+        self._limits: Limits = {repo.key: rate_limit(repo) for repo in options.repos}
         self._in_child = in_child
         self._fetchers: list[_Fetcher] = []
         self._cluster: tuple[str, int] | None = None
         self._room = 1
         self._asked = 0.0
         self._failures = 0
+        self._said: tuple[str, int] | None = None
+        """What was last said to be wrong: a file, or none in particular, and a code."""
         self._next_try = 0.0
 
     @property
@@ -96,6 +103,10 @@ class Fetchers:
         self._room = max(2, self._options.archive_get_queue_max // size)
         self._asked = now
         self.rules.ask(name, size, self._room, now)
+        for row in self._fetchers:
+            if name in row.names:
+                with contextlib.suppress(OSError):  # it is gone; ``receive`` hears of that
+                    row.process.connection.send(fetcher.Needed(name))
         for useless in self.rules.useless():
             self._discard(useless)
 
@@ -118,7 +129,10 @@ class Fetchers:
         if self._asked and now - self._asked > max(IDLE, 2 * self._options.archive_timeout):
             self._asked = 0.0
             self._end_all()
-            self._empty()
+            try:
+                self._empty()
+            except ExecuteError as error:
+                log.warn("%s", error.message)
         if not self._asked or now < self._next_try:
             return
         while True:
@@ -131,17 +145,18 @@ class Fetchers:
                 return
             row.names.add(name)
             with contextlib.suppress(OSError):  # it is gone; ``receive`` hears of that
-                row.process.connection.send(name)
+                row.process.connection.send(fetcher.Wanted(name, self.rules.is_asked(name)))
 
     def _wanted(self) -> int:
         # While a repository is out of reach, one is enough to find out when that has an end.
         return 1 if self._failures else max(1, self._options.process_max)
 
     def _start(self) -> _Fetcher | None:
-        options, spool = self._options, self.spool
+        options, spool, limits = self._options, self.spool, self._limits
         try:
             process = fork(
-                lambda connection: fetcher.serve(connection, options, spool), self._in_child
+                lambda connection: fetcher.serve(connection, options, spool, limits),
+                self._in_child,
             )
         except ExecuteError as error:
             log.warn("%s", error.message)
@@ -149,6 +164,14 @@ class Fetchers:
             return None
         self._fetchers.append(_Fetcher(process))
         return self._fetchers[-1]
+
+    def watch(self, now: float) -> None:
+        """End fetchers that hang; others fetch what they had."""
+        most = patience(self._options.io_timeout)
+        for row in [row for row in self._fetchers if row.process.is_silent(now, most)]:
+            log.error("a process that fetches WAL hung for %.0f seconds", most)
+            self._end(row)
+            self._fail()
 
     def receive(self, connection: Connection, now: float) -> None:
         """Take what a fetcher says."""
@@ -162,13 +185,19 @@ class Fetchers:
             self._fail()
             log.warn("a process that fetches WAL ended unexpectedly")
             return
+        row.process.heard = now
+        if isinstance(message, Beat):
+            return
         row.names.discard(message.name)
         if isinstance(message, fetcher.Failed):
             self._failed(message.name, message.failure)
             return
-        if self._failures:
+        self._failures = 0
+        everywhere = isinstance(message, fetcher.Absent) or len(self._options.repos) == 1
+        if self._said is not None and not self._said[0] and everywhere:
+            # What one repository has says nothing of another one that could not be reached.
+            self._said = None
             log.info("the archive is reached again")
-            self._failures = 0
         if isinstance(message, fetcher.Absent):
             self.rules.absent(message.name, now)
             return
@@ -181,8 +210,12 @@ class Fetchers:
         self.rules.failed(name, failure)
         if failure.may_pass:
             self._fail()
-        if self._failures <= 1:
-            log.warn("unable to fetch %s: %s", name, failure.error.message)
+        cause = ("" if failure.may_pass else name, failure.error.code)
+        is_news = self.rules.is_asked(name) and cause != self._said
+        say = log.warn if is_news else log.detail
+        say("unable to fetch %s: %s", name, failure.error.message)
+        if is_news:
+            self._said = cause
 
     def _fail(self) -> None:
         self._failures += 1
@@ -214,7 +247,8 @@ class Fetchers:
                 os.unlink(os.path.join(self.spool, name))
         except OSError as cause:
             raise ExecuteError(
-                f"unable to use the spool '{self.spool}': {cause.strerror}"
+                f"unable to use the spool '{self.spool}': {cause.strerror}",
+                hint="spool-path must be a directory that the owner of the cluster can write to.",
             ) from cause
 
     def close(self) -> None:

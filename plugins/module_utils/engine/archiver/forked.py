@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 import typing as t
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -31,6 +32,9 @@ class Hands(t.Protocol):
     def wakes(self, now: float) -> float | None:
         """When there is something to do although nothing arrives; None for never."""
 
+    def watch(self, now: float) -> None:
+        """End those that hang."""
+
     def receive(self, connection: Connection, now: float) -> None:
         """Take what one of them says."""
 
@@ -38,18 +42,50 @@ class Hands(t.Protocol):
         """End all of them."""
 
 
-class Process(t.NamedTuple):
+# How long the end of a process is waited for, in seconds: longer than one takes that can end.
+ENDING = 0.1
+
+_ending: list[Process] = []
+
+
+class Process:
     """A child, and the line to it."""
 
-    pid: int
-    connection: Connection
+    def __init__(self, pid: int, connection: Connection) -> None:
+        self.pid = pid
+        self.connection = connection
+        self.heard = time.monotonic()
+        """When it last said something, in monotonic seconds."""
+
+    def is_silent(self, now: float, patience: float) -> bool:
+        """Whether it has said nothing for ``patience`` seconds."""
+        return now - self.heard > patience and not self.connection.poll()
 
     def end(self, number: int = signal.SIGKILL) -> None:
-        """Hang up, send the signal and see it end."""
+        """Hang up and send the signal. One that cannot end now, as it waits for a file system, is
+        left to ``reap``.
+        """
         self.connection.close()
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
-            os.waitpid(self.pid, 0)
+        deadline = time.monotonic() + ENDING
+        while not self.has_ended():
+            if time.monotonic() > deadline:
+                _ending.append(self)
+                return
+            time.sleep(0.001)
+
+    def has_ended(self) -> bool:
+        """Whether it is gone, and nothing is left of it."""
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:
+            return True
+
+
+def reap() -> None:
+    """See those end that took their time."""
+    _ending[:] = [process for process in _ending if not process.has_ended()]
 
 
 def fork(life: t.Callable[[Connection], None], in_child: t.Callable[[], None]) -> Process:
@@ -61,7 +97,10 @@ def fork(life: t.Callable[[Connection], None], in_child: t.Callable[[], None]) -
         ours, theirs = Pipe()
         pid = os.fork()
     except OSError as cause:
-        raise ExecuteError(f"unable to start worker process: {cause.strerror}") from cause
+        raise ExecuteError(
+            f"unable to start worker process: {cause.strerror}",
+            hint="is a limit of processes or of memory reached?",
+        ) from cause
     if pid == 0:
         try:
             ours.close()

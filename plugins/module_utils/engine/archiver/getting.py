@@ -90,7 +90,8 @@ class Getting:
 
     def _decide(self, asker: Asker, failure: Failure | None, waited: float) -> None:
         if failure is None:
-            log.info("unable to find %s in the archive", asker.name)
+            # A standby at the end of the WAL asks every few seconds.
+            log.detail("unable to find %s in the archive", asker.name)
             self._desk.answer(asker, "exit 1 ")
             return
         error, options = failure.error, self._options()

@@ -14,6 +14,7 @@ import json
 import socket
 import struct
 import threading
+import time
 import typing as t
 
 from ..errors import EngineError
@@ -23,6 +24,10 @@ from ..storage.sftp.borrow import LENT
 # What somebody says first: a packet of this size opens the protocol.
 _GREETING = len(protocol.init())
 _LENGTH = struct.Struct(">I")
+
+# After so many seconds a server that had no further session may have one. Until then it is not
+# bothered by every command.
+REFUSAL_STANDS = 30.0
 
 # A server's first packet is far smaller.
 _LARGEST = 1 << 18
@@ -55,11 +60,13 @@ class Sibling(t.NamedTuple):
 class Lender:
     """Lends channels of one connection."""
 
-    def __init__(self, sibling: Sibling) -> None:
+    def __init__(self, sibling: Sibling, *, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._sibling = sibling
+        self._clock = clock
         self._spare: tuple[Line, bytes] | None = None
         self._lock = threading.Lock()
         self._refused = ""
+        self._refused_until = 0.0
         threading.Thread(target=self._prepare, daemon=True).start()
 
     def lend(self, borrower: socket.socket) -> None:
@@ -68,13 +75,14 @@ class Lender:
 
     def _prepare(self) -> None:
         with self._lock:
-            if self._spare is None and not self._refused:
+            if self._spare is None and self._clock() >= self._refused_until:
                 try:
                     self._spare = self._begin()
                 except (
                     Exception
                 ) as cause:  # paramiko's, OSError, EngineError: there is none to lend
                     self._refused = str(cause) or type(cause).__name__
+                    self._refused_until = self._clock() + REFUSAL_STANDS
 
     def _begin(self) -> tuple[Line, bytes]:
         line = self._sibling.open()

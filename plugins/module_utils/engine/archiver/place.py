@@ -20,8 +20,8 @@ from .settings import Settings
 LEGACY = 60.0
 
 
-def only_one(settings: Settings) -> tuple[int, int]:
-    """Take the archiver's lock, which its workers share: a descriptor, and how often it was taken.
+def only_one(settings: Settings) -> int:
+    """Take the archiver's lock, which its workers share; gives its descriptor.
 
     Waits for workers of a service that was killed; raises LockAcquireError when another one runs.
     """
@@ -49,10 +49,7 @@ def only_one(settings: Settings) -> tuple[int, int]:
                     hint=f"is another archiver of stanza {settings.stanza} running?",
                 ) from cause
         time.sleep(0.1)
-    text = os.pread(descriptor, 20, 0)
-    count = int(text) + 1 if text.isdigit() else 1
-    os.pwrite(descriptor, b"%d" % count, 0)
-    return descriptor, count
+    return descriptor
 
 
 def _is_answered(settings: Settings) -> bool:
@@ -76,7 +73,10 @@ def listen(settings: Settings) -> socket.socket:
         listener.listen(64)
     except OSError as cause:
         listener.close()
-        raise FileOpenError(f"unable to listen at '{path}': {cause.strerror or cause}") from cause
+        raise FileOpenError(
+            f"unable to listen at '{path}': {cause.strerror or cause}",
+            hint="archiver-path must be a short path of a directory that this user can write to.",
+        ) from cause
     finally:
         os.umask(mask)
     listener.setblocking(False)

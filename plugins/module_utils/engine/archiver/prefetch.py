@@ -120,6 +120,10 @@ class Prefetch:
         """What was on its way has to be fetched again, if anybody wants it."""
         self._flying.difference_update(names)
 
+    def is_asked(self, name: str) -> bool:
+        """Whether somebody waits for it."""
+        return name in self._asked
+
     def is_ready(self, name: str) -> bool:
         """Whether the file is in the spool."""
         return name in self._ready

@@ -67,12 +67,18 @@ class Pushing:
         try:
             found = identity(asker.path)
         except OSError:
-            error = FileMissingError(f"unable to open missing file '{asker.path}'")
+            error = FileMissingError(
+                f"unable to open missing file '{asker.path}'",
+                hint="archive_command must pass on the path that PostgreSQL gives it as %p.",
+            )
             self._desk.fail(asker, error)
             return
         lacking = [crew for crew in self._crews() if not crew.queue.has(asker.name, found)]
         if not lacking:
             self._desk.answer(asker, "ok")
+            return
+        if any(crew.hung.get(asker.name, 0.0) > asker.since for crew in lacking):
+            self._desk.alone(asker, "the process that had the file hung")
             return
         errors = [(crew, self._verdict(crew, asker, now)) for crew in lacking]
         known = [(crew, error) for crew, error in errors if error is not None]
@@ -121,5 +127,6 @@ class Pushing:
             return errors[0][1]
         lines = "\n".join(f"{crew.name}: {error.message}" for crew, error in errors)
         return CommandError(
-            f"archive-push failed on {len(errors)} of {total} repositories:\n{lines}"
+            f"archive-push failed on {len(errors)} of {total} repositories:\n{lines}",
+            hint="PostgreSQL keeps the segment, and asks again until every repository has it.",
         )

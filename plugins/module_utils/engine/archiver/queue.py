@@ -17,6 +17,9 @@ from ..postgres import wal
 # A file that was refused is tried again after so many seconds, or when PostgreSQL asks for it.
 REFUSAL_STANDS = 60.0
 
+# The first pause of a repository that refuses; each is twice as long as the one before.
+FIRST_HOLD = 1.0
+
 
 class Identity(t.NamedTuple):
     """What tells a file from another one of the same name that came later."""
@@ -40,9 +43,16 @@ class Refusal(t.NamedTuple):
 
 
 class Queue:
-    """The files of one repository: waiting, on their way, stored, refused."""
+    """The files of one repository: waiting, on their way, stored, refused.
+
+    A repository that refuses a file may refuse all of them, as one that is full does: until it
+    takes one again, files are sent one at a time, with a pause after each, and those that
+    PostgreSQL asks for.
+    """
 
     def __init__(self) -> None:
+        self._pause = 0.0
+        self._held = 0.0
         self._waiting: set[str] = set()
         self._asked: set[str] = set()
         self._sent: set[str] = set()
@@ -84,7 +94,7 @@ class Queue:
         """Nobody waits for it any more."""
         self._asked.discard(name)
 
-    def next(self) -> str | None:
+    def next(self, now: float) -> str | None:
         """The next file to send, which is then on its way; None when there is none for now.
 
         History files first, and nothing else beside them: whoever reads the archive must know of a
@@ -94,6 +104,8 @@ class Queue:
             return None
         name = min(self._waiting, key=self._rank)
         if not wal.is_history(name) and any(wal.is_history(sent) for sent in self._sent):
+            return None
+        if self._pause and name not in self._asked and (self._sent or now < self._held):
             return None
         self._waiting.remove(name)
         self._sent.add(name)
@@ -106,11 +118,16 @@ class Queue:
         """The file is durable in the repository."""
         self._sent.discard(name)
         self._stored[name] = found
+        self._pause = 0.0
 
     def refuse(self, name: str, error: EngineError, now: float) -> None:
         """The repository was reached, and still the file cannot be stored."""
         self._sent.discard(name)
         self._refused[name] = Refusal(error, now)
+        if not self._pause or now >= self._held:
+            # Those that were on their way together are one answer.
+            self._pause = min(REFUSAL_STANDS, 2 * self._pause or FIRST_HOLD)
+            self._held = now + self._pause
 
     def lose(self, names: t.Iterable[str]) -> None:
         """What was on its way has to be sent again."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -31,7 +32,7 @@ from . import place, status
 from .crew import Crew
 from .desk import Asker, Desk
 from .fetchers import Fetchers
-from .forked import Hands
+from .forked import Hands, reap
 from .getting import Getting
 from .pushing import Pushing
 from .settings import Settings
@@ -61,8 +62,9 @@ class Service:
         self._ready = ready.Ready(frozenset(), None)
         self._look = 0.0
         self._stop: float | None = None
+        self._log: logging.Handler | None = None
         self._reload = False
-        self._lock, self._generation = place.only_one(settings)
+        self._lock = place.only_one(settings)
         self._waker, self._wake = socket.socketpair()
         self._listener = place.listen(settings)
         self._fetchers = Fetchers(settings.get_options, self._be_child)
@@ -74,6 +76,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
+        self._attach_log()
         self._waker.setblocking(False)
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
@@ -90,7 +93,15 @@ class Service:
                 self._turn()
         finally:
             self._close()
-        log.info("archiver of stanza %s ends", self._settings.stanza)
+            log.info("archiver of stanza %s ends", self._settings.stanza)
+            if self._log is not None:
+                log.detach(self._log)
+
+    def _attach_log(self) -> None:
+        """Write the log file that is configured now."""
+        if self._log is not None:
+            log.detach(self._log)
+        self._log = self._settings.attach_log()
 
     @property
     def _path(self) -> str:
@@ -114,6 +125,9 @@ class Service:
 
     def _turn(self) -> None:
         now = time.monotonic()
+        for hands in self._hands:
+            hands.watch(now)
+        reap()
         if self._stop is None:
             if now >= self._look:
                 self._look_around(now)
@@ -162,6 +176,7 @@ class Service:
                 log.error("%s", cause, extra={"code": cause.code})
             self._broken = cause
             return
+        self._attach_log()
         log.info("configuration loaded anew")
         self._broken = None
         self._options = self._settings.options
@@ -170,10 +185,7 @@ class Service:
     def _enlist(self) -> None:
         for crew in self._crews:
             self._dismiss(crew)
-        self._crews = [
-            Crew(self._options, repo, self._generation, self._be_child)
-            for repo in self._options.repos
-        ]
+        self._crews = [Crew(self._options, repo, self._be_child) for repo in self._options.repos]
         self._watch = Watch(
             self._settings, self._crews, self._started, lambda: self._fetchers.status
         )
@@ -187,7 +199,6 @@ class Service:
 
     def _dismiss(self, hands: Hands) -> None:
         hands.close()
-        self._generation += 1
         self._listen_to([other for other in self._hands if other is not hands])
 
     def _be_child(self) -> None:
@@ -305,6 +316,7 @@ class Service:
 
     def _close(self) -> None:
         place.tell_systemd("STOPPING=1")
+        self._watch.close()
         # First the name, so that nobody comes any more.
         with contextlib.suppress(OSError):
             os.unlink(self._path)
@@ -323,10 +335,4 @@ class Service:
 
 def run(options: Options) -> None:
     """Serve until told to end."""
-    settings = Settings.of(options)
-    handler = settings.attach_log()
-    try:
-        Service(settings).run()
-    finally:
-        if handler is not None:
-            log.detach(handler)
+    Service(Settings.of(options)).run()

@@ -46,7 +46,9 @@ class Settings(t.NamedTuple):
 
     def reloaded(self) -> Settings:
         """The same from the files as they are now; raises what is wrong with them."""
-        return Settings.of(self.own)
+        signature = self.of_files(self.own)
+        own = load("archiver", _words(self.own, "archiver"), os.environ)
+        return Settings.of(own)._replace(signature=signature)
 
     def changed(self) -> bool:
         """Whether the files are not those that were read."""

@@ -35,6 +35,8 @@ class RepositoryStatus(t.NamedTuple):
     files: int
     bytes: int
     error: LastError | None
+    success: float | None = None
+    """When a file was last found to be stored, in seconds of the epoch; None for never."""
 
 
 class FetchStatus(t.NamedTuple):
@@ -103,6 +105,8 @@ def text(status: Status, now: float) -> str:
             f"        sent: {_count(row.files, 'file')}, {row.bytes} bytes,"
             f" {row.rate / 1e6:.1f} MB/s in the last minute"
         )
+        if row.success is not None:
+            lines.append(f"        last stored: {_time(row.success)}")
         if row.error is not None:
             message = row.error.message.replace("\n", "\n            ")
             lines.append(f"        last error: {_time(row.error.time)} [{row.error.code:03d}]")
@@ -145,32 +149,52 @@ _METRICS: tuple[tuple[str, str, str, t.Callable[[RepositoryStatus], float]], ...
     ("files_total", "counter", "WAL files sent.", lambda row: row.files),
     ("bytes_total", "counter", "WAL sent, before compression.", lambda row: row.bytes),
     (
+        "last_success_timestamp_seconds",
+        "gauge",
+        "When a WAL file was last stored; 0 for never.",
+        lambda row: row.success or 0,
+    ),
+    (
         "last_error_timestamp_seconds",
         "gauge",
         "When something last went wrong; 0 for never.",
-        lambda row: 0.0 if row.error is None else row.error.time,
+        lambda row: 0 if row.error is None else row.error.time,
     ),
 )
 
+# The same of the archiver.
+_OWN_METRICS: tuple[tuple[str, str, str, t.Callable[[Status], float]], ...] = (
+    ("fetched_files_total", "counter", "WAL files fetched.", lambda row: row.fetched.files),
+    ("fetched_bytes_total", "counter", "WAL fetched.", lambda row: row.fetched.bytes),
+    ("fetched_ready_files", "gauge", "Fetched files that wait.", lambda row: row.fetched.ready),
+    ("start_time_seconds", "gauge", "Since when the archiver runs.", lambda row: row.started),
+)
 
-def metrics(status: Status) -> str:
-    """For Prometheus' node exporter, in its text format."""
-    lines = []
-    for name, kind, help_text, value in _METRICS:
+
+def metrics(status: Status, now: float) -> str:
+    """For Prometheus' node exporter, in its text format, as of ``now`` (seconds of the epoch)."""
+    lines: list[str] = []
+    stanza = f'stanza="{_label(status.stanza)}"'
+
+    def family(name: str, kind: str, help_text: str, samples: t.Mapping[str, float]) -> None:
         full = f"pgsftp_archiver_{name}"
-        lines += [f"# HELP {full} {help_text}", f"# TYPE {full} {kind}"]
-        for row in status.repositories:
-            labels = f'stanza="{_label(status.stanza)}",repo="{row.key}"'
-            lines.append(f"{full}{{{labels}}} {value(row):.10g}")
-    for name, kind, help_text, number in (
-        ("fetched_files_total", "counter", "WAL files fetched.", status.fetched.files),
-        ("fetched_bytes_total", "counter", "WAL fetched.", status.fetched.bytes),
-        ("fetched_ready_files", "gauge", "Fetched files that wait.", status.fetched.ready),
-    ):
-        full = f"pgsftp_archiver_{name}"
-        lines += [f"# HELP {full} {help_text}", f"# TYPE {full} {kind}"]
-        lines.append(f'{full}{{stanza="{_label(status.stanza)}"}} {number}')
+        lines.extend((f"# HELP {full} {help_text}", f"# TYPE {full} {kind}"))
+        lines.extend(f"{full}{{{labels}}} {_number(row)}" for labels, row in samples.items())
+
+    for name, kind, help_text, of_repository in _METRICS:
+        rows = {f'{stanza},repo="{row.key}"': of_repository(row) for row in status.repositories}
+        family(name, kind, help_text, rows)
+    for name, kind, help_text, value in _OWN_METRICS:
+        family(name, kind, help_text, {stanza: value(status)})
+    # One that was killed leaves its last figures behind, which look well for ever.
+    help_text = "When these metrics were written."
+    family("last_update_timestamp_seconds", "gauge", help_text, {stanza: now})
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """All digits of a whole number, and milliseconds."""
+    return str(int(value)) if value == int(value) else f"{value:.3f}"
 
 
 def _label(value: str) -> str:

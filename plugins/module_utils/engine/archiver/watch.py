@@ -57,13 +57,24 @@ class Watch:
             self._minute = now
             self._summarize()
 
+    def close(self) -> None:
+        """Take the metrics away: who is gone is not up, and not without lag."""
+        path = self._settings.metrics_path
+        if path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._metrics_file(path))
+
+    def _metrics_file(self, path: str) -> str:
+        return os.path.join(path, f"pgsftp_archiver_{self._settings.stanza}.prom")
+
     def _write_metrics(self, path: str) -> None:
-        target = os.path.join(path, f"pgsftp_archiver_{self._settings.stanza}.prom")
+        target = self._metrics_file(path)
         try:
             with open(target + ".tmp", "w", encoding="utf-8") as file:
-                file.write(status.metrics(self.state()))
+                file.write(status.metrics(self.state(), time.time()))
             os.chmod(target + ".tmp", 0o644)
             os.replace(target + ".tmp", target)
+            self._metrics_failed = False
         except OSError as cause:
             if not self._metrics_failed:
                 log.warn("unable to write '%s': %s", target, cause.strerror)
@@ -105,6 +116,7 @@ class Watch:
             files=crew.sent_files,
             bytes=crew.sent_bytes,
             error=error,
+            success=crew.success_time,
         )
 
     def _summarize(self) -> None:
@@ -112,8 +124,10 @@ class Watch:
         names = ready.scan(self._pg_path).names
         counts = tuple(crew.sent_files for crew in self._crews)
         for crew, count, before in zip(self._crews, counts, self._summary):
-            behind = len(crew.queue.missing(names))
-            if count > before or behind:
-                log.info("%s: %d WAL files stored, %d to go", crew.name, count - before, behind)
+            stored, behind = count - before, len(crew.queue.missing(names))
+            refused = crew.refusals(stored > 0 or not behind)
+            if stored or behind:
+                text = f"{crew.name}: {stored} WAL files stored, {behind} to go"
+                log.info("%s", f"{text}, {refused} refused" if refused else text)
         self._summary = counts
         place.tell_systemd(f"STATUS={sum(counts)} WAL files stored since the start")

@@ -18,6 +18,7 @@ import typing as t
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 
+from .. import log
 from ..command import archive_push
 from ..command.cipher import cipher_pass
 from ..config.options import Options, RepoOptions
@@ -30,10 +31,14 @@ from ..storage.base import Completion, Done, Storage
 from ..storage.open import Opener
 from ..storage.sftp.storage import SftpStorage
 from .lending import Lender, Sibling
+from .pulse import Beat, Voice
 from .queue import Identity, identity
 
 # Files that a worker may hold: while the last answers of one are awaited, the next are sent.
 JOBS = 8
+
+# Seconds between two looks whether a session that nobody uses is still there.
+LOOK = 1.0
 
 
 class Opened(t.NamedTuple):
@@ -59,13 +64,19 @@ class Lost(t.NamedTuple):
     """The session is gone, or never came; the worker ends."""
 
     error: EngineError
+    unfinished: frozenset[str] = frozenset()
+    """Temporary files that it left in the repository."""
 
 
-Message = t.Union[Opened, Stored, Refused, Lost]
+Message = t.Union[Beat, Opened, Stored, Refused, Lost]
 
 
 class Lend(t.NamedTuple):
     """To a worker: a descriptor follows, that of somebody who wants to borrow a session."""
+
+
+class BeginToLend(t.NamedTuple):
+    """To a worker: it is to have a session to lend from now on."""
 
 
 class Work(t.NamedTuple):
@@ -74,8 +85,8 @@ class Work(t.NamedTuple):
     options: Options
     repo: RepoOptions
     opener: Opener
-    generation: int
-    """Tells its temporary files from those of sessions that may still end."""
+    unfinished: frozenset[str] = frozenset()
+    """Temporary files that lost sessions left, to be removed."""
     lends: bool = False
     """Whether it is to have a session to lend."""
 
@@ -89,47 +100,72 @@ class _Sent(t.NamedTuple):
 
 def serve(connection: Connection, work: Work) -> None:
     """The life of a worker: names come in, messages go out."""
+    voice = Voice(connection)
+    voice.beat(work.options.io_timeout)
     inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
-    lenders: list[Lender] = []
-    threading.Thread(target=_receive, args=(connection, inbox, lenders), daemon=True).start()
+    lending = _Lending()
+    threading.Thread(target=_receive, args=(connection, inbox, lending), daemon=True).start()
+    storage: Storage | None = None
     try:
-        with work.opener.open(work.generation) as storage:
+        with work.opener.open() as storage:
+            _remove(storage, work.unfinished)
+            lending.storage = storage
             if work.lends:
-                lenders.extend(_lender(storage))
-            connection.send(Opened())
-            _Worker(connection, inbox, work, storage).run()
+                lending.begin()
+            voice.send(Opened())
+            _Worker(voice, inbox, work, storage).run()
     except EngineError as error:
-        connection.send(Lost(error))
+        voice.send(Lost(error, frozenset() if storage is None else storage.unfinished))
     except (BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:  # a mistake of ours; the service goes on
-        connection.send(Lost(AssertError(f"unexpected {type(error).__name__}: {error}")))
+        voice.send(Lost(AssertError(f"unexpected {type(error).__name__}: {error}")))
 
 
-def _lender(storage: Storage) -> list[Lender]:
-    """Who lends sessions of that connection, if it can have several."""
-    if not isinstance(storage, SftpStorage):
-        return []
-    channel = storage.channel
-    if channel.sibling is None:
-        return []
-    return [Lender(Sibling(channel.sibling, channel.software, channel.cipher))]
+def _remove(storage: Storage, unfinished: t.Collection[str]) -> None:
+    """Nobody else will: the server may still have had something to write to it."""
+    try:
+        if unfinished:
+            storage.remove_many(unfinished)
+    except HostConnectError:
+        raise
+    except EngineError as cause:
+        log.detail("%s", cause.message)
 
 
-def _receive(
-    connection: Connection, inbox: queue.SimpleQueue[str], lenders: t.Sequence[Lender]
-) -> None:
+class _Lending:
+    """Lends sessions of the worker's connection, if it can have several."""
+
+    def __init__(self) -> None:
+        self.storage: Storage | None = None
+        self._lender: Lender | None = None
+
+    def begin(self) -> None:
+        """Have one ready."""
+        if self._lender is not None or not isinstance(self.storage, SftpStorage):
+            return
+        channel = self.storage.channel
+        if channel.sibling is not None:
+            self._lender = Lender(Sibling(channel.sibling, channel.software, channel.cipher))
+
+    def lend(self, borrower: socket.socket) -> None:
+        """Serve who waits at this socket, or hang up."""
+        if self._lender is None:
+            borrower.close()
+        else:
+            self._lender.lend(borrower)
+
+
+def _receive(connection: Connection, inbox: queue.SimpleQueue[str], lending: _Lending) -> None:
     while True:
         try:
             told = connection.recv()
             if isinstance(told, Lend):
-                borrower = socket.socket(fileno=reduction.recv_handle(connection))
-                if lenders:
-                    lenders[0].lend(borrower)
-                else:
-                    borrower.close()
-                continue
-            inbox.put(told)
+                lending.lend(socket.socket(fileno=reduction.recv_handle(connection)))
+            elif isinstance(told, BeginToLend):
+                lending.begin()
+            else:
+                inbox.put(told)
         except (EOFError, OSError):
             # The service is gone: its successor must not find us at work. What was not renamed yet
             # never will be.
@@ -139,12 +175,12 @@ def _receive(
 class _Worker:
     def __init__(
         self,
-        connection: Connection,
+        voice: Voice,
         inbox: queue.SimpleQueue[str],
         work: Work,
         storage: Storage,
     ) -> None:
-        self._connection = connection
+        self._voice = voice
         self._inbox = inbox
         self._options = work.options
         self._stanza = work.options.require_stanza()
@@ -169,10 +205,19 @@ class _Worker:
             self._finish(self._sent.popleft())
 
     def _arrived(self) -> list[str]:
-        names = [self._inbox.get()]
+        names = [self._first()]
         while not self._inbox.empty():
             names.append(self._inbox.get())
         return names
+
+    def _first(self) -> str:
+        while True:
+            try:
+                return self._inbox.get(timeout=LOOK)
+            except queue.Empty:
+                if self._storage.ended:
+                    # Which raises, and says why.
+                    self._storage.info("")
 
     def _batch(self, names: list[str]) -> None:
         """Send some files; what the archive is and has is asked anew once for all of them."""
@@ -194,7 +239,13 @@ class _Worker:
             except EngineError as error:
                 self._refuse(name, error)
             except OSError as cause:
-                self._refuse(name, FileMissingError(f"unable to read '{name}': {cause.strerror}"))
+                self._refuse(
+                    name,
+                    FileMissingError(
+                        f"unable to read '{name}': {cause.strerror}",
+                        hint="may the user who runs the archiver read it?",
+                    ),
+                )
 
     def _ask(self, names: list[str]) -> ArchiveInfo:
         """What the archive is, and which of these segments it has, in as few turns as possible."""
@@ -229,10 +280,10 @@ class _Worker:
         except EngineError as error:
             self._refuse(sent.name, error)
             return
-        self._connection.send(Stored(sent.name, sent.found, sent.sent))
+        self._voice.send(Stored(sent.name, sent.found, sent.sent))
 
     def _refuse(self, name: str, error: EngineError) -> None:
-        self._connection.send(Refused(name, error))
+        self._voice.send(Refused(name, error))
 
 
 def _is_segment(name: str) -> bool:

@@ -53,7 +53,10 @@ def run(options: Options) -> AnnotateResult:
     stanza = options.require_stanza()
     wanted = options.set or ""
     if not label.is_label(wanted):
-        raise OptionInvalidValueError(f"'{wanted}' is not a valid backup label format")
+        raise OptionInvalidValueError(
+            f"'{wanted}' is not a valid backup label format",
+            hint="a label is like 20260131-120000F; the info command lists those that there are.",
+        )
     repos = options.repos if options.selected_repo is None else (options.repo(),)
     found: dict[int, _Annotated] = {}
     causes: list[str] = []
@@ -74,7 +77,10 @@ def run(options: Options) -> AnnotateResult:
             if row is not None:
                 found[repo.key] = row
     if causes:
-        raise CommandError("\n".join(["unable to annotate in every repository:", *causes]))
+        raise CommandError(
+            "\n".join(["unable to annotate in every repository:", *causes]),
+            hint="the other repositories are done; run it again when the cause is gone.",
+        )
     if not found:
         raise BackupSetInvalidError(
             "no backup set to annotate found", hint="the info command lists the backups."

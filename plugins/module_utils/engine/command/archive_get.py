@@ -53,6 +53,8 @@ LONGEST_PAUSE = 8.0
 
 _WITHOUT = " if one is gone for good, take it out of the configuration."
 
+_DAMAGED = "the verify command shows what else is damaged; has another repository a whole one?"
+
 # Seconds for which the next repository is not bothered while one has not answered yet.
 HEAD_START = 2.0
 
@@ -114,7 +116,9 @@ def run(options: Options) -> GetResult:
     pause = FIRST_PAUSE
     while True:
         try:
-            return _attempt(options)
+            # A standby asks again by itself, so that a session it loses is not waited for.
+            left = deadline - time.monotonic()
+            return _attempt(options, 0.0 if who is Asker.STANDBY else max(left, 0.0))
         except _Unreachable as failed:
             cause = failed.cause
             if who is Asker.STANDBY:
@@ -135,17 +139,23 @@ def run(options: Options) -> GetResult:
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _attempt(options: Options) -> GetResult:
+def _attempt(options: Options, patience: float) -> GetResult:
+    """Once; a session that is lost is replaced for as long as ``patience`` (seconds) lasts."""
     stanza = options.require_stanza()
     if len(options.parameters) != 2:
-        raise ParamRequiredError("WAL segment to get and path to copy it to required")
+        raise ParamRequiredError(
+            "WAL segment to get and path to copy it to required",
+            hint="set restore_command='pgsftp --stanza=NAME archive-get %f \"%p\"'.",
+        )
     name, destination = options.parameters
     if not os.path.isabs(destination):
         destination = os.path.join(options.pg.path, destination)
     found_control = control.load(options.pg.path)
 
     def look(repo: RepoOptions) -> Located:
-        storage = open_storage(repo, io_timeout=options.io_timeout, lender=lender(options))
+        storage = open_storage(
+            repo, io_timeout=options.io_timeout, lender=lender(options), patience=patience
+        )
         try:
             archive = archive_info.load(storage, stanza, cipher_pass(repo))
             return Located(storage, find(storage, stanza, archive, found_control, name))
@@ -268,15 +278,20 @@ def copy(chunks: t.Iterable[bytes], stored: Stored, destination: str) -> None:
         if stored.sha1 is not None and decoder.source_sha1 != stored.sha1:
             raise ChecksumError(
                 f"'{stored.path}' in the archive is damaged: its content has checksum "
-                f"{decoder.source_sha1}"
+                f"{decoder.source_sha1}",
+                hint=_DAMAGED,
             )
         os.replace(temporary, destination)
     except (CryptoError, FormatError) as cause:
         raise type(cause)(
-            f"'{stored.path}' in the archive is damaged: {cause.message}", hint=cause.hint
+            f"'{stored.path}' in the archive is damaged: {cause.message}",
+            hint=cause.hint or _DAMAGED,
         ) from cause
     except OSError as cause:
-        raise FileWriteError(f"unable to write '{destination}': {cause.strerror}") from cause
+        raise FileWriteError(
+            f"unable to write '{destination}': {cause.strerror}",
+            hint="is there room, and may the user who runs this write there?",
+        ) from cause
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

@@ -101,7 +101,10 @@ def run(options: Options) -> PushResult:
 
 def _source(options: Options) -> str:
     if len(options.parameters) != 1:
-        raise ParamRequiredError("WAL segment to push required")
+        raise ParamRequiredError(
+            "WAL segment to push required",
+            hint="set archive_command='pgsftp --stanza=NAME archive-push %p'.",
+        )
     path = options.parameters[0]
     if os.path.isabs(path):
         return path
@@ -159,9 +162,14 @@ def examine(path: str, options: Options) -> Segment:
                 encoder.update(data)
             return Segment(path, name, encoder.source_sha1)
     except FileNotFoundError as cause:
-        raise FileMissingError(f"unable to open missing file '{path}' for read") from cause
+        raise FileMissingError(
+            f"unable to open missing file '{path}' for read",
+            hint="archive_command must pass on the path that PostgreSQL gives it as %p.",
+        ) from cause
     except OSError as cause:
-        raise FileReadError(f"unable to read '{path}': {cause.strerror}") from cause
+        raise FileReadError(
+            f"unable to read '{path}': {cause.strerror}", hint="may the user who runs this read it?"
+        ) from cause
 
 
 def check_cluster(found: control.ControlData, archive: ArchiveInfo) -> None:
@@ -278,10 +286,16 @@ def _fill(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> 
         writer.write(encoder.finish())
         if segment.sha1 is not None and encoder.source_sha1 != segment.sha1:
             # Otherwise the name would promise another content than the file has.
-            raise FileReadError(f"'{segment.path}' changed while it was pushed")
+            raise FileReadError(
+                f"'{segment.path}' changed while it was pushed",
+                hint="PostgreSQL leaves such a segment alone: what else writes to it?",
+            )
     except OSError as cause:
         writer.abort()
-        raise FileReadError(f"unable to read '{segment.path}': {cause.strerror}") from cause
+        raise FileReadError(
+            f"unable to read '{segment.path}': {cause.strerror}",
+            hint="may the user who runs this read it?",
+        ) from cause
     except BaseException:
         writer.abort()
         raise
@@ -295,5 +309,6 @@ def _combined(
         return failures[0][1]
     lines = "\n".join(f"repo{repo.key}: {cause.message}" for repo, cause in failures)
     return CommandError(
-        f"archive-push failed on {len(failures)} of {len(options.repos)} repositories:\n{lines}"
+        f"archive-push failed on {len(failures)} of {len(options.repos)} repositories:\n{lines}",
+        hint="PostgreSQL keeps the segment, and asks again until every repository has it.",
     )

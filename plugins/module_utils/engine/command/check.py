@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import typing as t
 from dataclasses import dataclass, replace
 
 from .. import log
 from ..config.options import Options, RepoOptions
+from ..errors import EngineError, HostConnectError
 from ..repository import archive_info, backup_info
+from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
 from ..storage.base import Storage
 from ..storage.open import open_storage
@@ -23,6 +26,11 @@ from .cipher import cipher_pass
 from .cluster import Cluster, connected
 from .preflight import Preflight
 from .stanza import validate
+
+
+class _Infos(t.NamedTuple):
+    archive: ArchiveInfo
+    backup: BackupInfo
 
 
 @dataclass(frozen=True)
@@ -72,36 +80,89 @@ class CheckResult:
 
 
 def run(options: Options) -> CheckResult:
-    """Compare cluster, configuration and repositories; then archive a segment and see it arrive."""
+    """Try the repositories' servers; compare cluster, configuration and repositories; then archive
+    a segment and see it arrive.
+    """
     stanza = options.require_stanza()
+    with contextlib.ExitStack() as stack:
+        targets = []
+        for repo in options.repos:
+            storage = stack.enter_context(
+                open_storage(repo, io_timeout=options.io_timeout, lender=lender(options))
+            )
+            targets.append(_look_at(storage, repo, stanza, options))
+        try:
+            result = _check(options, stanza, targets)
+        except EngineError:
+            for target in targets:
+                if target.preflight is not None:
+                    log.warn("before it failed, the check found\n%s", target.table)
+            raise
+        return replace(result, text=_text(result, options.output))
+
+
+class _Target(t.NamedTuple):
+    """A repository whose server was tried."""
+
+    repo: RepoOptions
+    storage: Storage
+    infos: _Infos | EngineError
+    """Not looked at yet; an error is one only for whoever needs them."""
+    preflight: Preflight | None
+
+    @property
+    def table(self) -> str:
+        """What was found, for people."""
+        found = self.preflight
+        return "" if found is None else preflight.render(self.repo.key, found).rstrip("\n")
+
+
+def _look_at(storage: Storage, repo: RepoOptions, stanza: str, options: Options) -> _Target:
+    """Read the info files and run the preflight, neither of which needs a stanza or a cluster."""
+    infos: _Infos | EngineError
+    try:
+        secret = cipher_pass(repo)
+        both = (
+            archive_info.begin(storage, stanza, secret),
+            backup_info.begin(storage, stanza, secret),
+        )
+        infos = _Infos(both[0].result(), both[1].result())
+    except HostConnectError:
+        raise
+    except EngineError as cause:
+        infos = cause
+    found = None
+    if options.preflight:
+        backups = infos.backup if isinstance(infos, _Infos) else None
+        found = preflight.run(storage, repo.key, backups)
+    target = _Target(repo, storage, infos, found)
+    if found is not None:
+        log.info("preflight\n%s", target.table)
+    return target
+
+
+def _check(options: Options, stanza: str, targets: list[_Target]) -> CheckResult:
     wanted = "n" if options.backup_standby == "n" else "prefer"
     with connected(options, standby=wanted) as cluster:
         check_archiving(cluster.primary.db.facts(), options)
         log.info("check stanza '%s'", stanza)
-        with contextlib.ExitStack() as stack:
-            checked = []
-            for repo in options.repos:
-                storage = stack.enter_context(
-                    open_storage(repo, io_timeout=options.io_timeout, lender=lender(options))
-                )
-                archive_id, backups = _check_info(storage, repo, stanza, cluster)
-                found = preflight.run(storage, repo.key, backups) if options.preflight else None
-                checked.append((repo, storage, archive_id, found))
-            repos = []
-            segment = None
-            if options.archive_check:
-                # Without a record there may be nothing to switch away from.
-                cluster.primary.db.create_restore_point("pgBackRest Archive Check")
-                segment = cluster.primary.db.switch_wal()
-            started = time.monotonic()
-            for repo, storage, archive_id, found in checked:
-                took = None
-                if segment is not None:
-                    wal.wait_for(storage, stanza, archive_id, [segment], options.archive_timeout)
-                    took = round(time.monotonic() - started, 3)
-                    log.info("WAL segment %s successfully archived on repo%d", segment, repo.key)
-                repos.append(CheckRepo(repo.key, segment, took, found))
-        result = CheckResult(
+        archive_ids = [_check_info(target, cluster) for target in targets]
+        repos = []
+        segment = None
+        if options.archive_check:
+            # Without a record there may be nothing to switch away from.
+            cluster.primary.db.create_restore_point("pgBackRest Archive Check")
+            segment = cluster.primary.db.switch_wal()
+        started = time.monotonic()
+        for target, archive_id in zip(targets, archive_ids):
+            took = None
+            key = target.repo.key
+            if segment is not None:
+                wal.wait_for(target.storage, stanza, archive_id, [segment], options.archive_timeout)
+                took = round(time.monotonic() - started, 3)
+                log.info("WAL segment %s successfully archived on repo%d", segment, key)
+            repos.append(CheckRepo(key, segment, took, target.preflight))
+        return CheckResult(
             stanza,
             cluster.control.system_id,
             cluster.control.version,
@@ -109,7 +170,6 @@ def run(options: Options) -> CheckResult:
             tuple(repos),
             "",
         )
-        return replace(result, text=_text(result, options.output))
 
 
 def _text(result: CheckResult, output: str) -> str:
@@ -119,12 +179,9 @@ def _text(result: CheckResult, output: str) -> str:
     return "".join(tables)
 
 
-def _check_info(
-    storage: Storage, repo: RepoOptions, stanza: str, cluster: Cluster
-) -> tuple[str, BackupInfo]:
-    """Compare the info files with the cluster; the archive id, and the backups."""
-    secret = cipher_pass(repo)
-    archive = archive_info.load(storage, stanza, secret)
-    backup = backup_info.load(storage, stanza, secret)
-    validate(archive, backup, cluster.control, repo)
-    return archive.current.archive_id, backup
+def _check_info(target: _Target, cluster: Cluster) -> str:
+    """Compare the info files with the cluster; the archive id."""
+    if isinstance(target.infos, EngineError):
+        raise target.infos
+    validate(*target.infos, cluster.control, target.repo)
+    return target.infos.archive.current.archive_id

@@ -16,7 +16,8 @@ def cipher_pass(repo: RepoOptions) -> str | None:
         return None
     if repo.cipher_pass is None:
         raise OptionRequiredError(
-            f"repo{repo.key}-cipher-type is set, but no repo{repo.key}-cipher-pass"
+            f"repo{repo.key}-cipher-type is set, but no repo{repo.key}-cipher-pass",
+            hint="set it in the configuration file, which only the cluster's owner may read.",
         )
     return repo.cipher_pass.reveal()
 

@@ -11,10 +11,17 @@ from dataclasses import dataclass
 
 from .. import log
 from ..config.options import Options, PgOptions
-from ..errors import DbConnectError, DbMismatchError, EngineError
+from ..errors import (
+    DbConnectError,
+    DbMismatchError,
+    EngineError,
+    LockAcquireError,
+    StopError,
+)
 from ..postgres.control import ControlData
 from ..postgres.node import LocalNode, Node
 from ..postgres.remote import RemoteNode
+from ..repository import lock
 
 
 @dataclass(frozen=True)
@@ -26,25 +33,31 @@ class Cluster:
     standby: Node | None = None
 
 
-def open_node(options: Options, key: int) -> Node:
+def open_node(options: Options, key: int, claim: lock.Claim | None = None) -> Node:
     """The node of that key, not yet connected to its server."""
     for pg in options.pgs:
         if pg.key == key:
-            return _node(options, pg)
-    raise DbConnectError(f"pg{key} is not configured")
+            return _node(options, pg, claim)
+    raise DbConnectError(
+        f"pg{key} is not configured", hint=f"set pg{key}-path in the section of the stanza."
+    )
 
 
-def _node(options: Options, pg: PgOptions) -> Node:
-    return LocalNode(pg, options) if pg.host is None else RemoteNode(pg, options)
+def _node(options: Options, pg: PgOptions, claim: lock.Claim | None) -> Node:
+    return LocalNode(pg, options) if pg.host is None else RemoteNode(pg, options, claim)
 
 
 @contextlib.contextmanager
-def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
+def connected(
+    options: Options, *, standby: str = "n", claim: lock.Claim | None = None
+) -> t.Iterator[Cluster]:
     """Connect to every configured host and tell primary from standby.
 
-    ``standby`` is ``n`` (not needed), ``y`` (required) or ``prefer``. Raises DbConnectError when
-    the primary, or a standby that is required, is not found; DbMismatchError when a server does
-    not run in the directory that is configured for it.
+    ``standby`` is ``n`` (not needed), ``y`` (required) or ``prefer``. With ``claim`` every other
+    host that can be reached takes these locks, too; LockAcquireError or StopError when it refuses.
+    Raises DbConnectError when the primary, or a standby that is required, is not found;
+    DbMismatchError when a server does not run in the directory that is configured for it, or the
+    standby is one of another cluster.
     """
     with contextlib.ExitStack() as stack:
         primary: Node | None = None
@@ -52,11 +65,17 @@ def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
         causes: list[EngineError] = []
         for pg in options.pgs:
             try:
-                node = stack.enter_context(contextlib.closing(_node(options, pg)))
+                node = stack.enter_context(contextlib.closing(_node(options, pg, claim)))
                 node.connect()
                 in_recovery = node.db.facts().in_recovery
+            except (LockAcquireError, StopError):
+                raise
             except (EngineError, OSError) as cause:
-                error = cause if isinstance(cause, EngineError) else DbConnectError(str(cause))
+                error = (
+                    cause
+                    if isinstance(cause, EngineError)
+                    else DbConnectError(str(cause), hint="is the server running?")
+                )
                 log.warn("unable to check pg%d: %s", pg.key, error.message)
                 causes.append(error)
                 continue
@@ -84,16 +103,40 @@ def connected(options: Options, *, standby: str = "n") -> t.Iterator[Cluster]:
             )
         if secondary is None and standby == "prefer":
             log.warn("unable to find a standby to back up from, using the primary")
-        yield Cluster(primary, _check(primary), secondary if standby != "n" else None)
+        control = _check(primary)
+        if secondary is None or standby == "n":
+            yield Cluster(primary, control)
+        else:
+            _check_same(control, primary, _check(secondary), secondary)
+            yield Cluster(primary, control, secondary)
 
 
-def cluster_control(options: Options) -> ControlData:
-    """pg_control of the cluster: of the primary that runs, or as it lies there (``online`` no)."""
-    if options.online:
-        with connected(options) as cluster:
-            return cluster.control
-    with contextlib.closing(_node(options, options.pg)) as node:
-        return node.control()
+@contextlib.contextmanager
+def cluster_control(options: Options, claim: lock.Claim | None) -> t.Iterator[ControlData]:
+    """pg_control of the cluster: of the primary that runs, or as it lies there (``online`` no).
+
+    The other hosts hold the locks of ``claim`` until the end of the block.
+    """
+    with contextlib.ExitStack() as stack:
+        if options.online:
+            yield stack.enter_context(connected(options, claim=claim)).control
+        else:
+            node = stack.enter_context(contextlib.closing(_node(options, options.pg, claim)))
+            yield node.control()
+
+
+def _check_same(control: ControlData, primary: Node, other: ControlData, standby: Node) -> None:
+    """Raise DbMismatchError when the standby cannot follow this primary."""
+    for what, ours, theirs in (
+        ("system-id", control.system_id, other.system_id),
+        ("version", control.version, other.version),
+    ):
+        if ours != theirs:
+            raise DbMismatchError(
+                f"the standby pg{standby.pg.key} has {what} {theirs}, but the primary"
+                f" pg{primary.pg.key} has {ours}",
+                hint="the pg* options of the stanza likely reference different clusters.",
+            )
 
 
 def _check(node: Node) -> ControlData:
@@ -106,10 +149,13 @@ def _check(node: Node) -> ControlData:
             hint="the pg-path and pg-port settings likely reference different clusters.",
         )
     control = node.control()
-    if control.version != facts.version:
-        raise DbMismatchError(
-            f"the server is version {facts.version}, but pg_control in '{node.pg.path}' is of "
-            f"version {control.version}",
-            hint="the pg-path and pg-port settings likely reference different clusters.",
-        )
+    for what, running, lying in (
+        ("version", facts.version, control.version),
+        ("system-id", facts.system_id, control.system_id),
+    ):
+        if running != lying:
+            raise DbMismatchError(
+                f"the server has {what} {running}, but pg_control in '{node.pg.path}' has {lying}",
+                hint="the pg-path and pg-port settings likely reference different clusters.",
+            )
     return control

@@ -23,13 +23,15 @@ from ..errors import (
     StorageMissingError,
 )
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
+from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
 from ..repository.label import FULL
 from ..repository.reconstruct import Reconstruction
 from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
-from ..storage.base import Completion, Done, Storage
+from ..storage.base import Completion, Storage
 from ..storage.open import open_storage
 from ..storage.sftp.borrow import lender
+from . import alive
 from .cipher import cipher_pass
 from .expire_wal import RemovedWal, expire_archives
 from .latest import restore_latest
@@ -49,6 +51,11 @@ class ExpireResult:
     """Histories of timelines, as paths in the repository."""
     removed_history: tuple[str, ...]
     """Directories and manifests of the history, as paths in the repository."""
+    removed_directories: tuple[str, ...]
+    """Labels of directories that are of no backup: of one that was broken off, as it began or as it
+    expired."""
+    relisted: tuple[str, ...]
+    """Labels that backup.info does not have and should have, or the reverse; it is put right."""
     dry_run: bool
 
     @property
@@ -58,6 +65,8 @@ class ExpireResult:
             self.removed_wal
             or self.removed_timelines
             or self.removed_history
+            or self.removed_directories
+            or self.relisted
             or any(row.remove for row in self.verdicts)
         )
 
@@ -81,6 +90,8 @@ class ExpireResult:
             "archives": archives,
             "removed_timelines": list(self.removed_timelines),
             "removed_history": list(self.removed_history),
+            "removed_directories": list(self.removed_directories),
+            "relisted": list(self.relisted),
             "dry_run": self.dry_run,
             "changed": self.changed,
         }
@@ -115,11 +126,13 @@ def run(options: Options) -> ExpireReport:
     """
     stanza = options.require_stanza()
     if options.set is not None and options.oldest:
-        raise OptionInvalidError("option 'oldest' not valid with option 'set'")
+        raise OptionInvalidError(
+            "option 'oldest' not valid with option 'set'", hint="give one of them."
+        )
     repos = options.repos if options.selected_repo is None else (options.repo(),)
     lock.check_stop(options.lock_path, stanza)
     results: list[ExpireResult] = []
-    causes: list[EngineError] = []
+    causes: dict[int, EngineError] = {}
     with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(
             options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key for repo in repos]
@@ -131,17 +144,18 @@ def run(options: Options) -> ExpireReport:
                 ) as storage:
                     results.append(expire(storage, options, repo))
             except EngineError as cause:
-                causes.append(cause)
+                causes[repo.key] = cause
                 if len(repos) > 1:
                     log.warn("repo%d: %s", repo.key, cause)
-    unknown = [cause for cause in causes if isinstance(cause, _UnknownSetError)]
+    unknown = [cause for cause in causes.values() if isinstance(cause, _UnknownSetError)]
     if len(repos) == 1 and causes:
-        raise causes[0]
+        raise causes[repos[0].key]
     if len(unknown) == len(repos):
         raise unknown[0]
     if len(causes) > len(unknown):
         raise CommandError(
-            "\n".join(["expire command encountered errors:", *(cause.message for cause in causes)])
+            "; ".join(f"repo{key}: {cause.message}" for key, cause in causes.items()),
+            hint=next((cause.hint for cause in causes.values() if cause.hint), None),
         )
     return ExpireReport(tuple(results), options.dry_run)
 
@@ -151,12 +165,45 @@ class _UnknownSetError(BackupSetInvalidError):
 
 
 def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResult:
-    """Expire one repository; the caller holds the backup lock."""
+    """Expire one repository; the caller holds the backup lock.
+
+    Raises LockAcquireError while another host makes a backup.
+    """
     stanza = options.require_stanza()
     secret = cipher_pass(repo)
     loading = archive_info.begin(storage, stanza, secret)
     found = reconstruct.load_reconstructed(storage, stanza, secret)
     archive = loading.result()
+    if not options.dry_run:
+        # It may build on what would be removed.
+        alive.refuse(storage, options, found)
+    return _expire(storage, options, repo, archive, found)
+
+
+def expire_after(
+    storage: Storage, options: Options, repo: RepoOptions, archive: ArchiveInfo, info: BackupInfo
+) -> ExpireResult:
+    """``expire`` with what a backup knows that has just been listed in ``info``.
+
+    The repository is looked at again when a backup has to go, and that alone: WAL that no listed
+    backup needs is none that one builds on which another host makes.
+    """
+    verdicts = _verdicts(info, _rule(repo), None, int(time.time()))
+    if any(row.remove for row in verdicts):
+        return expire(storage, options, repo)
+    found = Reconstruction(info, on_disk=dict.fromkeys(info.backups, True))
+    return _expire(storage, options, repo, archive, found)
+
+
+def _expire(
+    storage: Storage,
+    options: Options,
+    repo: RepoOptions,
+    archive: ArchiveInfo,
+    found: Reconstruction,
+) -> ExpireResult:
+    stanza = options.require_stanza()
+    secret = cipher_pass(repo)
     rule = _rule(repo)
     if rule.full is None:
         log.warn(
@@ -180,8 +227,12 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
             row.label,
             row.reason,
         )
+    dead = sorted(_dead(storage, stanza, found, info), reverse=True)
+    left = sorted(set(dead) - set(doomed))
+    for name in left:
+        log.info("repo%d: remove directory of no backup %s", repo.key, name)
     if not options.dry_run:
-        _remove_backups(storage, stanza, found, info, doomed, secret)
+        _remove_backups(storage, stanza, found, info, doomed, dead, secret)
         if info.backups:
             restore_latest(storage, repo, stanza, info.backups)
     too_old = [] if options.set else retention.outdated(found.info.backups, rule, now=now)
@@ -194,6 +245,8 @@ def expire(storage: Storage, options: Options, repo: RepoOptions) -> ExpireResul
         tuple(wal.removed),
         tuple(wal.timelines),
         tuple(history),
+        tuple(left),
+        tuple(sorted({*found.added, *found.removed})),
         options.dry_run,
     )
 
@@ -223,7 +276,8 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None, now: in
     }
     if fulls and fulls <= gone:
         raise BackupSetInvalidError(
-            f"full backup {wanted} cannot be expired until another full backup has been created"
+            f"full backup {wanted} cannot be expired until another full backup has been created",
+            hint="take a full backup first.",
         )
     return [
         Verdict(name, name in gone, f"named by --set={wanted}" if name in gone else "not named")
@@ -237,24 +291,26 @@ def _remove_backups(
     found: Reconstruction,
     info: BackupInfo,
     doomed: t.Sequence[str],
+    dead: t.Sequence[str],
     secret: str | None,
 ) -> None:
     # Dependents before what they depend on; of each the manifest before its copy.
     paths = [layout.manifest_path(stanza, label) for label in sorted(doomed, reverse=True)]
     storage.remove_many(name for path in paths for name in (path, layout.copy_of(path)))
-    dead = sorted(_dead(storage, stanza, found, info), reverse=True)
-    saving: Completion = Done()
+    saving: list[Completion] = []
     # Dead directories without a doomed backup are of a run that ended here: it may have left the
-    # copy of backup.info as it was.
-    if doomed or dead or found.changed:
+    # copy of backup.info as it was, or none at all.
+    if doomed or dead or found.changed or found.half_saved:
         saving = backup_info.begin_save(storage, stanza, info, secret)
     # What has no manifest is dead already: its files may go while the line does.
     try:
         for label in dead:
             log.info("remove expired backup %s", label)
             storage.remove_tree(layout.label_path(stanza, label))
+        storage.remove_many(found.orphans(dead))
     finally:
-        saving.wait()
+        storage.wait(saving)
+    storage.remove_many(found.parts)
 
 
 def _dead(

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
 from .. import log
 from ..config.options import RepoOptions
 from ..errors import EngineError, FormatError, StorageMissingError
-from ..repository import layout, retention
+from ..repository import layout, leftovers, retention
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
 from ..repository.retention import ArchiveVerdict, RetentionRule
@@ -45,6 +46,8 @@ class _Doomed(t.NamedTuple):
     ranges: list[RemovedWal]
     timelines: list[str]
     """Histories of timelines, as paths; they are among the files, too."""
+    leftovers: list[str]
+    """Temporary files that nobody finishes, as paths."""
 
 
 def expire_archives(
@@ -74,7 +77,7 @@ def expire_archives(
         if not dry_run:
             for path in doomed.trees:
                 storage.remove_tree(path)
-            storage.remove_many(doomed.files)
+            storage.remove_many(doomed.files + doomed.leftovers)
         expired.removed.extend(doomed.ranges)
         expired.timelines.extend(doomed.timelines)
     return expired
@@ -99,8 +102,11 @@ def _tell(where: str, verdict: ArchiveVerdict, doomed: _Doomed) -> None:
         )
     for path in doomed.timelines:
         log.info("%s remove history %s", where, path.rsplit("/", 1)[1])
+    for path in doomed.leftovers:
+        log.info("%s remove abandoned temporary file %s", where, path.rsplit("/", 1)[1])
     if not doomed.ranges:
-        log.info("%s no archive to remove: %s", where, verdict.reason)
+        what = "remove empty archive" if doomed.trees else "no archive to remove"
+        log.info("%s %s: %s", where, what, verdict.reason)
 
 
 def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
@@ -108,13 +114,14 @@ def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
     theirs = [(row.id, row.system_id, row.version) for row in info.history]
     if ours != theirs[len(theirs) - len(ours) :]:
         raise FormatError(
-            "archive expiration cannot continue - archive and backup history lists do not match"
+            "archive expiration cannot continue - archive and backup history lists do not match",
+            hint="this may be a symptom of repository corruption; verify shows what is left.",
         )
 
 
 def _doomed(storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerdict) -> _Doomed:
     """Directories and files of this archive id that the verdict does not keep."""
-    doomed = _Doomed([], [], [], [])
+    doomed = _Doomed([], [], [], [], [])
     if verdict.ranges is None:
         return doomed
     base = layout.archive_id_path(stanza, archive_id)
@@ -122,6 +129,14 @@ def _doomed(storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerd
         entries = storage.list(base)
     except StorageMissingError:
         return doomed
+    now = time.time()
+    if not verdict.ranges:
+        # Nothing of it is needed: it goes as it is, with what nobody knows.
+        doomed.trees.append(base)
+        names = sorted(row.name for row in entries if layout.is_segment_directory(row.name))
+        doomed.ranges.extend(_ranges(archive_id, [(name, True) for name in names]))
+        return doomed
+    doomed.leftovers.extend(f"{base}/{name}" for name in leftovers.abandoned(entries, now))
     directories = [row.name for row in entries if layout.is_segment_directory(row.name)]
     mixed = [name for name in directories if retention.keeps_directory(verdict, name)]
     listings = dict(zip(mixed, storage.list_many(f"{base}/{name}" for name in mixed)))
@@ -135,14 +150,18 @@ def _doomed(storage: Storage, stanza: str, archive_id: str, verdict: ArchiveVerd
             continue
         if isinstance(listing, EngineError):
             raise listing
+        left = set(leftovers.abandoned(listing, now))
+        doomed.leftovers.extend(f"{base}/{name}/{row}" for row in sorted(left))
         for row in listing:
+            if row.name in left:
+                continue
             if _STARTS_AS_SEGMENT.match(row.name):
                 goes = not retention.keeps(verdict, row.name)
                 order.append((row.name[:24], goes))
                 if goes:
                     doomed.files.append(f"{base}/{name}/{row.name}")
     for row in entries:
-        old = verdict.ranges and row.name[:8] < verdict.ranges[-1].start[:8]
+        old = row.name[:8] < verdict.ranges[-1].start[:8]
         if row.name.endswith(".history") and old:
             doomed.timelines.append(f"{base}/{row.name}")
     doomed.files.extend(doomed.timelines)

@@ -52,7 +52,10 @@ def run(options: Options) -> InfoResult:
         for name, found in outcome.result or ():
             facts.setdefault(name, []).append(found)
     only = None if options.set is None else {options.set: manifests.get(options.set)}
-    reports = tuple(report.stanza_report(name, facts[name], only=only) for name in sorted(facts))
+    reports = tuple(
+        report.stanza_report(name, facts[name], only=only, kind=options.type)
+        for name in sorted(facts)
+    )
     if options.output == "json":
         return InfoResult(reports, report.render_json(reports))
     return InfoResult(reports, render_text(reports, backup_set=options.set))
@@ -73,14 +76,11 @@ def _repo(
 
 
 def _stanzas(storage: Storage) -> list[str]:
-    names: set[str] = set()
-    for listing in storage.list_many([layout.ARCHIVE, layout.BACKUP]):
-        if isinstance(listing, StorageMissingError):
-            continue
-        if isinstance(listing, EngineError):
-            raise listing
-        names.update(entry.name for entry in listing if entry.kind is FileKind.PATH)
-    return sorted(names)
+    try:
+        entries = storage.list(layout.BACKUP)
+    except StorageMissingError:
+        return []
+    return sorted(entry.name for entry in entries if entry.kind is FileKind.PATH)
 
 
 def _stanza(
@@ -96,7 +96,8 @@ def _stanza(
         # Both are on their way while one of them is waited for.
         loading = archive_info.begin(storage, name, secret)
         backups = _if_there(backup_info.begin(storage, name, secret).result)
-        wal_info = _if_there(loading.result)
+        # Backups without it are damage; without either, it is no stanza.
+        wal_info = _if_there(loading.result) if backups is None else loading.result()
         if wal_info is None and backups is None:
             paths = [layout.archive_path(name), layout.backup_path(name)]
             present = any(found is not None for found in storage.info_many(paths))

@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from .. import log
-from ..errors import StorageError
+from ..errors import EngineError, StorageError
 from ..repository.backup_info import BackupInfo
 from ..repository.report_text import size_text
 from ..storage.base import Storage
@@ -38,10 +38,12 @@ class Preflight(t.NamedTuple):
         }
 
 
-def run(storage: Storage, key: int, backups: BackupInfo) -> Preflight | None:
+def run(storage: Storage, key: int, backups: BackupInfo | None) -> Preflight | None:
     """Try out the server of repository ``key``; None for one that has no server.
 
-    Raises StorageError, after logging the table, when it lacks what a repository cannot be without.
+    ``backups`` are those in the repository, if there are any. Raises, after logging the table, when
+    the server lacks what a repository cannot be without: its refusal, of whatever class that is, or
+    StorageError.
     """
     survey = storage.survey(SCRATCH_PREFIX + os.urandom(6).hex())
     if survey is None:
@@ -50,24 +52,25 @@ def run(storage: Storage, key: int, backups: BackupInfo) -> Preflight | None:
     broken = [trial for trial in survey.trials if trial.name in NEEDED and trial.works is False]
     if broken:
         log.warn("repo%d fails the preflight:\n%s", key, render(key, found).rstrip("\n"))
-        raise StorageError(
-            f"{found.location} cannot serve as a repository: {_complaint(broken[0])}",
-            hint="may the SFTP user write to the repository directory, and is there space and "
-            "quota?",
-        )
+        raise _complaint(found.location, broken[0])
     return found
 
 
-def _complaint(trial: Trial) -> str:
-    return f"{trial.name}: {trial.detail or 'does not work'}"
+def _complaint(location: str, trial: Trial) -> EngineError:
+    cause = trial.error or StorageError(f"{trial.name}: {trial.detail or 'does not work'}")
+    return type(cause)(
+        f"{location} cannot serve as a repository: {cause.message}",
+        hint=cause.hint
+        or "may the SFTP user write to the repository directory, and is there space and quota?",
+    )
 
 
-def consequences(survey: Survey, backups: BackupInfo) -> tuple[str, ...]:
+def consequences(survey: Survey, backups: BackupInfo | None) -> tuple[str, ...]:
     """What follows for backups, in sentences (pure)."""
     return tuple(_consequences(survey, backups))
 
 
-def _consequences(survey: Survey, backups: BackupInfo) -> t.Iterator[str]:
+def _consequences(survey: Survey, backups: BackupInfo | None) -> t.Iterator[str]:
     over = survey.trial("rename over")
     if over.works is False:
         yield (
@@ -84,7 +87,8 @@ def _consequences(survey: Survey, backups: BackupInfo) -> t.Iterator[str]:
         yield f"only {survey.handles} files may be open at once: small files take longer"
     if survey.trial("statvfs").works is False:
         yield "free space cannot be asked for: that the disk is full shows when a write fails"
-    yield from _space(survey, backups)
+    if backups is not None:
+        yield from _space(survey, backups)
     yield from _distance(survey)
 
 

@@ -63,11 +63,17 @@ def relative(repo: RepoOptions, path: str) -> str:
     if text.startswith("/"):
         base = repo.path.rstrip("/")
         if text.rstrip("/") != base and not text.startswith(f"{base}/"):
-            raise ParamInvalidError(f"absolute path '{path}' is not in base path '{repo.path}'")
+            raise ParamInvalidError(
+                f"absolute path '{path}' is not in base path '{repo.path}'",
+                hint=f"name a path below '{repo.path}', or one relative to it.",
+            )
         text = text[len(base) :]
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise ParamInvalidError(f"path '{path}' may not contain '..'")
+        raise ParamInvalidError(
+            f"path '{path}' may not contain '..'",
+            hint="name it relative to the repository, without going up.",
+        )
     return "/".join(parts)
 
 
@@ -77,7 +83,9 @@ def relative(repo: RepoOptions, path: str) -> str:
 def list_path(options: Options) -> ListResult:
     """List a directory, or with ``recurse`` everything below it; one that is missing is empty."""
     if len(options.parameters) > 1:
-        raise ParamInvalidError("only one path may be specified")
+        raise ParamInvalidError(
+            "only one path may be specified", hint="run the command once for each."
+        )
     repo = options.repo()
     path = relative(repo, options.parameters[0] if options.parameters else "")
     wanted = _pattern(options.filter)
@@ -101,7 +109,10 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
     except re.error as cause:
-        raise OptionInvalidValueError(f"'{text}' is no regular expression: {cause}") from cause
+        raise OptionInvalidValueError(
+            f"'{text}' is no regular expression: {cause}",
+            hint="see the syntax of Python's re; a sign that stands for itself needs a backslash.",
+        ) from cause
 
 
 def _listed(storage: Storage, path: str, *, recurse: bool) -> dict[str, FileInfo]:
@@ -145,7 +156,9 @@ def get(options: Options) -> FileResult | MissingResult:
     Raises ParamRequiredError without a path, FileMissingError when there is no such file.
     """
     if len(options.parameters) != 1:
-        raise ParamRequiredError("source file required")
+        raise ParamRequiredError(
+            "source file required", hint="the repo-ls command shows the files."
+        )
     repo = options.repo()
     path = relative(repo, options.parameters[0])
     storage = open_storage(repo, io_timeout=options.io_timeout)
@@ -171,10 +184,14 @@ def passphrase_of(storage: Storage, repo: RepoOptions, path: str, stanza: str | 
         return None
     parts = path.split("/")
     if len(parts) < 3 or parts[0] not in (layout.ARCHIVE, layout.BACKUP):
-        raise OptionInvalidValueError(f"unable to determine cipher passphrase for '{path}'")
+        raise OptionInvalidValueError(
+            f"unable to determine cipher passphrase for '{path}'",
+            hint="--raw gets a file as it is stored.",
+        )
     if stanza is not None and parts[1] != stanza:
         raise OptionInvalidValueError(
-            f"stanza name '{stanza}' given in option doesn't match the given path"
+            f"stanza name '{stanza}' given in option doesn't match the given path",
+            hint="leave out --stanza, or name the one in the path.",
         )
     stanza = parts[1]
     base = path[: -len(layout.COPY_SUFFIX)] if path.endswith(layout.COPY_SUFFIX) else path
@@ -186,7 +203,10 @@ def passphrase_of(storage: Storage, repo: RepoOptions, path: str, stanza: str | 
     if parts[2] == "backup.history" or base == layout.manifest_path(stanza, parts[2]):
         return info.cipher_pass
     if not label.is_label(parts[2]):
-        raise OptionInvalidValueError(f"unable to determine cipher passphrase for '{path}'")
+        raise OptionInvalidValueError(
+            f"unable to determine cipher passphrase for '{path}'",
+            hint="--raw gets a file as it is stored.",
+        )
     return manifest.load(storage, stanza, parts[2], info.cipher_pass).cipher_pass
 
 

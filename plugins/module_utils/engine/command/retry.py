@@ -13,7 +13,7 @@ import typing as t
 
 from ..errors import TransportLostError
 from ..storage.base import Storage
-from ..storage.sessions import Sessions
+from ..storage.sessions import Effort, Sessions
 from ..worker.pool import Deferred, Handler
 
 
@@ -27,9 +27,9 @@ class Retrying:
         self._handler: Handler | None = None
 
     def __call__(self, job: t.Any) -> Deferred[t.Any]:
-        return _Attempt(self, job)
+        return _Attempt(self, job, Effort(self._sessions))
 
-    def start(self, job: t.Any) -> tuple[Storage, Deferred[t.Any]]:
+    def start(self, job: t.Any, effort: Effort) -> tuple[Storage, Deferred[t.Any]]:
         """Do the job on the current session; it may take several."""
         while True:
             storage = self._sessions.current
@@ -38,20 +38,17 @@ class Retrying:
             try:
                 return storage, self._handler(job)
             except TransportLostError as cause:
-                self._sessions.renew(storage, cause)
-
-    def lost(self, storage: Storage, cause: TransportLostError) -> None:
-        """A session was found lost."""
-        self._sessions.renew(storage, cause)
+                effort.lost(storage, cause)
 
 
 class _Attempt:
     """A job whose last answers may be lost; see Deferred."""
 
-    def __init__(self, retrying: Retrying, job: t.Any) -> None:
+    def __init__(self, retrying: Retrying, job: t.Any, effort: Effort) -> None:
         self._retrying = retrying
         self._job = job
-        self._storage, self._deferred = retrying.start(job)
+        self._effort = effort
+        self._storage, self._deferred = retrying.start(job, effort)
 
     def ready(self) -> bool:
         return self._deferred.ready()
@@ -59,7 +56,10 @@ class _Attempt:
     def result(self) -> t.Any:
         while True:
             try:
-                return self._deferred.result()
+                result = self._deferred.result()
             except TransportLostError as cause:
-                self._retrying.lost(self._storage, cause)
-                self._storage, self._deferred = self._retrying.start(self._job)
+                self._effort.lost(self._storage, cause)
+                self._storage, self._deferred = self._retrying.start(self._job, self._effort)
+                continue
+            self._effort.done()
+            return result

@@ -28,6 +28,16 @@ from ..storage.sftp.borrow import lender
 from .cipher import cipher_pass, new_sub_key
 from .cluster import cluster_control
 
+_INFO_FILES = ("archive.info", "backup.info")
+
+
+@dataclass(frozen=True)
+class Former:
+    """The cluster that a stanza was of until it was upgraded."""
+
+    system_id: int
+    version: str
+
 
 @dataclass(frozen=True)
 class StanzaRepo:
@@ -35,6 +45,9 @@ class StanzaRepo:
 
     key: int
     created: bool
+    """Whether anything was written."""
+    former: Former | None = None
+    """Of a stanza that was upgraded."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +80,15 @@ def run(options: Options) -> StanzaResult:
     keys = [repo.key for repo in options.repos]
     with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(options.lock_path, stanza, lock.ALL, keys)
-        control = cluster_control(options)
-        repos = []
-        for repo in options.repos:
-            log.info("stanza-create for stanza '%s' on repo%d", stanza, repo.key)
-            with open_storage(
-                repo, io_timeout=options.io_timeout, lender=lender(options)
-            ) as storage:
-                created = create(storage, repo, stanza, control)
-            repos.append(StanzaRepo(repo.key, created))
+        with cluster_control(options, locks.claim) as control:
+            repos = []
+            for repo in options.repos:
+                log.info("stanza-create for stanza '%s' on repo%d", stanza, repo.key)
+                with open_storage(
+                    repo, io_timeout=options.io_timeout, lender=lender(options)
+                ) as storage:
+                    created = create(storage, repo, stanza, control)
+                repos.append(StanzaRepo(repo.key, created))
     return StanzaResult(stanza, control.system_id, control.version, tuple(repos))
 
 
@@ -84,17 +97,17 @@ def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDat
     secret = cipher_pass(repo)
     found = _present(storage, stanza)
     if not any(found.values()):
-        _refuse_leftovers(storage, stanza)
+        parts = _refuse_leftovers(storage, stanza)
         archive = archive_info.create(control.system_id, control.version, new_sub_key(repo))
         backup = backup_info.create(_history_row(control), new_sub_key(repo))
         try:
-            archive_info.save(storage, stanza, archive, secret)
+            _save(storage, stanza, archive, backup, secret)
         except StorageMissingError as cause:
             raise PathCreateError(
                 f"unable to make the stanza's directories: {cause.message}",
                 hint=f"is repo{repo.key}-path={repo.path} a directory on the repository's host?",
             ) from cause
-        backup_info.save(storage, stanza, backup, secret)
+        storage.remove_many(parts)
         return True
     archive_there = found["archive.info"] or found["archive.info.copy"]
     backup_there = found["backup.info"] or found["backup.info.copy"]
@@ -104,8 +117,8 @@ def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDat
             archive = archive_info.load(storage, stanza, secret)
             backup = backup_info.create(_history_row(control), new_sub_key(repo))
             validate(archive, backup, control, repo)
-            archive_info.save(storage, stanza, archive, secret)
-            backup_info.save(storage, stanza, backup, secret)
+            _save(storage, stanza, archive, backup, secret)
+            storage.remove_many(_parts(_contents(storage, stanza)))
             return True
         gone, there = ("archive", "backup") if backup_there else ("backup", "archive")
         raise FileMissingError(
@@ -116,11 +129,20 @@ def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDat
     backup = backup_info.load(storage, stanza, secret)
     validate(archive, backup, control, repo)
     if not all(found.values()):
-        archive_info.save(storage, stanza, archive, secret)
-        backup_info.save(storage, stanza, backup, secret)
+        _save(storage, stanza, archive, backup, secret)
+        storage.remove_many(_parts(_contents(storage, stanza)))
         return True
     log.info("stanza '%s' already exists on repo%d and is valid", stanza, repo.key)
     return False
+
+
+def _save(
+    storage: Storage, stanza: str, archive: ArchiveInfo, backup: BackupInfo, secret: str | None
+) -> None:
+    """Write both; backup.info appears when archive.info has, see ``create``."""
+    first = archive_info.begin_save(storage, stanza, archive, secret)
+    then = backup_info.begin_save(storage, stanza, backup, secret, after=first)
+    storage.wait([*first, *then])
 
 
 def validate(
@@ -155,32 +177,50 @@ def _present(storage: Storage, stanza: str) -> dict[str, bool]:
 
 
 def _contents(storage: Storage, stanza: str) -> t.Iterator[tuple[str, list[str]]]:
-    """The directories of the stanza and what lies in them, temporary files aside."""
+    """The directories of the stanza and what lies in them."""
     paths = [layout.archive_path(stanza), layout.backup_path(stanza)]
     for path, found in zip(paths, storage.list_many(paths)):
         if isinstance(found, StorageMissingError):
             continue
         if isinstance(found, EngineError):
             raise found
-        yield path, [info.name for info in found if not info.name.endswith(TEMPORARY_SUFFIX)]
+        yield path, [info.name for info in found]
+
+
+def _is_part(name: str) -> bool:
+    return name.endswith(TEMPORARY_SUFFIX)
+
+
+def _parts(contents: t.Iterable[tuple[str, list[str]]]) -> list[str]:
+    """What a run that was killed has left of the info files it wrote; they are written anew."""
+    return [
+        f"{path}/{name}"
+        for path, names in contents
+        for name in names
+        if _is_part(name) and name.startswith(_INFO_FILES)
+    ]
 
 
 def _only_info_files(storage: Storage, stanza: str) -> bool:
     return all(
-        name.startswith(("archive.info", "backup.info"))
+        name.startswith(_INFO_FILES) or _is_part(name)
         for _dummy, names in _contents(storage, stanza)
         for name in names
     )
 
 
-def _refuse_leftovers(storage: Storage, stanza: str) -> None:
-    for path, names in _contents(storage, stanza):
+def _refuse_leftovers(storage: Storage, stanza: str) -> list[str]:
+    """Raise where there is more than what a killed run has left of info files; gives that."""
+    contents = list(_contents(storage, stanza))
+    for path, found in contents:
+        names = [name for name in found if not _is_part(name)]
         if names:
             raise PathNotEmptyError(
                 f"'{path}' in the repository is not empty but has no info file: it holds "
                 f"{', '.join(sorted(names)[:3])}",
                 hint="were the info files removed by hand? move the directory away to start anew.",
             )
+    return _parts(contents)
 
 
 def _history_row(control: ControlData) -> BackupDb:

@@ -13,7 +13,7 @@ import os
 from dataclasses import asdict, dataclass
 
 from .. import log
-from ..config.options import Options
+from ..config.options import Options, RepoOptions
 from ..errors import (
     EngineError,
     FileMissingError,
@@ -47,24 +47,47 @@ def run(options: Options) -> StanzaDeleteResult:
     Raises FileMissingError without a stop file and PostgresRunningError while the cluster runs
     (unless ``force``). A stanza that is not there is no error.
     """
-    stanza = options.require_stanza()
+    stanza, repo = options.require_stanza(), _repo(options)
+    with lock.Locks(options.exec_id or None) as locks:
+        locks.acquire(options.lock_path, stanza, lock.ALL, [repo.key])
+        with open_storage(repo, io_timeout=options.io_timeout) as storage:
+            found = _found(storage, stanza, repo)
+            if found.changed:
+                _refuse(options, stanza)
+                delete(storage, stanza)
+    if lock.remove_stop(options.lock_path, stanza):
+        log.info("stop file removed for stanza %s", stanza)
+    return found
+
+
+def preview(options: Options) -> StanzaDeleteResult:
+    """What ``run`` would remove; nothing is locked or touched.
+
+    What would keep it from that is only a warning: whoever asks may mean to stop all before.
+    """
+    stanza, repo = options.require_stanza(), _repo(options)
+    with open_storage(repo, io_timeout=options.io_timeout) as storage:
+        found = _found(storage, stanza, repo)
+    if found.changed:
+        try:
+            _refuse(options, stanza)
+        except (FileMissingError, PostgresRunningError) as cause:
+            log.warn("%s", cause)
+    return found
+
+
+def _repo(options: Options) -> RepoOptions:
     if len(options.repos) > 1 and options.selected_repo is None:
         raise OptionRequiredError(
             "stanza-delete command requires option: repo",
             hint="a stanza is deleted from one repository at a time.",
         )
-    repo = options.repo()
-    with lock.Locks(options.exec_id or None) as locks:
-        locks.acquire(options.lock_path, stanza, lock.ALL, [repo.key])
-        with open_storage(repo, io_timeout=options.io_timeout) as storage:
-            backups = tuple(labels_on_disk(storage, stanza))
-            changed = _is_there(storage, stanza)
-            if changed:
-                _refuse(options, stanza)
-                delete(storage, stanza)
-    if lock.remove_stop(options.lock_path, stanza):
-        log.info("stop file removed for stanza %s", stanza)
-    return StanzaDeleteResult(stanza, repo.key, backups, changed)
+    return options.repo()
+
+
+def _found(storage: Storage, stanza: str, repo: RepoOptions) -> StanzaDeleteResult:
+    backups = tuple(labels_on_disk(storage, stanza))
+    return StanzaDeleteResult(stanza, repo.key, backups, _is_there(storage, stanza))
 
 
 def delete(storage: Storage, stanza: str) -> None:

@@ -47,7 +47,10 @@ def parse(arguments: t.Sequence[str]) -> Arguments:
             words.append(argument)
             continue
         if not argument.startswith("--"):
-            raise OptionInvalidError(f"option '{argument}' must begin with --")
+            raise OptionInvalidError(
+                f"option '{argument}' must begin with --",
+                hint="all options are written in full, as in --stanza=demo.",
+            )
         setting = _option(argument[2:], rest)
         found.setdefault(identity(setting.name), []).append(setting)
     return Arguments(tuple(words), {key: _together(same) for key, same in found.items()})
@@ -81,7 +84,7 @@ def from_mapping(overrides: t.Mapping[str, Override]) -> Settings:
         else:
             values = (str(value),)
         if len(values) != 1 and not name.option.multiple:
-            raise OptionInvalidError(f"option '{name}' takes one value")
+            raise OptionInvalidError(f"option '{name}' takes one value", hint="give one value.")
         settings[identity(name)] = Setting(name, values, "argument", "in the options given")
     return settings
 
@@ -93,7 +96,9 @@ def _option(text: str, rest: list[str]) -> Setting:
     if name is None and text.startswith("no-"):
         name, negated = names.find_beginning(text[3:]), True
         if name is not None and not names.is_switch(name.option) and name.option.name != "config":
-            raise OptionInvalidError(f"option '{name}' cannot be negated")
+            raise OptionInvalidError(
+                f"option '{name}' cannot be negated", hint="set another value instead."
+            )
     elif name is None and text.startswith("reset-"):
         name, reset = names.find_beginning(text[6:]), True
     if name is None:
@@ -105,7 +110,10 @@ def _option(text: str, rest: list[str]) -> Setting:
         )
     if negated or reset:
         if equal:
-            raise OptionInvalidError(f"option '--{text}' does not allow an argument")
+            raise OptionInvalidError(
+                f"option '--{text}' does not allow an argument",
+                hint="leave out the equals sign and what follows.",
+            )
         values = ("n",) if negated and name.option.name != "config" else ()
         return Setting(name, values, "argument", WHERE, negated=negated, reset=reset)
     if not equal:
@@ -114,9 +122,13 @@ def _option(text: str, rest: list[str]) -> Setting:
         elif rest and not rest[0].startswith("--"):
             value = rest.pop(0)
         else:
-            raise OptionInvalidError(f"option '--{name}' requires an argument")
+            raise OptionInvalidError(
+                f"option '--{name}' requires an argument", hint=f"write --{name}=VALUE."
+            )
     if not value:
-        raise OptionInvalidValueError(f"option '{name}' has no value {WHERE}")
+        raise OptionInvalidValueError(
+            f"option '{name}' has no value {WHERE}", hint="give it a value, or leave it out."
+        )
     return Setting(name, (value,), "argument", WHERE)
 
 
@@ -133,5 +145,7 @@ def _together(same: list[Setting]) -> Setting:
         return first
     taken_back = [setting for setting in same if setting.negated or setting.reset]
     if taken_back or not first.name.option.multiple:
-        raise OptionInvalidError(f"option '{first.name}' is set more than once {WHERE}")
+        raise OptionInvalidError(
+            f"option '{first.name}' is set more than once {WHERE}", hint="give it once."
+        )
     return first._replace(values=tuple(setting.values[0] for setting in same))

@@ -74,7 +74,10 @@ def value(setting: Setting, command: str) -> t.Any:
         keys = [key for key, _value in pairs]
         for key in keys:
             if keys.count(key) > 1:
-                raise OptionInvalidError(f"key '{key}' is set twice for '{name}' option {where}")
+                raise OptionInvalidError(
+                    f"key '{key}' is set twice for '{name}' option {where}",
+                    hint="keep one of them.",
+                )
         return tuple(pairs)
     parsed = values.parse(option, setting.values[0], command, name=name, where=where)
     return Secret(str(parsed)) if option.secret else parsed
@@ -170,7 +173,8 @@ class _Resolver:
             wanted = " or ".join(f"'{word}'" for word in condition.values)
             raise OptionInvalidError(
                 f"option '{name}' not valid without option '{other_name}'"
-                + (f" = {wanted}" if wanted else "")
+                + (f" = {wanted}" if wanted else ""),
+                hint=f"set both, or leave out '{name}'.",
             )
         return met
 
@@ -243,7 +247,8 @@ def _host_key(resolver: _Resolver, key: int, sftp: dict[str, t.Any]) -> None:
         sftp["key_check_type"] = "fingerprint"
     elif sftp["key_check_type"] != "fingerprint":
         raise OptionInvalidError(
-            f"option '{fingerprint}' not valid without option '{check}' = 'fingerprint'"
+            f"option '{fingerprint}' not valid without option '{check}' = 'fingerprint'",
+            hint="set both, or leave out the fingerprint.",
         )
 
 
@@ -302,7 +307,9 @@ def _check_repositories(repos: tuple[RepoOptions, ...]) -> None:
         other = seen.setdefault((repo.type, host, repo.path), repo.key)
         if other != repo.key:
             raise OptionInvalidValueError(
-                f"repo{other} and repo{repo.key} paths are both '{repo.path}' but must be different"
+                f"repo{other} and repo{repo.key} paths are both '{repo.path}' but must be"
+                " different",
+                hint=f"change repo{repo.key}-path, or repo{repo.key}-sftp-host.",
             )
 
 

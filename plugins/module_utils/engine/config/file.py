@@ -59,7 +59,9 @@ def load(given: Settings) -> Loaded:
     if include is not None and include.values:
         directory = include.values[0]
         if not os.path.isdir(directory):
-            raise PathMissingError(f"unable to list missing path '{directory}'")
+            raise PathMissingError(
+                f"unable to list missing path '{directory}'", hint="is config-include-path right?"
+            )
         lines += _directory(directory)
     elif config is None:
         lines += _directory(os.path.join(_base(base), "conf.d"))
@@ -77,16 +79,28 @@ def parse(text: str, path: str) -> t.Iterator[Line]:
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1].strip()
             if not section:
-                raise FormatError(f"section without a name {where}")
+                raise FormatError(
+                    f"section without a name {where}",
+                    hint="write [global], or the name of a stanza.",
+                )
             continue
         # The line itself is never quoted: it may hold a secret.
         key, equal, value = line.partition("=")
         if not equal:
-            raise FormatError(f"missing '=' in key/value {where}")
+            raise FormatError(
+                f"missing '=' in key/value {where}",
+                hint="a line is a [section], KEY=VALUE or a # comment.",
+            )
         if not key.strip():
-            raise FormatError(f"option without a name {where}")
+            raise FormatError(
+                f"option without a name {where}",
+                hint="a line is a [section], KEY=VALUE or a # comment.",
+            )
         if section is None:
-            raise FormatError(f"option outside of a section {where}")
+            raise FormatError(
+                f"option outside of a section {where}",
+                hint="put a line such as [global] or [demo] above it.",
+            )
         yield Line(section, key.strip(), value.strip(), path, number)
 
 
@@ -118,7 +132,10 @@ def _directory(path: str) -> list[Line]:
     except FileNotFoundError:
         return []
     except OSError as cause:
-        raise FileOpenError(f"unable to list '{path}': {cause.strerror}") from cause
+        raise FileOpenError(
+            f"unable to list '{path}': {cause.strerror}",
+            hint="the directory should belong to the group of the cluster's owner, with mode 0750.",
+        ) from cause
     lines: list[Line] = []
     for name in found:
         full = os.path.join(path, name)
@@ -131,9 +148,12 @@ def _read(path: str) -> str:
         with open(path, "rb") as stream:
             data = stream.read()
     except FileNotFoundError as cause:
-        raise FileMissingError(f"unable to open missing file '{path}' for read") from cause
+        raise FileMissingError(
+            f"unable to open missing file '{path}' for read",
+            hint="is the option config right? the role pgsftp writes the file.",
+        ) from cause
     except OSError as cause:
-        hint = None
+        hint = "is the option config right?"
         if isinstance(cause, PermissionError):
             hint = "the file should belong to the group of the cluster's owner, with mode 0640."
         raise FileOpenError(
@@ -143,4 +163,6 @@ def _read(path: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as cause:
         number = data.count(b"\n", 0, cause.start) + 1
-        raise FormatError(f"text is not UTF-8 in {path}, line {number}") from cause
+        raise FormatError(
+            f"text is not UTF-8 in {path}, line {number}", hint="save the file as UTF-8."
+        ) from cause

@@ -90,7 +90,10 @@ def _environment(environ: t.Mapping[str, str]) -> t.Iterator[Setting]:
         if name is None:
             raise OptionInvalidError(f"invalid option '{text}' {where}", hint=names.suggest(text))
         if not value:
-            raise OptionInvalidValueError(f"option '{name}' has no value {where}")
+            raise OptionInvalidValueError(
+                f"option '{name}' has no value {where}",
+                hint="give it a value, or remove the variable.",
+            )
         values = tuple(value.split(":")) if name.option.multiple else (value,)
         yield Setting(name, values, "environment", where)
 
@@ -140,7 +143,8 @@ def _line(line: file.Line, owner: str, of_command: str) -> Setting:
     option = name.option
     if option.section is Section.COMMAND_LINE:
         raise OptionInvalidError(
-            f"option '{name}' is only allowed on the command line, not {line.where}"
+            f"option '{name}' is only allowed on the command line, not {line.where}",
+            hint="remove the line, and give the option with the command.",
         )
     if option.section is Section.STANZA and owner == "global":
         raise OptionInvalidError(
@@ -150,10 +154,14 @@ def _line(line: file.Line, owner: str, of_command: str) -> Setting:
     if of_command and not option.takes(of_command):
         raise OptionInvalidError(
             f"option '{name}' is not valid for command '{of_command}' and not allowed in section"
-            f" [{line.section}], {line.where}"
+            f" [{line.section}], {line.where}",
+            hint=f"move it to the section [{owner}], or to that of a command that takes it.",
         )
     if not line.value:
-        raise OptionInvalidValueError(f"option '{name}' has no value {line.where}")
+        raise OptionInvalidValueError(
+            f"option '{name}' has no value {line.where}",
+            hint="give it a value, or remove the line.",
+        )
     return Setting(name, (line.value,), "file", line.where)
 
 

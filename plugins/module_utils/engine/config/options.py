@@ -80,6 +80,7 @@ class SftpOptions:
     public_key_file: str | None = None
     agent: bool = False
     password_file: str | None = None
+    rate_limit: int | None = None  # bytes per second
     key_check_type: str = "strict"  # strict, accept-new, fingerprint, none
     key_hash_type: str = "sha256"  # md5, sha1, sha256: of the fingerprint
     fingerprint: str | None = None
@@ -262,5 +263,8 @@ class Options:
     def require_stanza(self) -> str:
         """The stanza, or OptionRequiredError."""
         if self.stanza is None:
-            raise OptionRequiredError(f"{self.command} command requires option: stanza")
+            raise OptionRequiredError(
+                f"{self.command} command requires option: stanza",
+                hint="name it with --stanza=NAME: it is a section of the configuration file.",
+            )
         return self.stanza

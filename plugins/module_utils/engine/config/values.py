@@ -53,7 +53,9 @@ def parse(option: Option, text: str, command: str, *, name: str, where: str) -> 
         return OptionInvalidValueError(f"{shown} {reason} for '{name}' option {where}", hint=hint)
 
     if not text:
-        raise OptionInvalidValueError(f"option '{name}' has no value {where}")
+        raise OptionInvalidValueError(
+            f"option '{name}' has no value {where}", hint="give it a value, or leave it out."
+        )
     if option.kind is Kind.BOOLEAN:
         if text not in ("y", "n"):
             raise refuse("is not valid", "a boolean is 'y' or 'n'.")

@@ -65,8 +65,10 @@ def read(data: bytes) -> ControlData:
     computed = crc32c(data[: release.crc])
     if stored != computed:
         raise ChecksumError(
-            "calculated pg_control checksum does not match expected value",
-            hint=f"calculated 0x{computed:x} but expected value is 0x{stored:x}.",
+            f"calculated pg_control checksum 0x{computed:x} does not match expected value"
+            f" 0x{stored:x}",
+            hint="the file is damaged, or of an architecture that is not known: a restore brings"
+            " back a whole one.",
         )
     control = ControlData(
         system_id=system_id,
@@ -114,7 +116,10 @@ def load_bytes(path: str) -> bytes:
                 hint=f"is '{path}' the data directory of a cluster?",
             ) from cause
         except OSError as cause:
-            raise FileOpenError(f"unable to open '{name}' for read: {cause.strerror}") from cause
+            raise FileOpenError(
+                f"unable to open '{name}' for read: {cause.strerror}",
+                hint="run the command as the owner of the data directory.",
+            ) from cause
         if len(data) < DATA_SIZE:
             raise FileReadError(f"'{name}' has only {len(data)} bytes")
         return data

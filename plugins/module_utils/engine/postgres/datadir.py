@@ -144,7 +144,8 @@ class _Walk:
             status = os.stat(self._root)
         except OSError as cause:
             raise PathMissingError(
-                f"unable to list missing path '{self._root}': {cause.strerror}"
+                f"unable to list missing path '{self._root}': {cause.strerror}",
+                hint="is pg1-path right?",
             ) from cause
         self._add_path(DATA, status)
         self.found.targets.append(Target(DATA, "path", self._root))
@@ -180,7 +181,8 @@ class _Walk:
         kind = stat.S_IFMT(status.st_mode)
         if parent == f"{DATA}/{TABLESPACES}" and kind in (stat.S_IFDIR, stat.S_IFREG):
             raise LinkExpectedError(
-                f"'{full}' is not a symlink - {TABLESPACES} should contain only symlinks"
+                f"'{full}' is not a symlink - {TABLESPACES} should contain only symlinks",
+                hint="move it elsewhere: PostgreSQL has only the links to its tablespaces there.",
             )
         if kind == stat.S_IFREG:
             self._file(parent, name, status, relations=relations)
@@ -268,7 +270,10 @@ class _Walk:
 
     def _tablespace(self, path: str, name: str, status: os.stat_result) -> None:
         if not name.isdigit():
-            raise FormatError(f"link '{path}/{name}' is no tablespace, its name is not a number")
+            raise FormatError(
+                f"link '{path}/{name}' is no tablespace, its name is not a number",
+                hint="remove it: PostgreSQL names these links by the oid of the tablespace.",
+            )
         here = f"{path}/{name}"
         destination = self._add_link(f"{DATA}/{TABLESPACES}/{name}", path, here, status)
         target = Target(
@@ -306,7 +311,10 @@ class _Walk:
         try:
             destination = os.readlink(here)
         except OSError as cause:
-            raise FileOpenError(f"unable to read link '{here}': {cause.strerror}") from cause
+            raise FileOpenError(
+                f"unable to read link '{here}': {cause.strerror}",
+                hint="run the command as the owner of the data directory.",
+            ) from cause
         _check_name(destination, here)
         self._links.refuse_chain(here, os.path.join(path, destination))
         self.found.links.append(
@@ -340,7 +348,10 @@ def _entries(path: str) -> t.Iterator[tuple[str, os.stat_result]]:
     except FileNotFoundError:
         return  # a database that was dropped just now
     except OSError as cause:
-        raise FileOpenError(f"unable to list '{path}': {cause.strerror}") from cause
+        raise FileOpenError(
+            f"unable to list '{path}': {cause.strerror}",
+            hint="run the command as the owner of the data directory.",
+        ) from cause
 
 
 def _name(entry: t.Any) -> str:
@@ -370,7 +381,10 @@ def _follow(path: str) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except OSError as cause:
-        raise FileOpenError(f"unable to get info for '{path}': {cause.strerror}") from cause
+        raise FileOpenError(
+            f"unable to get info for '{path}': {cause.strerror}",
+            hint="run the command as the owner of the data directory.",
+        ) from cause
 
 
 def _missing(path: str, destination: str) -> FileOpenError:

@@ -146,7 +146,8 @@ class LocalFile(NodeFile):
             raise
         except OSError as cause:
             raise FileOpenError(
-                f"unable to open file '{path}' for read: {cause.strerror}"
+                f"unable to open file '{path}' for read: {cause.strerror}",
+                hint="run the command as the owner of the data directory.",
             ) from cause
 
     def read(self, size: int) -> bytes:

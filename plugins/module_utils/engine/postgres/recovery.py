@@ -63,7 +63,10 @@ def recovery_settings(options: Options, version: str, restore_command: str) -> S
     for key, value in sorted(options.recovery_option):
         name = key.replace("-", "_")
         if not _KEY.fullmatch(name) or not value.isprintable():
-            raise OptionInvalidError(f"'{key}' is not valid for 'recovery-option' option")
+            raise OptionInvalidError(
+                f"'{key}' is not valid for 'recovery-option' option",
+                hint="it is a setting of PostgreSQL, as in primary_conninfo=host=pg1-srv.",
+            )
         if name == "standby_mode" and new:
             raise OptionInvalidError(
                 "'standby_mode' setting is not valid for PostgreSQL >= 12",
@@ -92,7 +95,10 @@ def _target(options: Options, kind: str, *, new: bool) -> Settings:
         settings.append(("standby_mode", "on"))
     elif kind in TARGETED:
         if options.target is None:
-            raise OptionRequiredError("restore command requires option: target")
+            raise OptionRequiredError(
+                "restore command requires option: target",
+                hint="give --target, or leave out --type to recover to the end of the archive.",
+            )
         settings.append((f"recovery_target_{kind}", options.target))
         if options.target_exclusive:
             settings.append(("recovery_target_inclusive", "false"))

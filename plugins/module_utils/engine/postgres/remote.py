@@ -15,7 +15,14 @@ import typing as t
 
 from .. import errors
 from ..config.options import Options, PgOptions
-from ..errors import EngineError, HostConnectError, OptionInvalidValueError, ProtocolError
+from ..errors import (
+    EngineError,
+    HostConnectError,
+    LockAcquireError,
+    OptionInvalidValueError,
+    ProtocolError,
+    StopError,
+)
 from ..process import Process
 from .entries import DataDirectory, FileEntry
 from .frames import Line, Message
@@ -59,7 +66,10 @@ def ssh_command(pg: PgOptions, options: Options) -> list[str]:
     host = pg.host or ""
     for name, text in (("pg-host", host), ("pg-host-user", pg.host_user)):
         if not text or text.startswith("-") or any(sign.isspace() for sign in text):
-            raise OptionInvalidValueError(f"'{text}' is not valid for '{name}' option")
+            raise OptionInvalidValueError(
+                f"'{text}' is not valid for '{name}' option",
+                hint="it is one word, and no option of ssh.",
+            )
     words = [options.cmd_ssh]
     for option in _SSH_OPTIONS:
         words += ["-o", option]
@@ -194,10 +204,17 @@ def _error(frame: Message) -> BaseException:
 
 
 class RemoteNode(Node):
-    """A cluster on another host; the connection is made by the first call that needs it."""
+    """A cluster on another host; the connection is made by the first call that needs it.
 
-    def __init__(self, pg: PgOptions, options: Options) -> None:
+    ``claim`` is what the command has locked here: that host takes the same locks for as long as the
+    connection lasts, or it is LockAcquireError or, where commands were stopped, StopError.
+    """
+
+    def __init__(
+        self, pg: PgOptions, options: Options, claim: t.Sequence[object] | None = None
+    ) -> None:
         super().__init__(pg, options)
+        self._claim = claim
         self._session: Session | None = None
         self._handle = 0
 
@@ -207,7 +224,17 @@ class RemoteNode(Node):
         if self._session is None:
             session = self._open()
             try:
-                session.ask("hello", stanza=self.options.require_stanza(), path=self.pg.path)
+                session.ask(
+                    "hello",
+                    stanza=self.options.require_stanza(),
+                    path=self.pg.path,
+                    claim=self._claim,
+                )
+            except (LockAcquireError, StopError) as cause:
+                session.close()
+                raise type(cause)(
+                    f"{cause.message} on '{self.pg.host}'", hint=cause.hint
+                ) from cause
             except BaseException:
                 session.close()
                 raise

@@ -6,7 +6,7 @@
 The other node may be in the wrong hands, so it can name no cluster, no file and no statement but
 these: the clusters that this host's own configuration has for the stanza, what lies below their
 data directories (following the links that lie there, as a backup does), and the verbs below.
-Nothing is written but by the server itself, for starting and stopping a backup.
+Nothing is written but by the server itself, for starting and stopping a backup, and lock files.
 """
 
 from __future__ import annotations
@@ -28,16 +28,27 @@ TEXT_LIMIT = 1024
 Answer = t.Union[Message, bytes]
 
 
-def serve(receive: int, send: int, options: Options) -> None:
+class Held(t.Protocol):
+    """Locks that were taken."""
+
+    def release(self) -> None:
+        """Let go of them."""
+
+
+Grant = t.Callable[[object], Held]
+"""Takes the locks that the command on the other host claims."""
+
+
+def serve(receive: int, send: int, options: Options, grant: Grant) -> None:
     """Answer on the two descriptors until the other side ends the line.
 
     When it ends, for whatever reason, the session with the server ends, too, and with it a backup
-    that was not stopped.
+    that was not stopped; and the locks that ``grant`` took are let go of.
     """
     line = Line(receive, send, None)
     line.greet()
     line.expect_greeting()
-    service = _Service(options)
+    service = _Service(options, grant)
     try:
         while True:
             message = line.receive()
@@ -73,8 +84,10 @@ def _failure(error: EngineError, *, missing: bool = False) -> Message:
 
 
 class _Service:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, grant: Grant) -> None:
         self._options = options
+        self._grant = grant
+        self._held: list[Held] = []
         self._node: LocalNode | None = None
         self._files: dict[int, NodeFile] = {}
         self._verbs: dict[str, t.Callable[[Message], t.Iterator[Answer]]] = {
@@ -102,6 +115,8 @@ class _Service:
         self._files.clear()
         if self._node is not None:
             self._node.close()
+        while self._held:
+            self._held.pop().release()
 
     @property
     def _cluster(self) -> LocalNode:
@@ -116,7 +131,11 @@ class _Service:
                 f"this host serves stanza '{self._options.stanza}' but was asked for '{stanza}'",
                 hint="do both hosts have the same stanza, and the key its command?",
             )
-        self._node = LocalNode(self._local(path), self._options)
+        local = self._local(path)
+        claim = message.get("claim")
+        if claim is not None:
+            self._held.append(self._grant(claim))
+        self._node = LocalNode(local, self._options)
         yield {"result": {"version": VERSION}}
 
     def _local(self, path: object) -> PgOptions:
@@ -189,7 +208,7 @@ class _Service:
         }
         verb = verbs.get(str(message.get("call")))
         if verb is None:
-            raise ProtocolError(f"'{message.get('name')}' is no verb of a server")
+            raise ProtocolError(f"'{message.get('call')}' is no verb of a server")
         yield {"result": verb()}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
+import math
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -19,6 +20,9 @@ if t.TYPE_CHECKING:
 
 BATCH_SIZE = 8 * 1024 * 1024
 BATCH_FILES = 100
+
+LEAST_SHARE = 1024 * 1024
+"""Bytes below which it is not worth while to give another process a bundle of its own."""
 
 
 class Item(t.Protocol):
@@ -76,6 +80,19 @@ class BundleRule:
     def takes(self, size: int) -> bool:
         """Whether a file of this size goes into a bundle."""
         return 0 < size <= self.limit
+
+
+def shared(files: Iterable[Item], rule: BundleRule, processes: int) -> BundleRule:
+    """The rule with bundles of a size by which so many processes have as much to do each.
+
+    They are never larger than the rule says, and not smaller than LEAST_SHARE for that.
+    """
+    if processes == 1:
+        return rule
+    total = sum(file.size for file in files if rule.takes(file.size))
+    rounds = max(1, math.ceil(total / (rule.size * processes)))
+    share = math.ceil(total / (rounds * processes))
+    return dataclasses.replace(rule, size=min(rule.size, max(share, LEAST_SHARE)))
 
 
 def queue_of(name: str) -> str:

@@ -38,7 +38,9 @@ class ClusterArchive:
         ]
         if not self.ids:
             raise RepoInvalidError(
-                f"the archive has no history of PostgreSQL version {version}, system-id {system_id}"
+                f"the archive has no history of PostgreSQL version {version}, system-id"
+                f" {system_id}",
+                hint="is this the right stanza for the data directory?",
             )
         self._timelines: dict[int, str] | None = None
         self._forks: dict[int, list[wal.Fork]] = {}

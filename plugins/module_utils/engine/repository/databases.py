@@ -59,10 +59,14 @@ def left_out(
         oid = _find(manifest, known, name, "include")
         if oid in system:
             raise DbInvalidError(
-                "system databases (template0, postgres, etc.) are included by default"
+                "system databases (template0, postgres, etc.) are included by default",
+                hint="leave it out of db-include.",
             )
         if oid in excluded:
-            raise DbInvalidError(f"database to include '{name}' is in the exclude list")
+            raise DbInvalidError(
+                f"database to include '{name}' is in the exclude list",
+                hint="name it in db-include or in db-exclude.",
+            )
         included.add(oid)
     if not include:
         return frozenset(excluded)
@@ -88,4 +92,8 @@ def _find(manifest: Manifest, known: t.Collection[int], wanted: str, verb: str) 
     for row in manifest.databases:
         if row.name == wanted and row.oid in known:
             return row.oid
-    raise DbMissingError(f"database to {verb} '{wanted}' does not exist")
+    names = [row.name for row in manifest.databases if row.oid in known]
+    raise DbMissingError(
+        f"database to {verb} '{wanted}' does not exist",
+        hint=f"the backup has {', '.join(names)}.",
+    )

@@ -48,7 +48,7 @@ class InfoFile(t.Generic[InfoT]):
 
     def save(self, storage: Storage, stanza: str, info: InfoT, cipher_pass: str | None) -> None:
         """Write it and its copy; ``cipher_pass`` is the user's."""
-        self.begin_save(storage, stanza, info, cipher_pass).wait()
+        storage.wait(self.begin_save(storage, stanza, info, cipher_pass))
 
     def begin_save(
         self,
@@ -57,8 +57,8 @@ class InfoFile(t.Generic[InfoT]):
         info: InfoT,
         cipher_pass: str | None,
         *,
-        after: Completion | None = None,
-    ) -> Completion:
+        after: t.Sequence[Completion] = (),
+    ) -> list[Completion]:
         """``save`` without waiting; nothing gets its name before ``after`` is complete."""
         data = encode(infofile.to_bytes(self._render(info)), Encoding(cipher_pass=cipher_pass))
         return save_twins(storage, self._path(stanza), data, after=after)

@@ -6,6 +6,13 @@
 They are pgBackRest's own: same directory, names and content, so that the two tools exclude each
 other. A lock is an ``flock``: it ends with its process, and a file that is left behind locks
 nothing.
+
+A lock is of one repository. Before 2.53 pgBackRest had one for all of them, under a name without a
+number: that one is taken, too, and shared, so that it keeps only such a pgBackRest away.
+
+A host's locks say nothing to another host. A command that works with several hosts of a cluster
+states its `Locks.claim` to those, and each takes the same locks (`granted`) for as long as it is
+connected.
 """
 
 from __future__ import annotations
@@ -24,7 +31,7 @@ import time
 import typing as t
 
 from .. import log
-from ..errors import EngineError, FileOpenError, LockAcquireError, StopError
+from ..errors import EngineError, FileOpenError, LockAcquireError, ProtocolError, StopError
 from .infofile import dump
 
 if t.TYPE_CHECKING:
@@ -32,7 +39,6 @@ if t.TYPE_CHECKING:
 
     from ..config.options import Options
 
-# Before 2.53 the name had no number of a repository.
 _LOCK_FILE = re.compile(r"(?P<stanza>.+)-(?:archive|backup|restore)(?:-[0-9]+)?\.lock")
 
 _DIRECTORY_MODE = 0o770
@@ -53,6 +59,10 @@ class LockType(enum.Enum):
 
 ALL = tuple(LockType)
 
+# Numbers of repositories.
+_KEYS = range(1, 257)
+_EXEC_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
 
 class LockState(t.NamedTuple):
     """What a lock file tells somebody else; sizes in bytes."""
@@ -69,6 +79,11 @@ def lock_file(directory: str, stanza: str, lock_type: LockType, repo_key: int) -
     return os.path.join(directory, f"{stanza}-{lock_type.value}-{repo_key}.lock")
 
 
+def shared_lock_file(directory: str, stanza: str, lock_type: LockType) -> str:
+    """The path of the lock that pgBackRest before 2.53 takes, whatever the repository."""
+    return os.path.join(directory, f"{stanza}-{lock_type.value}.lock")
+
+
 def new_exec_id() -> str:
     """Names one run of a command, helpers included."""
     return f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -78,6 +93,7 @@ def new_exec_id() -> str:
 class _Held:
     path: str
     descriptor: int
+    shared: bool
 
 
 class Locks:
@@ -88,6 +104,8 @@ class Locks:
 
     def __init__(self, exec_id: str | None = None) -> None:
         self.exec_id = new_exec_id() if exec_id is None else exec_id
+        self.claim: Claim | None = None
+        """What other hosts are asked for: everything that was taken here."""
         self._held: list[_Held] = []
 
     def acquire(
@@ -98,21 +116,23 @@ class Locks:
         repo_keys: Iterable[int],
     ) -> Locks:
         """Take all of these locks or none; raises LockAcquireError."""
-        keys = tuple(repo_keys)
+        keys, kinds = tuple(repo_keys), tuple(lock_types)
         try:
             os.makedirs(directory, _DIRECTORY_MODE, exist_ok=True)
-            for lock_type in lock_types:
+            for lock_type in kinds:
                 for key in keys:
                     self._acquire(lock_file(directory, stanza, lock_type, key))
+                self._acquire(shared_lock_file(directory, stanza, lock_type), shared=True)
         except OSError as cause:
             self.release()
             raise _refused(cause.filename or directory, cause) from cause
         except EngineError:
             self.release()
             raise
+        self.claim = Claim(self.exec_id, tuple(kind.value for kind in kinds), keys)
         return self
 
-    def _acquire(self, path: str) -> None:
+    def _acquire(self, path: str, *, shared: bool = False) -> None:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE)
@@ -120,7 +140,9 @@ class Locks:
                 path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _FILE_MODE
             )
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(
+                    descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+                )
             except OSError as cause:
                 busy = _read(descriptor)
                 os.close(descriptor)
@@ -132,7 +154,7 @@ class Locks:
                 refusal = cause
                 continue
             if _is_current(path, descriptor):
-                self._held.append(_Held(path, descriptor))
+                self._held.append(_Held(path, descriptor, shared))
                 _write(descriptor, {"execId": self.exec_id, "pid": os.getpid()})
                 return
             # Its former holder removed the file between our open and our lock.
@@ -144,6 +166,8 @@ class Locks:
         """Say how far a copy is, in bytes, for ``info``."""
         percent = 10000 * size_complete // size if size else 10000
         for held in self._held:
+            if held.shared:
+                continue
             _write(
                 held.descriptor,
                 {
@@ -160,6 +184,9 @@ class Locks:
         while self._held:
             held = self._held.pop()
             with contextlib.suppress(OSError):
+                if held.shared:
+                    # Somebody else may have it, too: then the file has to stay.
+                    fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(held.path)
             os.close(held.descriptor)
 
@@ -168,6 +195,33 @@ class Locks:
 
     def __exit__(self, *_exception: object) -> None:
         self.release()
+
+
+class Claim(t.NamedTuple):
+    """Locks of a command, as other hosts are told of them: types by their names."""
+
+    exec_id: str
+    types: tuple[str, ...]
+    repos: tuple[int, ...]
+
+
+def granted(options: Options, claim: object) -> Locks:
+    """Take on this host what a command on another one claims, a `Claim` that came through JSON.
+
+    Raises StopError when commands have been stopped here, LockAcquireError when somebody else has
+    one of the locks, ProtocolError when that is no claim.
+    """
+    try:
+        exec_id, types, repos = t.cast("tuple[str, list[str], list[int]]", claim)
+        kinds = [LockType(name) for name in types]
+        keys = [_KEYS[_KEYS.index(key)] for key in repos]
+        if not _EXEC_ID.fullmatch(exec_id):
+            raise ValueError(exec_id)
+    except (TypeError, ValueError) as cause:
+        raise ProtocolError(f"'{claim}' is no claim of locks") from cause
+    stanza = options.require_stanza()
+    check_stop(options.lock_path, stanza)
+    return Locks(exec_id).acquire(options.lock_path, stanza, kinds, keys)
 
 
 def acquire(options: Options, *lock_types: LockType) -> Locks:
@@ -181,7 +235,9 @@ def acquire(options: Options, *lock_types: LockType) -> Locks:
 
 def read_state(directory: str, stanza: str, lock_type: LockType, repo_key: int) -> LockState:
     """Whether somebody on this host holds a lock, and how far they are. Never fails."""
-    return _state(lock_file(directory, stanza, lock_type, repo_key))
+    state = _state(lock_file(directory, stanza, lock_type, repo_key))
+    # Held by one alone it is an older pgBackRest's.
+    return state if state.held else _state(shared_lock_file(directory, stanza, lock_type))
 
 
 def _state(path: str) -> LockState:
@@ -270,7 +326,9 @@ def check_stop(directory: str, stanza: str) -> None:
     """Raise StopError when commands for this stanza, or for all, have been stopped."""
     for name, whom in ((None, "all stanzas"), (stanza, f"stanza {stanza}")):
         if os.path.exists(stop_file(directory, name)):
-            raise StopError(f"stop file exists for {whom}")
+            raise StopError(
+                f"stop file exists for {whom}", hint="the start command allows them again."
+            )
 
 
 def create_stop(directory: str, stanza: str | None) -> bool:
@@ -282,7 +340,10 @@ def create_stop(directory: str, stanza: str | None) -> bool:
         os.makedirs(directory, _DIRECTORY_MODE, exist_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, _FILE_MODE))
     except OSError as cause:
-        raise FileOpenError(f"unable to create '{path}': {cause.strerror}") from cause
+        raise FileOpenError(
+            f"unable to create '{path}': {cause.strerror}",
+            hint="may the user who runs this write to lock-path?",
+        ) from cause
     return True
 
 
@@ -294,5 +355,8 @@ def remove_stop(directory: str, stanza: str | None) -> bool:
     except FileNotFoundError:
         return False
     except OSError as cause:
-        raise FileOpenError(f"unable to remove '{path}': {cause.strerror}") from cause
+        raise FileOpenError(
+            f"unable to remove '{path}': {cause.strerror}",
+            hint="may the user who runs this write to lock-path?",
+        ) from cause
     return True

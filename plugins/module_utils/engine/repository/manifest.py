@@ -60,6 +60,7 @@ __all__ = [
     "Owner",
     "PageErrors",
     "Target",
+    "begin_checkpoint",
     "entry_for",
     "load",
     "parse",
@@ -118,8 +119,16 @@ def save_checkpoint(
     storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None
 ) -> None:
     """Write only the copy: what a backup has so far. Without its twin it is not a backup."""
+    begin_checkpoint(storage, stanza, manifest, cipher_pass).wait()
+
+
+def begin_checkpoint(
+    storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None
+) -> Completion:
+    """``save_checkpoint`` without waiting for the end."""
     path = layout.copy_of(layout.manifest_path(stanza, manifest.backup.label))
-    _write(storage, manifest, [([path], Encoding(cipher_pass=cipher_pass))]).wait()
+    (writer,) = _written(storage, manifest, [([path], Encoding(cipher_pass=cipher_pass))])
+    return writer.finish()
 
 
 def save(storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None) -> None:
@@ -128,53 +137,66 @@ def save(storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | N
 
 
 def begin_save(
-    storage: Storage, stanza: str, manifest: Manifest, cipher_pass: str | None
+    storage: Storage,
+    stanza: str,
+    manifest: Manifest,
+    cipher_pass: str | None,
+    *,
+    after: t.Sequence[Completion] = (),
+    announcement: Completion | None = None,
 ) -> Completion:
-    """``save`` without waiting for the end."""
+    """``save`` without waiting for the end.
+
+    All are on their way together. The manifest itself appears only when the two others have, and
+    when ``after`` is complete: what the backup is made of. The copy replaces an ``announcement``.
+    """
     label = manifest.backup.label
-    history = layout.history_manifest_path(stanza, label)
     path = layout.manifest_path(stanza, label)
-    return _write(
+    history, copy, last = writers = _written(
         storage,
         manifest,
         [
-            ([history], Encoding("gz", _HISTORY_LEVEL, cipher_pass)),
+            (
+                [layout.history_manifest_path(stanza, label)],
+                Encoding("gz", _HISTORY_LEVEL, cipher_pass),
+            ),
             ([layout.copy_of(path), path], Encoding(cipher_pass=cipher_pass)),
         ],
     )
+    try:
+        replaced = [] if announcement is None else [announcement]
+        return last.finish(after=[*after, history.finish(), copy.finish(after=replaced)])
+    except BaseException:
+        for writer in writers:
+            writer.abort()
+        raise
 
 
-def _write(
+def _written(
     storage: Storage,
     manifest: Manifest,
     files: t.Iterable[tuple[t.Sequence[str], Encoding]],
-) -> Completion:
-    """Write the text once under every path; paths with one encoding get the same bytes.
-
-    All are on their way together, and each appears only when the one before it has appeared.
-    """
-    waiting: list[Writer] = []
+) -> list[Writer]:
+    """Write the text once under every path; paths with one encoding get the same bytes."""
+    made: list[Writer] = []
     try:
         outputs: list[tuple[Encoder, list[Writer]]] = []
         for paths, encoding in files:
             outputs.append((Encoder(encoding), []))
             for path in paths:
-                waiting.append(storage.writer(path, publish=Publish.RENAME))
-                outputs[-1][1].append(waiting[-1])
+                made.append(storage.writer(path, publish=Publish.RENAME))
+                outputs[-1][1].append(made[-1])
         for piece in render_pieces(manifest):
             data = infofile.to_bytes(piece)
             for encoder, writers in outputs:
                 _put(writers, encoder.update(data))
         for encoder, writers in outputs:
             _put(writers, encoder.finish())
-        last: Completion | None = None
-        for writer in waiting:
-            last = writer.finish(after=last)
     except BaseException:
-        for writer in waiting:
+        for writer in made:
             writer.abort()
         raise
-    return t.cast("Completion", last)
+    return made
 
 
 def _put(writers: t.Iterable[Writer], data: bytes) -> None:

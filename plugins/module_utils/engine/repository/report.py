@@ -70,29 +70,34 @@ class RepoFacts:
 
 
 def stanza_report(
-    name: str, repos: t.Sequence[RepoFacts], *, only: t.Mapping[str, Manifest | None] | None = None
+    name: str,
+    repos: t.Sequence[RepoFacts],
+    *,
+    only: t.Mapping[str, Manifest | None] | None = None,
+    kind: str | None = None,
 ) -> Report:
     """The element of one stanza.
 
     ``only`` limits it to some backups, by label; those with a manifest get the details of
-    ``--set``.
+    ``--set``. ``kind`` leaves out backups of another type, which the status counts all the same.
     """
     codes = {repo.key: _code(repo, only) for repo in repos}
     code = _common_code(repos, codes)
     ciphers = {repo.cipher for repo in repos}
+    shown = [repo for repo in repos if codes[repo.key] != BACKUP_NOT_FOUND]
     backups = [
         (entry.timestamp_stop, repo.key, _backup(entry, repo.key, (only or {}).get(entry.label)))
         for repo in repos
         if repo.backup is not None
         for entry in repo.backup.backups.values()
-        if only is None or entry.label in only
+        if (only is None or entry.label in only) and kind in (None, entry.backup_type)
     ]
     backups.sort(key=lambda row: row[:2])
     return {
-        "archive": [row for repo in repos for row in _archives(repo)],
+        "archive": [row for repo in shown for row in _archives(repo)],
         "backup": [row for _stop, _key, row in backups],
         "cipher": ciphers.pop() if len(ciphers) == 1 else "mixed",
-        "db": [_db(row, repo.key) for repo in repos for row in _history(repo)],
+        "db": [_db(row, repo.key) for repo in shown for row in _history(repo)],
         "name": name,
         "repo": [
             {
@@ -140,7 +145,7 @@ def _common_code(repos: t.Sequence[RepoFacts], codes: t.Mapping[int, int]) -> in
 
 def _message(repo: RepoFacts, code: int) -> str:
     if repo.error is not None:
-        return f"[{type(repo.error).__name__}] {repo.error}"
+        return f"[{repo.error.family}] {repo.error}"
     return _MESSAGES[code]
 
 

@@ -9,7 +9,7 @@ import typing as t
 from datetime import datetime, tzinfo
 
 from . import label as labels
-from .report import MIXED, OK, OTHER
+from .report import MISSING_STANZA_PATH, MIXED, OK, OTHER
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,8 @@ def time_text(timestamp: int, zone: tzinfo | None) -> str:
 def _stanza(report: Report, backup_set: str | None, zone: tzinfo | None) -> Iterator[str]:
     yield f"stanza: {report['name']}"
     yield from _status(report)
-    yield from _cipher(report)
+    if report["status"]["code"] != MISSING_STANZA_PATH:
+        yield from _cipher(report)
     # Former clusters come first, the current one last.
     groups = _clusters(report)
     for number, (_cluster, ids) in enumerate(groups):

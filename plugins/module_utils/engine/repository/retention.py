@@ -93,9 +93,7 @@ def backups(current: Backups, rule: RetentionRule, *, now: int) -> list[Verdict]
             name,
             name in doomed,
             doomed.get(name)
-            or (
-                "newer backups have damaged pages" if name in saved else _kept(current[name], rule)
-            ),
+            or (_needed(current, good) if name in saved else _kept(current[name], rule)),
         )
         for name in sorted(current)
     ]
@@ -104,6 +102,13 @@ def backups(current: Backups, rule: RetentionRule, *, now: int) -> list[Verdict]
 def _last_good(current: Backups) -> str:
     """The newest backup in which no page was damaged; empty when there is none."""
     return max((name for name, entry in current.items() if not entry.error), default="")
+
+
+def _needed(current: Backups, good: str) -> str:
+    """Why what ``good`` depends on stays, itself included."""
+    if good == max(current):
+        return f"{good} is the newest backup"
+    return "newer backups have damaged pages"
 
 
 def _chain(current: Backups, label: str) -> list[str]:
@@ -187,42 +192,36 @@ def archive(
     if keep is None:
         return ArchiveVerdict(None, "retention of WAL is not set")
     types = {FULL: (FULL,), DIFF: (FULL, DIFF)}.get(rule.archive_type)
+    # Also those of a cluster that was stopped, which others may depend on.
     candidates = [
         entry
         for name, entry in sorted(remaining.items())
-        if (types is None or entry.backup_type in types) and entry.archive_start is not None
+        if types is None or entry.backup_type in types
     ]
+    if keep > len(candidates):
+        return ArchiveVerdict(None, f"there are fewer than {keep} backups")
+    mine = {name: entry for name, entry in remaining.items() if entry.db_id == db_id}
     own = [entry for entry in candidates if entry.db_id == db_id]
-    if not own:
+    if not mine:
         if db_id == current_id:
             return ArchiveVerdict(None, "no backup of the current cluster remains")
         return ArchiveVerdict((), "no backup of this former cluster remains")
-    if keep > len(candidates):
-        return ArchiveVerdict(None, f"there are fewer than {keep} backups")
+    if not own:
+        return ArchiveVerdict(None, f"no {rule.archive_type} backup of this cluster remains")
     newest = [entry for entry in candidates[-keep:] if entry.db_id == db_id]
     first = newest[0] if newest else own[-1]
     # A backup with damaged pages keeps no other one from being needed, up to now.
-    good = _last_good(
-        {
-            name: entry
-            for name, entry in remaining.items()
-            if entry.db_id == db_id and entry.archive_start is not None
-        }
-    )
+    good = _last_good(mine)
     if good and good < first.label:
-        first = remaining.get(full_of(good), remaining[good])
+        first = mine.get(full_of(good), mine[good])
+    if first.archive_start is None:
+        return ArchiveVerdict(None, f"{first.label} does not tell where the WAL after it begins")
     ranges = [
-        WalRange(
-            entry.archive_start or "",
-            entry.archive_stop,
-            f"needed to restore {name}",
-        )
-        for name, entry in sorted(remaining.items())
-        if entry.db_id == db_id
-        and entry.archive_start is not None
-        and entry.archive_start < (first.archive_start or "")
+        WalRange(entry.archive_start, entry.archive_stop, f"needed to restore {name}")
+        for name, entry in sorted(mine.items())
+        if entry.archive_start is not None and entry.archive_start < first.archive_start
     ]
-    ranges.append(WalRange(first.archive_start or "", None, f"from {first.label} on"))
+    ranges.append(WalRange(first.archive_start, None, f"from {first.label} on"))
     return ArchiveVerdict(tuple(ranges), f"WAL from {first.label} on is kept")
 
 

@@ -70,39 +70,22 @@ class Loading(t.Generic[_T]):
 
 
 def save_twins(
-    storage: Storage, path: str, data: bytes, *, after: Completion | None = None
-) -> Completion:
-    """Replace ``path``, and its copy only when ``path`` has its name: one of them is always good.
+    storage: Storage, path: str, data: bytes, *, after: t.Sequence[Completion] = ()
+) -> list[Completion]:
+    """Replace ``path`` and its copy, such that one of them is always good.
 
-    Does not wait; with ``after`` nothing appears before that completion.
+    Both are on their way at once. Does not wait; nothing appears before ``after`` is complete.
     """
-    return publish_in_order(storage, [path, copy_of(path)], [data], after=after)
-
-
-def publish_in_order(
-    storage: Storage,
-    paths: t.Sequence[str],
-    chunks: Iterable[bytes],
-    *,
-    after: Completion | None = None,
-) -> Completion:
-    """Write the same bytes under every path; each gets its name when the one before it has its own.
-
-    All are on their way at once, only the names come one after another. Does not wait.
-    """
-    writers = [storage.writer(path, publish=Publish.RENAME) for path in paths]
+    writers = [storage.writer(name, publish=Publish.RENAME) for name in (path, copy_of(path))]
     try:
-        for data in chunks:
-            for writer in writers:
-                writer.write(data)
-        last = after
         for writer in writers:
-            last = writer.finish(after=last)
+            writer.write(data)
+        first = writers[0].finish(after=after)
+        return [first, writers[1].finish(after=after, twin=first)]
     except BaseException:
         for writer in writers:
             writer.abort()
         raise
-    return t.cast("Completion", last)
 
 
 def _both(
@@ -116,7 +99,7 @@ def _both(
 
 
 def _line(cause: EngineError) -> str:
-    return f"{type(cause).__name__}: {cause.message}"
+    return f"{cause.family}: {cause.message}"
 
 
 def _error_class(first: EngineError, second: EngineError) -> type[EngineError]:

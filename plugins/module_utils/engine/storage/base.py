@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import abc
 import enum
+import re
+import secrets
 import typing as t
 
 from ..errors import EngineError, StorageMissingError
@@ -22,6 +24,8 @@ from .survey import Survey
 # reference, section 1).
 TEMPORARY_SUFFIX = ".pgbackrest.tmp"
 
+_WITH_TOKEN = re.compile(r"(.+)\.[0-9a-f]{16}")
+
 # What files and directories are made with (repository reference, section 1).
 FILE_MODE = 0o640
 PATH_MODE = 0o750
@@ -29,10 +33,28 @@ PATH_MODE = 0o750
 Bytes = t.Union[bytes, bytearray, memoryview]
 
 
-def temporary_name(path: str, generation: int) -> str:
-    """The name of a file on its way to ``path``, of its own for every session that sends it."""
-    middle = f".{generation}" if generation else ""
-    return f"{path}{middle}{TEMPORARY_SUFFIX}"
+def temporary_name(path: str) -> str:
+    """A name for a file on its way to ``path``, which nobody else on any host uses.
+
+    Two that send the same file must never write to one name: what the first of them renames would
+    be what the second has of it. It is made with O_EXCL, or what the storage has for that.
+    """
+    return f"{path}.{_token()}{TEMPORARY_SUFFIX}"
+
+
+def _token() -> str:
+    return secrets.token_hex(8)
+
+
+def final_names(temporary: str) -> tuple[str, ...]:
+    """The names that a file may have been on its way to (pure): ours, and what pgBackRest would
+    have meant. Empty for a name that is no temporary one.
+    """
+    if not temporary.endswith(TEMPORARY_SUFFIX):
+        return ()
+    name = temporary[: -len(TEMPORARY_SUFFIX)]
+    ours = _WITH_TOKEN.fullmatch(name)
+    return (name,) if ours is None else (ours[1], name)
 
 
 def parent(path: str) -> str:
@@ -160,11 +182,15 @@ class Writer(abc.ABC):
         """Take bytes; blocks only when too many are on their way. May raise for earlier ones."""
 
     @abc.abstractmethod
-    def finish(self, *, after: Completion | None = None) -> Completion:
+    def finish(
+        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+    ) -> Completion:
         """No more bytes follow: make the file durable and publish it. Does not block.
 
-        With ``after``, another writer's completion, it gets its name (Publish.RENAME) only when
-        that one has its own, and never when that one fails.
+        With ``after``, completions of other writers, it gets its name (Publish.RENAME) only when
+        all of those have their own, and never when one fails. ``twin`` holds the same bytes: one of
+        the two names must stand for a whole file at any time, so that where replacing a file takes
+        the server two steps this one waits for its twin, too.
         """
 
     @abc.abstractmethod
@@ -179,6 +205,26 @@ class Storage(abc.ABC):
 
     # Shown in messages: a directory, or ``host:directory``.
     location: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session is known to be gone: what is asked next raises, or connects first.
+
+        To ask costs nothing.
+        """
+        return False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server has answered on this session; a borrowed one may have been dead."""
+        return True
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """Temporary files on their way. When the session is lost they are what it left behind, and
+        whoever sends the files anew removes them.
+        """
+        return frozenset()
 
     def __enter__(self) -> Storage:
         return self
@@ -245,6 +291,13 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def make_paths(self, paths: t.Iterable[str]) -> None:
         """``make_path`` of each path."""
+
+    def expect_paths(self, paths: t.Iterable[str]) -> None:
+        """Have directories made that files will be put into, without waiting where that costs.
+
+        What fails is told by whoever writes there.
+        """
+        self.make_paths(paths)
 
     @abc.abstractmethod
     def rename(self, source: str, target: str) -> None:

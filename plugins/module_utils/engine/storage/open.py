@@ -19,13 +19,15 @@ from ..errors import HostConnectError, OptionInvalidValueError, OptionRequiredEr
 from .base import Storage
 from .posix import PosixStorage
 from .resilient import ResilientStorage
-from .sessions import Sessions
-from .sftp import borrow, hostkey, login, session
+from .sessions import PATIENCE, Sessions
+from .sftp import borrow, hostkey, login, session, throttle
 from .sftp.borrow import Lender
 from .sftp.channel import Channel
-from .sftp.lanes import Lanes
+from .sftp.lanes import Lanes, share
 from .sftp.login import Credentials
 from .sftp.storage import SftpStorage
+from .sftp.throttle import RateLimit
+from .turns import Turns
 
 # The default of io-timeout, in seconds.
 IO_TIMEOUT = 60.0
@@ -34,23 +36,28 @@ IO_TIMEOUT = 60.0
 class Opener(abc.ABC):
     """Opens one repository's storage, as often as asked."""
 
+    def __init__(self) -> None:
+        self.turns = Turns()
+        """Shared with processes that are forked from now on."""
+
     @abc.abstractmethod
     def open(self, generation: int = 0) -> Storage:
         """A storage of one's own; raises HostConnectError, ServiceError or ProtocolError.
 
-        ``generation`` counts the sessions that the caller lost: what those may still do to a file
-        must not touch the same file sent anew.
+        ``generation`` counts the sessions that the caller lost.
         """
 
-    def striping(self) -> Opener:
-        """The same for whoever writes large files: over distance they go in parts, through several
-        connections at once.
+    def striping(self, processes: int) -> Opener:
+        """The same for so many processes that write large files: over distance they go in parts,
+        through several connections at once.
         """
         return self
 
-    def storage(self) -> Storage:
-        """Connected, and connected again whenever that is lost; raises at once what is wrong."""
-        return ResilientStorage(Sessions(self))
+    def storage(self, patience: float = PATIENCE) -> Storage:
+        """Connected, and connected again whenever that is lost, which is tried for ``patience``
+        seconds; raises at once what is wrong.
+        """
+        return ResilientStorage(Sessions(self, patience=patience))
 
     def patient_storage(self) -> Storage:
         """``storage`` of a worker process: a server that is busy just now is asked again."""
@@ -61,41 +68,60 @@ class Opener(abc.ABC):
 
 class _PosixOpener(Opener):
     def __init__(self, path: str) -> None:
+        super().__init__()
         self._path = path
 
     def open(self, generation: int = 0) -> Storage:
         """See Opener; nothing can go wrong yet."""
-        return PosixStorage(self._path, generation)
+        return PosixStorage(self._path)
 
 
 class _SftpOpener(Opener):
     def __init__(
-        self, options: SftpOptions, path: str, credentials: Credentials, io_timeout: float
+        self,
+        options: SftpOptions,
+        path: str,
+        credentials: Credentials,
+        io_timeout: float,
+        limit: RateLimit | None,
     ) -> None:
+        super().__init__()
         self._options = options
         self._path = path
         self._credentials = credentials
         self._io_timeout = io_timeout
+        self._limit = limit
         self._check = hostkey.HostKeyCheck(options)
-        self._striping = False
+        self._lanes = 0
 
     def open(self, generation: int = 0) -> Storage:
         """See Opener."""
-        lanes = Lanes(self._lane) if self._striping else None
+        lanes = Lanes(self._lane, self._lanes, self._is_tight) if self._lanes else None
         return SftpStorage(self._connect(), self._options.host, self._path, generation, lanes)
 
     def _connect(self) -> Channel:
-        return session.connect(self._options, self._credentials, self._check, self._io_timeout)
+        return session.connect(
+            self._options, self._credentials, self._check, self._io_timeout, self._limit
+        )
 
     def _lane(self) -> Channel:
-        channel = self._connect()
-        channel.greet()
+        started = self.turns.clock()
+        try:
+            channel = self._connect()
+            channel.greet()
+        except HostConnectError:
+            # Then there is none for a process that waits for its session, either.
+            self.turns.refused(started)
+            raise
         return channel
 
-    def striping(self) -> Opener:
+    def _is_tight(self) -> bool:
+        return self.turns.tight
+
+    def striping(self, processes: int) -> Opener:
         """See Opener."""
         other = copy.copy(self)
-        other._striping = True
+        other._lanes = share(processes)
         return other
 
 
@@ -103,6 +129,7 @@ class _BorrowingOpener(Opener):
     """Borrows a session of the archiver, and connects itself where there is none, or none left."""
 
     def __init__(self, repo: RepoOptions, lender: Lender, io_timeout: float) -> None:
+        super().__init__()
         self._repo = repo
         self._lender = lender
         self._io_timeout = io_timeout
@@ -114,38 +141,55 @@ class _BorrowingOpener(Opener):
             channel = borrow.borrow(self._lender, self._repo.sftp, self._io_timeout)
             if channel is not None:
                 with contextlib.suppress(HostConnectError):
-                    return SftpStorage(channel, self._repo.sftp.host, self._repo.path)
+                    return SftpStorage(
+                        channel, self._repo.sftp.host, self._repo.path, borrowed=True
+                    )
         if self._own is None:
             self._own = prepare(self._repo, io_timeout=self._io_timeout)
         return self._own.open(generation)
 
 
-def prepare(repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT) -> Opener:
+def rate_limit(repo: RepoOptions) -> RateLimit | None:
+    """What bounds the bytes per second to a repository, of this process and those it forks."""
+    return None if repo.sftp is None else throttle.of(repo.sftp.rate_limit)
+
+
+def prepare(
+    repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT, limit: RateLimit | None = None
+) -> Opener:
     """Get ready to open a repository; does not connect.
 
+    ``limit`` is the ``rate_limit`` to share with others; without one it is the opener's own.
     Raises ServiceError for a key or password file that cannot be used or a library that is missing.
     """
     if repo.type == "posix":
         return _PosixOpener(repo.path)
     if repo.type != "sftp":
         raise OptionInvalidValueError(
-            f"'{repo.type}' is not valid for 'repo{repo.key}-type' option"
+            f"'{repo.type}' is not valid for 'repo{repo.key}-type' option",
+            hint="the types are posix and sftp.",
         )
     if repo.sftp is None:
         raise OptionRequiredError(
             f"repository {repo.key} requires option: repo{repo.key}-sftp-host"
         )
     dependency.paramiko()
-    return _SftpOpener(repo.sftp, repo.path, login.prepare(repo.sftp), io_timeout)
+    credentials = login.prepare(repo.sftp)
+    return _SftpOpener(repo.sftp, repo.path, credentials, io_timeout, limit or rate_limit(repo))
 
 
 def open_storage(
-    repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT, lender: Lender | None = None
+    repo: RepoOptions,
+    *,
+    io_timeout: float = IO_TIMEOUT,
+    lender: Lender | None = None,
+    patience: float = PATIENCE,
 ) -> Storage:
-    """For commands without workers: connected, and connected again whenever that is lost.
+    """For commands without workers: connected, and connected again whenever that is lost, which is
+    tried for ``patience`` seconds.
 
     With a ``lender`` a session of the archiver is borrowed, where it has one.
     """
     if lender is not None and repo.type == "sftp":
-        return _BorrowingOpener(repo, lender, io_timeout).storage()
-    return prepare(repo, io_timeout=io_timeout).storage()
+        return _BorrowingOpener(repo, lender, io_timeout).storage(patience)
+    return prepare(repo, io_timeout=io_timeout).storage(patience)

@@ -27,7 +27,6 @@ from ..errors import (
 from .base import (
     FILE_MODE,
     PATH_MODE,
-    TEMPORARY_SUFFIX,
     Bytes,
     Completion,
     Done,
@@ -88,9 +87,8 @@ class PosixStorage(Storage):
 
     features = Features(symlink=True, hardlink=True, path_sync=True)
 
-    def __init__(self, root: str, generation: int = 0) -> None:
+    def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") or "/"
-        self._generation = generation
         self.location = self._root
 
     def _path(self, path: str) -> str:
@@ -102,7 +100,7 @@ class PosixStorage(Storage):
 
     def writer(self, path: str, *, publish: Publish) -> Writer:
         """See Storage."""
-        return _PosixWriter(self._path(path), publish, self._generation)
+        return _PosixWriter(self._path(path), publish)
 
     def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
         """See Storage."""
@@ -180,10 +178,8 @@ class PosixStorage(Storage):
     def link(self, target: str, path: str) -> None:
         """See Storage. An existing link is replaced."""
         name = self._path(path)
-        temporary = name + TEMPORARY_SUFFIX
+        temporary = temporary_name(name)
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
             os.symlink(target, temporary)
             os.rename(temporary, name)
         except OSError as cause:
@@ -253,6 +249,9 @@ def _make_path(path: str) -> None:
         _make_path(path)
     except OSError as cause:
         raise failure("create path", path, cause) from cause
+    else:
+        # Else a file that is durable may be in a directory that is not.
+        _sync_path(os.path.dirname(path))
 
 
 def _rename(source: str, target: str) -> None:
@@ -325,15 +324,10 @@ class _PosixReader(Reader):
 class _PosixWriter(Writer):
     """Writes at once; an error of opening is raised with the first bytes."""
 
-    def __init__(self, path: str, publish: Publish, generation: int) -> None:
+    def __init__(self, path: str, publish: Publish) -> None:
         self._path = path
         self._publish = publish
-        self._name = path
-        if publish is Publish.RENAME:
-            self._name = temporary_name(path, generation)
-            for former in range(generation):
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary_name(path, former))
+        self._name = temporary_name(path) if publish is Publish.RENAME else path
         self._descriptor: int | None = None
         self._finished = False
         self._error: EngineError | None = None
@@ -343,7 +337,8 @@ class _PosixWriter(Writer):
             self._error = error
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        once = os.O_EXCL if self._publish is Publish.RENAME else os.O_TRUNC
+        flags = os.O_WRONLY | os.O_CREAT | once
         try:
             try:
                 return os.open(self._name, flags, FILE_MODE)
@@ -367,12 +362,14 @@ class _PosixWriter(Writer):
             self._fail(failure("write", self._name, cause))
             raise self._error or StorageError(str(cause)) from cause
 
-    def finish(self, *, after: Completion | None = None) -> Completion:
-        """See Writer. Blocks, as local storage does."""
+    def finish(
+        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+    ) -> Completion:
+        """See Writer. Blocks, as local storage does, which replaces a file in one step."""
         if self._error is None and self._descriptor is not None:
             try:
-                if after is not None:
-                    after.wait()
+                for other in after:
+                    other.wait()
                 os.fsync(self._descriptor)
                 descriptor, self._descriptor = self._descriptor, None
                 os.close(descriptor)

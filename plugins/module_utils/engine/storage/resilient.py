@@ -13,8 +13,8 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import EngineError, TransportLostError
-from .base import Bytes, Completion, FileInfo, Publish, Reader, Storage, Writer
-from .sessions import Sessions
+from .base import Bytes, Completion, Done, FileInfo, Publish, Reader, Storage, Writer
+from .sessions import Effort, Sessions
 from .survey import Survey
 
 _T = t.TypeVar("_T")
@@ -35,12 +35,16 @@ class ResilientStorage(Storage):
         return self._sessions
 
     def _again(self, verb: t.Callable[[Storage], _T]) -> _T:
+        effort = Effort(self._sessions)
         while True:
             storage = self._sessions.current
             try:
-                return verb(storage)
+                result = verb(storage)
             except TransportLostError as cause:
-                self._sessions.renew(storage, cause)
+                effort.lost(storage, cause)
+                continue
+            effort.done()
+            return result
 
     def reader(self, path: str, *, offset: int = 0, size: int | None = None) -> Reader:
         """See Storage."""
@@ -73,6 +77,16 @@ class ResilientStorage(Storage):
         """See Storage."""
         wanted = list(paths)
         self._again(lambda storage: storage.make_paths(wanted))
+
+    def expect_paths(self, paths: t.Iterable[str]) -> None:
+        """See Storage."""
+        wanted = list(paths)
+        self._again(lambda storage: storage.expect_paths(wanted))
+
+    @property
+    def ended(self) -> bool:
+        """See Storage. The next verb connects again."""
+        return self._sessions.ended
 
     def rename(self, source: str, target: str) -> None:
         """See Storage. A rename whose answer was lost may have happened: then nothing is left."""
@@ -115,6 +129,7 @@ class _Reader(Reader):
         self._position = offset
         self._end = None if size is None else offset + size
         self._closed = False
+        self._effort = Effort(sessions)
         self._storage, self._inner = self._open()
 
     def _open(self) -> tuple[Storage, Reader]:
@@ -124,7 +139,7 @@ class _Reader(Reader):
             try:
                 return storage, storage.reader(self._path, offset=self._position, size=size)
             except TransportLostError as cause:
-                self._sessions.renew(storage, cause)
+                self._effort.lost(storage, cause)
 
     def take(self) -> bytes:
         """See Reader."""
@@ -132,9 +147,10 @@ class _Reader(Reader):
             try:
                 data = self._inner.take()
             except TransportLostError as cause:
-                self._sessions.renew(self._storage, cause)
+                self._effort.lost(self._storage, cause)
                 self._storage, self._inner = self._open()
                 continue
+            self._effort.done()
             self._position += len(data)
             return data
         return b""
@@ -150,10 +166,12 @@ class _Writer(Writer):
 
     def __init__(self, sessions: Sessions, path: str, publish: Publish) -> None:
         self._sessions = sessions
+        self._effort = Effort(sessions)
         self._path = path
         self._publish = publish
         self._chunks: list[bytes] = []
-        self._after: Completion | None = None
+        self._after: t.Sequence[Completion] = ()
+        self._twin: Completion | None = None
         self._finished = False
         self._storage = sessions.current
         self._inner: Writer | None = None
@@ -166,7 +184,7 @@ class _Writer(Writer):
     def _recover(self, cause: TransportLostError) -> None:
         """Do on another session all that was done so far."""
         while True:
-            self._sessions.renew(self._storage, cause)
+            self._effort.lost(self._storage, cause)
             try:
                 self._repeat()
                 return
@@ -197,10 +215,12 @@ class _Writer(Writer):
         except TransportLostError as cause:
             self._recover(cause)
 
-    def finish(self, *, after: Completion | None = None) -> Completion:
+    def finish(
+        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+    ) -> Completion:
         """See Writer."""
         self._finished = True
-        self._after = after
+        self._after, self._twin = after, twin
         try:
             self._finish()
         except TransportLostError as cause:
@@ -208,15 +228,19 @@ class _Writer(Writer):
         return self
 
     def _finish(self) -> None:
-        after = self._after
-        if isinstance(after, _Writer):
-            if after._storage is self._storage:
-                after = after._end
-            else:
-                # It was sent on another session: nothing can be chained to it there.
-                after.wait()
-                after = None
-        self._end = self._writer.finish(after=after)
+        after = [self._here(other) for other in self._after]
+        twin = None if self._twin is None else self._here(self._twin)
+        self._end = self._writer.finish(after=after, twin=twin)
+
+    def _here(self, other: Completion) -> Completion:
+        """The completion on this session."""
+        if not isinstance(other, _Writer):
+            return other
+        if other._storage is self._storage and other._end is not None:
+            return other._end
+        # It was sent on another session: nothing can be chained to it there.
+        other.wait()
+        return Done()
 
     def ready(self) -> bool:
         """See Completion."""
@@ -231,6 +255,7 @@ class _Writer(Writer):
                 # Sent again is not arrived: what was sent is waited for like the first time.
                 self._recover(cause)
                 continue
+            self._effort.done()
             self._chunks = []
             return
 

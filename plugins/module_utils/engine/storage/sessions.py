@@ -4,24 +4,24 @@
 """A session that is replaced when it is lost.
 
 Distance, idle cuts and restarts end sessions; that is no reason to give up a backup. Whoever finds
-the session lost asks for another one. It comes with pauses that grow and are not the same for
-everybody, so that a server that comes back is not stormed.
+the session lost asks for another one. The first comes at once, further ones with pauses that grow
+until something was achieved: a server that comes back is not stormed, and one that lets us in only
+to hang up at the same request again is left in peace after a few times.
 """
 
 from __future__ import annotations
 
-import random
-import time
 import typing as t
 
 from .. import log
-from ..errors import HostBusyError, HostConnectError, TransportLostError
+from ..errors import EngineError, HostBusyError, TransportLostError
 from .base import Storage
+from .turns import Turns, pause_after
 
 if t.TYPE_CHECKING:
     from .open import Opener
 
-# Seconds for which connecting is tried again before the loss is final.
+# Seconds without a session, since something was last achieved, after which the loss is final.
 PATIENCE = 300.0
 
 # A server that was there, and no more in the next moment.
@@ -30,27 +30,24 @@ HUNG_UP = (HostBusyError, TransportLostError)
 # Seconds for which a server that hangs up is asked again for the first session.
 FIRST_PATIENCE = 30.0
 
-# Seconds between two attempts, at first and at most.
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 15.0
+# Sessions that one and the same thing to do may cost: then it is what ends them.
+MOST_LOSSES = 8
+
+# How the pauses grow after sessions in which nothing was achieved: the server did let us in.
+GROWTH = 2.0
 
 
 class Sessions:
     """The current session of one process, opened when it is first needed."""
 
-    def __init__(
-        self,
-        opener: Opener,
-        *,
-        patience: float = PATIENCE,
-        clock: t.Callable[[], float] = time.monotonic,
-        sleep: t.Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, opener: Opener, *, patience: float = PATIENCE) -> None:
         self._opener = opener
-        self._patience = patience
-        self._clock = clock
-        self._sleep = sleep
+        self._turns: Turns = opener.turns
+        self._patience = self._remaining = patience
         self._storage: Storage | None = None
+        self._left: set[str] = set()
+        self._fruitless = 0
+        self._final: TransportLostError | None = None
         self.generation = 0
         """How many sessions were lost."""
 
@@ -61,45 +58,116 @@ class Sessions:
         Only a server that is busy, or has enough connections just now, is asked again for a while.
         """
         if self._storage is None:
-            self._storage = self._open(min(FIRST_PATIENCE, self._patience), *HUNG_UP)
+            self._storage = self._first()
         return self._storage
 
     def patient(self) -> Storage:
-        """``current``, but a server that does not let us in yet is asked again for a while."""
+        """``current``, but a server that does not let us in yet is asked again for a while, and
+        those who lost a session are let go first.
+        """
         if self._storage is None:
-            self._storage = self._open(self._patience, HostConnectError)
+            self._storage = self._turns.connect(self._open, patience=self._patience, hurried=False)
         return self._storage
+
+    @property
+    def ended(self) -> bool:
+        """Whether there was a session, and is none now."""
+        return self._storage is not None and self._storage.ended
 
     def renew(self, lost: Storage, cause: TransportLostError) -> None:
         """Replace ``lost``; nothing happens when somebody has done that already.
 
-        Raises the last failure when no new session was to be had for ``patience`` seconds.
+        Raises the last failure when no new session was to be had for ``patience`` seconds in all
+        since something was achieved.
         """
+        if self._final is not None:
+            raise self._final
         if lost is not self._storage:
             return
         log.warn("%s: connecting again", cause.message)
+        self._left |= lost.unfinished
         lost.close()
         self.generation += 1
-        self._storage = self._open(self._patience, HostConnectError)
+        started = self._turns.clock()
+        if self._fruitless:
+            pause = pause_after(self._fruitless, GROWTH)
+            log.detail("nothing was achieved since the last time: waiting for %.1f s", pause)
+            self._turns.sleep(pause)
+        self._fruitless += 1
+        try:
+            if lost.answered:
+                self._storage = self._turns.connect(self._open, patience=self._remaining)
+            else:
+                # It never was one: what is wrong with the server is wrong from the start.
+                self._storage = self._first()
+        finally:
+            self._remaining -= self._turns.clock() - started
+        if self._left:
+            self._clear(self._storage)
         log.detail("connected again to %s", self._storage.location)
 
-    def _open(self, patience: float, *passing: type[HostConnectError]) -> Storage:
-        deadline = self._clock() + patience
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return self._opener.open(self.generation)
-            except passing as cause:
-                # Somewhere between half of the pause and all of it.
-                wait = pause * (1.0 - random.random() / 2)
-                if self._clock() + wait > deadline:
-                    raise
-                log.detail("%s: next attempt in %.1f s", cause.message, wait)
-                self._sleep(wait)
-                pause = min(pause * 2, LONGEST_PAUSE)
+    def _first(self) -> Storage:
+        patience = min(FIRST_PATIENCE, self._remaining)
+        return self._turns.connect(self._open, patience=patience, passing=HUNG_UP)
+
+    def _clear(self, storage: Storage) -> None:
+        """Remove what lost sessions left behind.
+
+        The server may still be working through their requests. A rename among them must not come
+        after that of the same file sent anew: with its file removed, it has nothing to rename.
+        """
+        try:
+            storage.remove_many(sorted(self._left))
+        except TransportLostError:
+            return  # whoever uses the session next finds that out, and then comes here again
+        except EngineError as cause:
+            log.detail("%s", cause.message)
+        self._left.clear()
+
+    def achieved(self) -> None:
+        """Something was done to its end: whatever goes wrong from now on is another matter."""
+        self._fruitless = 0
+        self._remaining = self._patience
+
+    def give_up(self, error: TransportLostError) -> TransportLostError:
+        """No session is replaced any more; whoever finds one lost is told ``error``."""
+        self._final = error
+        return error
+
+    def _open(self) -> Storage:
+        return self._opener.open(self.generation)
 
     def close(self) -> None:
         """Let go of the session."""
         if self._storage is not None:
             self._storage.close()
             self._storage = None
+
+
+class Effort:
+    """One thing to do, on as many sessions as it takes, but not on any number of them."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._losses = 0
+
+    def lost(self, storage: Storage, cause: TransportLostError) -> None:
+        """``storage`` was lost over it; returns when there is another session.
+
+        Raises TransportLostError when it was so too often, and what ``Sessions.renew`` raises.
+        """
+        self._losses += 1
+        if self._losses >= MOST_LOSSES:
+            raise self._sessions.give_up(
+                TransportLostError(
+                    f"{cause.message}, for the {self._losses}th time at the same work",
+                    hint="the server lets us in and ends the session, or falls silent, at the same"
+                    " request each time: its log may say why.",
+                )
+            )
+        self._sessions.renew(storage, cause)
+
+    def done(self) -> None:
+        """It is done, or a part of it for good."""
+        self._losses = 0
+        self._sessions.achieved()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..errors import EngineError
+
 # Scratch directories lie in the repository itself, where no stanza is.
 SCRATCH_PREFIX = ".pgsftp-check-"
 
@@ -32,6 +34,12 @@ class Trial(t.NamedTuple):
     name: str
     works: bool | None
     detail: str = ""
+    error: EngineError | None = None
+    """A refusal as a verb would raise it; its message begins with the name."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {"name": self.name, "works": self.works, "detail": self.detail}
 
 
 class Survey(t.NamedTuple):
@@ -62,5 +70,5 @@ class Survey(t.NamedTuple):
         """For JSON."""
         found = self._asdict()
         found["extensions"] = list(self.extensions)
-        found["trials"] = [trial._asdict() for trial in self.trials]
+        found["trials"] = [trial.as_dict() for trial in self.trials]
         return found

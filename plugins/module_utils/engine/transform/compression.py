@@ -77,7 +77,9 @@ def compress_type(name: str) -> CompressType:
     try:
         return TYPES[name]
     except KeyError:
-        raise OptionInvalidValueError(f"'{name}' is not a compression type") from None
+        raise OptionInvalidValueError(
+            f"'{name}' is not a compression type", hint=f"the types are {', '.join(TYPES)}."
+        ) from None
 
 
 def type_of_name(file_name: str) -> CompressType:

@@ -10,6 +10,7 @@ times slower.
 
 from __future__ import annotations
 
+import struct
 import typing as t
 
 from .. import dependency
@@ -21,6 +22,9 @@ BATCH_PAGES = 128
 
 # The rules for a relation's segments: the block number counts from the first segment on.
 SEGMENT_SIZE = 1 << 30
+
+# More bytes of WAL than are written while a backup is made.
+_WAL_OF_A_BACKUP = 1 << 40
 
 _LANES = 32
 _PRIME = 16777619
@@ -58,6 +62,10 @@ class PageCheck:
 
     ``reread(offset, size)`` reads the live file again: a page that has changed since is being
     written, and WAL replay will put it right, so it counts as good. None never reads again.
+
+    ``replayed_from`` is where the WAL of the backup begins, if it has any: a page whose own
+    position is not before that has been written since, and the WAL has an image of it. A position
+    that no backup gets to is damage like any other.
     """
 
     def __init__(
@@ -65,8 +73,11 @@ class PageCheck:
         page_size: int,
         first_block: int = 0,
         reread: t.Callable[[int, int], bytes] | None = None,
+        *,
+        replayed_from: int | None = None,
     ) -> None:
         self._page_size = page_size
+        self._replayed_from = replayed_from
         self._first_block = first_block
         self._reread = reread
         self._batch = BATCH_PAGES * page_size
@@ -115,13 +126,22 @@ class PageCheck:
         if not page.strip(b"\0"):
             # Allocated and never written.
             return False
-        return self._reread is None or self._reread(offset, len(page)) == page
+        if self._reread is not None and self._reread(offset, len(page)) != page:
+            return False
+        start = self._replayed_from
+        return start is None or not start <= _position(page) < start + _WAL_OF_A_BACKUP
 
     def _add(self, block: int) -> None:
         if self._runs and self._runs[-1][1] == block - 1:
             self._runs[-1][1] = block
         else:
             self._runs.append([block, block])
+
+
+def _position(page: bytes) -> int:
+    """Where the WAL was that changed the page last; two numbers, the higher one first."""
+    high, low = struct.unpack_from("<II", page)
+    return int(high) << 32 | int(low)
 
 
 class _Sums:

@@ -41,6 +41,12 @@ ResultT_co = t.TypeVar("ResultT_co", covariant=True)
 
 JOBS_IN_FLIGHT = 2
 
+# Seconds of silence after which the parent hears that there was nothing to hear.
+TICK = 10.0
+
+# What a parent may have handlers for that are its own.
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
 # What a server says that has enough sessions already.
 CONNECTION_ERRORS = (HostConnectError, ServiceError, StorageLimitError)
 
@@ -71,7 +77,9 @@ class Done(t.Generic[ResultT_co]):
 
 
 class Report(t.NamedTuple):
-    """What a worker tells its parent while a job is under way."""
+    """What a worker tells its parent while a job is under way; of worker 0 with size 0, that all of
+    them have been silent for some time.
+    """
 
     worker: int
     size: int
@@ -98,6 +106,7 @@ class _Worker:
         self.connection = connection
         self.jobs: collections.deque[t.Any] = collections.deque()
         self.is_set_up = False
+        self.has_answered = False
         self.backlog: t.Any = None  # a job that only this worker can do, until it is set up
         self.drained = False
 
@@ -112,29 +121,40 @@ class WorkerPool:
 
     def __init__(self, size: int, setup: Setup) -> None:
         self._workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
+        self._over = False  # no job is left that has not been handed out
         self._begun = False
         try:
             for number in range(1, size + 1):
                 self._fork(number, setup)
         except OSError as cause:
             self.terminate()
-            raise ExecuteError(f"unable to start worker process: {cause.strerror}") from cause
+            raise ExecuteError(
+                f"unable to start worker process: {cause.strerror}",
+                hint="is a limit of processes or of memory reached?",
+            ) from cause
 
     def _fork(self, number: int, setup: Setup) -> None:
         ours, theirs = Pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                ours.close()
-                for other in self._workers:
-                    other.connection.close()
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                _serve(number, theirs, setup)
-            finally:
-                # Nothing of the parent's clean-up (locks, temporary files) may run here.
-                os._exit(0)
+        # One that is ended before it has handlers of its own must not run the parent's.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    ours.close()
+                    for other in self._workers:
+                        other.connection.close()
+                    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                    _serve(number, theirs, setup)
+                finally:
+                    # Nothing of the parent's clean-up (locks, temporary files) may run here.
+                    os._exit(0)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
         self._workers.append(_Worker(number, pid, ours))
 
@@ -160,7 +180,12 @@ class WorkerPool:
                 continue
 
     def run(
-        self, next_job: t.Callable[[int], t.Any | None], *, interchangeable: bool = True
+        self,
+        next_job: t.Callable[[int], t.Any | None],
+        *,
+        interchangeable: bool = True,
+        for_good: bool = False,
+        meanwhile: t.Callable[[], None] | None = None,
     ) -> t.Iterator[Finished | Report]:
         """Work until ``next_job(worker number)`` gives None to every worker.
 
@@ -170,26 +195,38 @@ class WorkerPool:
 
         When workers are ``interchangeable``, any may do any job: one that cannot connect is done
         without, since the server grants what it grants, and one that still connects when all is
-        done is not waited for.
+        done is not waited for. ``meanwhile`` is called once the first jobs are on their way.
+
+        When the jobs are the last ones, ``for_good``, a worker for which none is left ends: what
+        the server grants is there for another one that has lost its session in the middle of a job.
         """
+        self._over = False
         self.begin()
         for worker in self._workers:
             worker.drained = False
-            self._feed(worker, next_job)
+        self._feed_all(next_job)
+        if meanwhile is not None:
+            meanwhile()
         while self._has_work(next_job, interchangeable):
+            if for_good:
+                self._let_go(interchangeable)
             workers = {worker.connection: worker for worker in self._workers}
-            for connection in wait(list(workers)):
+            told = wait(list(workers), TICK)
+            if not told:
+                yield Report(0, 0)
+            for connection in told:
                 worker = workers[t.cast(Connection, connection)]
                 kind, value = self._receive(worker)
                 if kind == "progress":
                     yield Report(worker.number, value)
                 elif kind == "ready":
                     worker.is_set_up = True
-                    self._feed(worker, next_job)
+                    self._feed_all(next_job)
                 elif kind == "error":
                     self._give_up(worker, value, interchangeable)
                 else:
                     job = worker.jobs.popleft()
+                    worker.has_answered = True
                     self._feed(worker, next_job)
                     yield Finished(worker.number, job, value)
 
@@ -197,12 +234,22 @@ class WorkerPool:
         if any(worker.jobs for worker in self._workers):
             return True
         if interchangeable:
-            return not any(worker.drained for worker in self._workers)
+            return not self._over
         for worker in self._workers:
             if not worker.is_set_up and not worker.drained and worker.backlog is None:
                 worker.backlog = next_job(worker.number)
                 worker.drained = worker.backlog is None
         return any(worker.backlog is not None for worker in self._workers)
+
+    def _let_go(self, interchangeable: bool) -> None:
+        for worker in list(self._workers):
+            late = interchangeable and self._over and not worker.is_set_up
+            if (worker.drained or late) and not worker.jobs and worker.backlog is None:
+                worker.connection.close()
+                if not worker.is_set_up:
+                    _kill(worker)
+                self._workers.remove(worker)
+                self._leaving.append(worker)
 
     def _give_up(self, worker: _Worker, error: EngineError, interchangeable: bool) -> None:
         """Do without a worker that could not connect; any other error is raised."""
@@ -216,13 +263,30 @@ class WorkerPool:
         os.waitpid(worker.pid, 0)
         self._workers = others
 
-    def _feed(self, worker: _Worker, next_job: t.Callable[[int], t.Any | None]) -> None:
-        while worker.is_set_up and not worker.drained and len(worker.jobs) < JOBS_IN_FLIGHT:
+    def _feed_all(self, next_job: t.Callable[[int], t.Any | None]) -> None:
+        # One for each before anybody has a second: there may not be more.
+        for worker in self._workers:
+            if not worker.jobs:
+                self._feed(worker, next_job, most=1)
+        for worker in self._workers:
+            self._feed(worker, next_job)
+
+    def _feed(
+        self,
+        worker: _Worker,
+        next_job: t.Callable[[int], t.Any | None],
+        *,
+        most: int = JOBS_IN_FLIGHT,
+    ) -> None:
+        if not worker.has_answered and not all(other.is_set_up for other in self._workers):
+            # Those that are about to connect get their first.
+            most = 1
+        while worker.is_set_up and not worker.drained and len(worker.jobs) < most:
             job, worker.backlog = worker.backlog, None
             if job is None:
                 job = next_job(worker.number)
             if job is None:
-                worker.drained = True
+                worker.drained = self._over = True
                 return
             try:
                 worker.connection.send(job)
@@ -275,12 +339,12 @@ class WorkerPool:
         self._reap()
 
     def _reap(self) -> None:
-        for worker in self._workers:
+        for worker in self._workers + self._leaving:
             try:
                 os.waitpid(worker.pid, 0)
             except ChildProcessError:
                 continue
-        self._workers = []
+        self._workers, self._leaving = [], []
 
 
 def _kill(worker: _Worker) -> None:

@@ -61,7 +61,8 @@ class Progress:
         """Where the work stands now."""
         elapsed = self._clock() - self._start
         rate = self.done / elapsed if elapsed > 0 else 0.0
-        left = (self.total - self.done) / rate if rate > 0 else None
+        # What was lost with a session is done twice.
+        left = max(0, self.total - self.done) / rate if rate > 0 else None
         return Snapshot(self.done, self.total, elapsed, rate, left)
 
 

@@ -9,7 +9,7 @@ import typing as t
 
 from ... import log
 from ...config.options import Options, RepoOptions
-from ...errors import BackupMismatchError, StorageMissingError
+from ...errors import BackupMismatchError
 from ...postgres.control import ControlData
 from ...repository import label, layout, manifest
 from ...repository.backup_info import BackupInfo
@@ -66,17 +66,19 @@ def choose(
         backup_type,
         begin,
         prior=prior.backup.label if prior else None,
-        existing=[*found.on_disk, *found.info.backups, *_history(storage, stanza)],
+        existing=[*found.on_disk, *found.info.backups, *found.history],
     )
     return Chosen(backup_type, name, prior, None)
 
 
 def remove_leftovers(storage: Storage, stanza: str, found: Reconstruction, but: str) -> None:
     """Remove directories of backups that were not finished; nothing ever refers to their files."""
-    for name, has_manifest in found.on_disk.items():
-        if not has_manifest and name != but:
-            log.warn("remove aborted backup %s", name)
-            storage.remove_tree(layout.label_path(stanza, name))
+    gone = [name for name, finished in found.on_disk.items() if not finished and name != but]
+    for name in gone:
+        log.warn("remove aborted backup %s", name)
+        storage.remove_tree(layout.label_path(stanza, name))
+    # Also of the one that is resumed: whoever made it has ended.
+    storage.remove_many(found.orphans([*gone, but]))
 
 
 def _prior(
@@ -98,16 +100,3 @@ def _prior(
     prior = manifest.load(storage, stanza, name, info.cipher_pass)
     log.info("last backup label = %s, version = %s", name, prior.writer_version)
     return wanted, prior
-
-
-def _history(storage: Storage, stanza: str) -> list[str]:
-    """Backups of the newest year of which there were any, also those that are gone."""
-    years = layout.history_path(stanza)
-    try:
-        newest = max((entry.name for entry in storage.list(years)), default=None)
-        if newest is None:
-            return []
-        entries = storage.list(f"{years}/{newest}")
-    except StorageMissingError:
-        return []
-    return [entry.name.partition(".")[0] for entry in entries]

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a full backup has so far, saved now and then, so that another run can go on with it.
+"""What a backup has so far, saved now and then.
 
-It is the copy of the manifest that is to come (repository reference, section 11), with those files
-only that are durable in the repository.
+It is the copy of the manifest that is to come (repository reference, section 11). Every backup
+begins with one, without files: it shows that the backup is being made (see `alive`). Of a full one
+it has later those files that are durable in the repository, so that another run can go on with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import typing as t
 from ...repository import manifest
 from ...repository.contents import Manifest
 from ...storage.base import Storage
+from ..alive import PULSE
 
 # Seconds between two saves at least, and how much longer than a save itself the time between two
 # of them is: a large manifest must not take up the time of the copy.
@@ -23,41 +25,62 @@ RATIO = 20.0
 
 
 class Checkpoint:
-    """Decides when to save; ``make`` gives the manifest of what is done."""
+    """Decides when to save; ``first`` is the manifest to begin with, which is sent at once.
+
+    It shows others that the backup is made. It is waited for while the workers have their first
+    jobs; where they have none, the manifest at the end goes ``after`` it.
+    """
 
     def __init__(
         self,
         storage: Storage,
         stanza: str,
         cipher_pass: str | None,
-        make: t.Callable[[], Manifest],
+        first: Manifest,
         *,
-        threshold: int,
-        total: int,
         clock: t.Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
         self._stanza = stanza
         self._cipher_pass = cipher_pass
-        self._make = make
-        # As the real tool: one percent, or the option where that is more.
-        self._threshold = max(threshold, total // 100)
+        self._make: t.Callable[[], Manifest] = lambda: first
+        self._threshold: int | None = None
         self._clock = clock
         self._unsaved = 0
         self._wait = INTERVAL
+        self.announcement = manifest.begin_checkpoint(storage, stanza, first, cipher_pass)
         self._last = clock()
+
+    def collect(self, make: t.Callable[[], Manifest], *, threshold: int, total: int) -> None:
+        """From now on save what is done, which ``make`` gives; ``total`` bytes are to be done."""
+        self._make = make
+        # As the real tool: one percent, or the option where that is more.
+        self._threshold = max(threshold, total // 100)
 
     def add(self, size: int) -> None:
         """So many more bytes of the cluster are durable in the repository."""
+        if self._threshold is None:
+            return
         self._unsaved += size
-        if self._unsaved >= self._threshold or self._clock() >= self._last + self._wait:
+        due = self._unsaved >= self._threshold or self._clock() >= self._last + self._wait
+        # While we wait to be let in again nobody has new work, and what the server grants may be
+        # what idle workers hold. A later save does it, or the end, when they have gone.
+        if due and not self._storage.ended:
             self.save()
+
+    def beat(self) -> None:
+        """To be called now and then: show that the backup goes on."""
+        if self._clock() >= self._last + max(self._wait, PULSE):
+            self._save()
 
     def save(self) -> None:
         """Save what is not saved yet."""
-        if not self._unsaved:
-            return
+        if self._unsaved:
+            self._save()
+
+    def _save(self) -> None:
         begun = self._clock()
+        self.announcement.wait()
         manifest.save_checkpoint(self._storage, self._stanza, self._make(), self._cipher_pass)
         self._unsaved = 0
         self._last = self._clock()

@@ -42,6 +42,7 @@ class PageRule(t.NamedTuple):
 
     page_size: int
     first_block: int
+    replayed_from: int | None = None  # where the WAL of the backup begins
 
 
 class SourceFile(t.NamedTuple):
@@ -69,6 +70,9 @@ class CopyJob(t.NamedTuple):
     store_empty: bool
     files: tuple[SourceFile, ...]
     references: tuple[str, ...] = ()  # labels of the chain, this backup last; block maps count here
+    fresh: bool = (
+        False  # may change once more without a trace, until the second of the scan is over
+    )
 
     @property
     def size(self) -> int:
@@ -203,7 +207,12 @@ class Copier:
                     file = file._replace(unchanged=None)
             pages = None
             if file.pages is not None:
-                pages = PageCheck(file.pages.page_size, file.pages.first_block, source.pread)
+                pages = PageCheck(
+                    file.pages.page_size,
+                    file.pages.first_block,
+                    source.pread,
+                    replayed_from=file.pages.replayed_from,
+                )
             sink.begin(undecided=file.unchanged is not None)
             read = 0
             while file.limit is None or read < file.limit:
@@ -326,7 +335,7 @@ def worker_setup(
     """The set-up for a ``WorkerPool``: connect at once, nodes when a job asks for them."""
 
     def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
-        sessions = Sessions(opener.striping())
+        sessions = Sessions(opener.striping(options.process_max))
         copier = Copier(sessions.patient(), lambda key: open_node(options, key))
         copier.reporting(report)
 

@@ -11,21 +11,32 @@ from ... import log
 from ...repository.lock import Locks
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
+from ..cluster import Cluster
 from .copy import CopiedFile, CopyJob, Outcome
 from .plan import CopyPlan
-from .source import Source
 
 Collect = t.Callable[[t.Sequence[CopiedFile]], None]
 """Takes the files of a job that is durable."""
 
 
 def copy(
-    pool: WorkerPool, planned: CopyPlan, source: Source, locks: Locks, collect: Collect
+    pool: WorkerPool,
+    planned: CopyPlan,
+    cluster: Cluster,
+    locks: Locks,
+    collect: Collect,
+    beat: t.Callable[[], None],
+    handed: t.Callable[[CopyJob], None],
+    begun: t.Callable[[], None],
 ) -> None:
-    """Have the workers do all jobs; each job's files are given to ``collect`` when it is done."""
-    queues = {node: list(reversed(jobs)) for node, jobs in planned.jobs.items()}
-    primary = source.cluster.primary.pg.key
-    both = source.cluster.standby is not None
+    """Have the workers do all jobs; each job's files are given to ``collect`` when it is done.
+
+    ``beat`` is called now and then, ``handed`` with each job before a worker has it, ``begun``
+    when the first ones are on their way, if there are any.
+    """
+    queues = planned.jobs
+    primary = cluster.primary.pg.key
+    both = cluster.standby is not None
 
     def next_job(worker: int) -> CopyJob | None:
         # With a standby one process alone reads from the primary, which bounds the load there.
@@ -35,20 +46,31 @@ def copy(
             queue = next((q for node, q in queues.items() if node != primary), None)
         else:
             queue = queues.get(primary)
-        return queue.pop() if queue else None
+        if not queue:
+            return None
+        job = queue.popleft()
+        handed(job)
+        return job
 
     progress = Progress(planned.size)
-    for event in pool.run(next_job, interchangeable=not both):
-        source.keep_alive()
+    meanwhile = begun if any(queues.values()) else None
+    for event in pool.run(next_job, interchangeable=not both, for_good=True, meanwhile=meanwhile):
+        beat()
         if isinstance(event, Report):
             line = progress.add(event.size)
             if line is not None:
                 locks.progress(line.total, line.done)
                 log.info("backup progress: %s", line)
             continue
-        collect(event.result)
-        for file in event.result:
+        copied = _sharing(event.job, event.result)
+        collect(copied)
+        for file in copied:
             _log_file(event.worker, file)
+
+
+def _sharing(job: CopyJob, copied: t.Sequence[CopiedFile]) -> list[CopiedFile]:
+    """The same, with the names that are there already, and not those that a worker sent back."""
+    return [row._replace(name=file.name) for file, row in zip(job.files, copied)]
 
 
 def _log_file(worker: int, file: CopiedFile) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import typing as t
 from dataclasses import dataclass
 
@@ -58,12 +59,15 @@ class Layout:
 class CopyPlan:
     """The jobs, by the key of the cluster that they read from; what needs none is referenced."""
 
-    jobs: t.Mapping[int, tuple[CopyJob, ...]]
+    jobs: t.Mapping[int, collections.deque[CopyJob]]
+    """What is left to do; whoever takes a job has it alone, since many files take much memory."""
     referenced: t.Mapping[str, ManifestFile]
     candidates: t.Mapping[str, ManifestFile]
     """What files become that prove unchanged while they are read."""
     size: int
     """Bytes that the jobs read."""
+    prior: str | None = None
+    """The backup of whose manifest these lines are; None: of an earlier run of this same one."""
 
 
 class Kept(t.NamedTuple):
@@ -88,37 +92,39 @@ def compare(
 ) -> tuple[dict[str, ManifestFile], dict[str, ManifestFile]]:
     """Which files the prior backup already holds (repository reference, section 11).
 
-    Gives the entries that are references, and those that become one if the file, which has to be
-    read to know it, still has their checksum. With ``delta`` time stamps are not trusted.
+    Gives its lines of those that are references, and of those that become one if the file, which
+    has to be read to know it, still has their checksum. With ``delta`` time stamps are not trusted.
     """
     referenced: dict[str, ManifestFile] = {}
     candidates: dict[str, ManifestFile] = {}
     if prior is None:
         return referenced, candidates
     before = {file.name: file for file in prior.files}
-    for entry in data.files:
+    for number, entry in enumerate(data.files):
         old = before.get(entry.name)
         if old is None or entry.name == PG_CONTROL or old.size != entry.size:
             continue
         if entry.size == 0:
             # A bundled backup does not store empty files, so there is nothing to refer to.
             if not prior.backup.bundle:
-                referenced[entry.name] = reference(entry, old, prior)
+                referenced[entry.name] = old
         elif not delta and old.timestamp == entry.mtime:
-            referenced[entry.name] = reference(entry, old, prior)
+            referenced[old.name] = old
+            # The same again, but the two lists share what they have in common.
+            data.files[number] = entry._replace(name=old.name, size=old.size, mtime=old.timestamp)
         elif old.checksum is not None and (delta or entry.size <= CHUNK or old.block is not None):
-            candidates[entry.name] = reference(entry, old, prior)
+            candidates[entry.name] = old
     return referenced, candidates
 
 
-def reference(entry: FileEntry, old: ManifestFile, prior: Manifest) -> ManifestFile:
+def reference(entry: FileEntry, old: ManifestFile, prior: str) -> ManifestFile:
     """The prior backup's entry with today's time and owner; it names the holder of the bytes."""
     return old._replace(
         timestamp=entry.mtime,
         mode=entry.mode,
         user=entry.user,
         group=entry.group,
-        reference=old.reference or prior.backup.label,
+        reference=old.reference or prior,
     )
 
 
@@ -132,23 +138,32 @@ def plan(
     prior: Manifest | None,
     delta: bool,
     kept: Kept = NOTHING_KEPT,
+    replayed_from: int | None = None,
+    fresh: t.Container[int] = (),
+    processes: int = 1,
 ) -> CopyPlan:
     """Divide what has to be read into jobs.
 
     ``primary`` and ``standby`` are the keys of the clusters; ``page_size`` None leaves pages
-    unchecked. pg_control is not among the jobs: it is copied when all else is.
+    unchecked, and ``replayed_from`` is where the WAL of the backup begins. pg_control is not among
+    the jobs: it is copied when all else is. Bundles are such that all ``processes`` have work, of
+    which one alone reads from a primary beside a standby. Files whose time is one of ``fresh`` have
+    jobs of their own, behind the others.
     """
     referenced, candidates = compare(data, prior, delta=delta)
     referenced.update(kept.files)
     candidates.update(kept.candidates)
-    before = {file.name: file for file in prior.files} if prior is not None else {}
-    items: dict[int, list[Item]] = {}
+    blocks = prior is not None and store.blocks is not None
+    before = {file.name: file for file in prior.files} if prior is not None and blocks else {}
+    items: dict[tuple[int, bool], list[Item]] = {}
+    rules: dict[int, PageRule] = {}
     for entry in data.files:
         if entry.name in referenced or entry.name == PG_CONTROL:
             continue
         pages = None
         if entry.page_check and page_size is not None:
-            pages = PageRule(page_size, first_block(entry.name, page_size))
+            first = first_block(entry.name, page_size)
+            pages = rules.setdefault(first, PageRule(page_size, first, replayed_from))
         source = SourceFile(
             entry.name,
             entry.path,
@@ -164,18 +179,24 @@ def plan(
         )
         from_primary = standby is None or primary_only(entry.name)
         node = primary if from_primary or standby is None else standby
-        items.setdefault(node, []).append(Item(entry.name, entry.size, entry.mtime, source))
-    jobs: dict[int, tuple[CopyJob, ...]] = {}
+        group = (node, entry.mtime in fresh)
+        items.setdefault(group, []).append(Item(entry.name, entry.size, entry.mtime, source))
+    jobs: dict[int, collections.deque[CopyJob]] = {}
     next_bundle = kept.first_bundle_id
-    for node, files in sorted(items.items()):
-        planned = bundle.plan(files, store.bundle, first_bundle_id=next_bundle)
+    for (node, late), files in sorted(items.items()):
+        sharing = 1 if standby is not None and node == primary else processes
+        rule = None if store.bundle is None else bundle.shared(files, store.bundle, sharing)
+        planned = bundle.plan(files, rule, first_bundle_id=next_bundle)
         next_bundle += sum(1 for job in planned if job.kind is Kind.BUNDLE)
-        jobs[node] = tuple(_copy_job(job, node, store) for job in planned)
+        jobs.setdefault(node, collections.deque()).extend(
+            _copy_job(job, node, store, fresh=late) for job in planned
+        )
     size = sum(job.size for group in jobs.values() for job in group)
-    return CopyPlan(jobs, referenced, candidates, size)
+    label = prior.backup.label if prior is not None else None
+    return CopyPlan(jobs, referenced, candidates, size, label)
 
 
-def _copy_job(job: bundle.Job[Item], node: int, store: Layout) -> CopyJob:
+def _copy_job(job: bundle.Job[Item], node: int, store: Layout, *, fresh: bool) -> CopyJob:
     bundled = job.kind is Kind.BUNDLE
     return CopyJob(
         node,
@@ -188,6 +209,7 @@ def _copy_job(job: bundle.Job[Item], node: int, store: Layout) -> CopyJob:
         store.bundle is None,
         tuple(item.source for item in job.files),
         store.references,
+        fresh,
     )
 
 

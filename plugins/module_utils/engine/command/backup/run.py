@@ -13,15 +13,17 @@ import contextlib
 import time
 import typing as t
 
-from ... import log
+from ... import log, resident
 from ...config.options import Options, RepoOptions
 from ...errors import (
     EngineError,
+    LockAcquireError,
     OptionInvalidValueError,
     TransportLostError,
 )
 from ...postgres.entries import DataDirectory
 from ...postgres.server import BackupStart, BackupStop
+from ...postgres.wal import lsn_parse
 from ...repository import (
     archive_info,
     backup_info,
@@ -31,37 +33,35 @@ from ...repository import (
     reconstruct,
 )
 from ...repository.archive_info import ArchiveInfo
-from ...repository.block_size import Rules
-from ...repository.contents import PG_DATA, BackupFacts, Manifest, ManifestFile
+from ...repository.backup_info import BackupEntry, BackupInfo
+from ...repository.contents import PG_DATA, Manifest
 from ...storage.base import Storage
 from ...storage.open import prepare
-from ...transform.compression import Framing, compress_type
-from ...transform.pipeline import Encoding
 from ...worker.pool import WorkerPool
 from ...worker.progress import size_text
-from .. import wal
-from ..cipher import cipher_pass, new_sub_key
+from .. import alive, wal
+from ..cipher import cipher_pass
 from ..cluster import open_node
-from ..expire import expire
+from ..expire import expire, expire_after
 from ..latest import point_latest
 from . import delta as time_stamps
-from . import gap, resume
-from .begin import check_identity, choose, remove_leftovers
+from . import gap, resume, whole
+from .begin import Chosen, check_identity, choose, remove_leftovers
 from .checkpoint import Checkpoint
-from .copy import CopiedFile, Outcome, worker_setup
+from .copy import CopiedFile, CopyJob, Outcome, worker_setup
 from .copying import copy
 from .finish import (
     Copied,
     StoredFiles,
-    assemble,
-    rows,
-    rows_so_far,
     store_control,
     store_labels,
 )
-from .plan import NOTHING_KEPT, CopyPlan, Kept, Layout, bundle_rule, plan
+from .plan import NOTHING_KEPT, CopyPlan, Kept, Layout, plan
+from .record import Begun, Ended, Record
 from .result import BackupPreview, BackupResult
+from .second import Second
 from .source import OnlineSource, Source, opened
+from .store import directories, store_of
 from .wal_copy import store_wal
 
 TYPES = (label.FULL, label.DIFF, label.INCR)
@@ -73,7 +73,10 @@ def run(options: Options) -> BackupResult:
     repo = options.repo()
     wanted = options.type or label.INCR
     if wanted not in TYPES:
-        raise OptionInvalidValueError(f"'{wanted}' is not allowed for 'type' option")
+        raise OptionInvalidValueError(
+            f"'{wanted}' is not allowed for 'type' option",
+            hint="the types are full, diff and incr.",
+        )
     lock.check_stop(options.lock_path, stanza)
     started = time.monotonic()
     with lock.Locks(options.exec_id or None) as locks:
@@ -87,11 +90,23 @@ def run(options: Options) -> BackupResult:
             contextlib.ExitStack() as stack,
         ):
             storage = stack.enter_context(opener.storage())
-            source = stack.enter_context(opened(options))
-            result = _Backup(options, repo, storage, source, locks).run(pool, wanted, started)
+            source = stack.enter_context(opened(options, locks.claim))
+            backup = _Backup(options, repo, storage, source, locks)
+            result = backup.run(pool, wanted, started)
             if options.expire_auto:
-                expire(storage, options, repo)
+                _expire(backup)
             return result
+
+
+def _expire(backup: _Backup) -> None:
+    storage, options, repo, known = backup.storage, backup.options, backup.repo, backup.known
+    try:
+        if known is None:
+            expire(storage, options, repo)
+        else:
+            expire_after(storage, options, repo, known.archive, known.info)
+    except LockAcquireError as cause:
+        log.warn("expire is left to the next run: %s", cause.message)
 
 
 def preview(options: Options) -> BackupPreview:
@@ -103,8 +118,18 @@ def preview(options: Options) -> BackupPreview:
         return _Backup(options, repo, storage, source, locks).preview(options.type or label.INCR)
 
 
+class _Known(t.NamedTuple):
+    """What the repository has to say of the stanza when the backup is listed."""
+
+    archive: ArchiveInfo
+    info: BackupInfo
+
+
 class _Backup:
     """One run; holds what every step needs."""
+
+    known: _Known | None = None
+    """Of a repository that had nothing to be mended when the backup began."""
 
     def __init__(
         self,
@@ -125,99 +150,148 @@ class _Backup:
 
     def run(self, pool: WorkerPool, wanted: str, started: float) -> BackupResult:
         """The steps."""
+        options = self.options
+        if self._archives_without_us():
+            pool.begin()
         loading = archive_info.begin(self.storage, self.stanza, self.secret)
         found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
         archive = loading.result()
         info = found.info
         check_identity(self.cluster.control, info)
+        alive.refuse(self.storage, self.options, found)
         self.source.check()
         begin = int(self.source.now())
         wanted = gap.type_after(
             self.storage, self.options, self.source, archive.current.archive_id, info, wanted
         )
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
-        backup_type, name, prior, resumed = chosen
-        remove_leftovers(self.storage, self.stanza, found, name)
+        remove_leftovers(self.storage, self.stanza, found, chosen.label)
+        record = self._record(info, chosen, begin)
+        store = record.store
+        self.storage.expect_paths(directories(store, chosen.backup_type))
+        checkpoint = Checkpoint(self.storage, self.stanza, info.cipher_pass, record.announcement())
+        databases = self.source.databases()
         start = self.source.start(lambda names: self._wait_for(archive, names))
-        # Not before: archive_command needs a connection, too, and there may be few.
         pool.begin()
         data = self.source.scan()
-        copy_start = self._next_second()
-        delta = self._delta(data, prior, start, copy_start)
-        store = self._layout(name, prior, resumed, begin)
+        second = Second.now(self.source)
+        delta = self._delta(data, chosen.prior, start, second.next)
+        begun = Begun(start, second.next, delta)
         kept = NOTHING_KEPT
-        if resumed is not None:
-            beat = self.source.keep_alive
+
+        def beat() -> None:
+            self.source.keep_alive()
+            checkpoint.beat()
+
+        if chosen.resumed is not None:
             kept = resume.keep(
-                self.storage, self.stanza, pool, data, resumed, delta=delta, beat=beat
+                self.storage, self.stanza, pool, data, chosen.resumed, delta=delta, beat=beat
             )
-        files = Copied(data, self._plan(store, prior, data, kept, delta=delta), {})
+        planned = self._plan(record, data, kept, begun, second.fresh)
+        files = Copied(data, planned, {}, set())
 
-        def made_of(
-            lines: t.Sequence[ManifestFile], stop: BackupStop | None, ended: int
-        ) -> Manifest:
-            return assemble(
-                data,
-                lines,
-                facts=self._facts(store, backup_type, prior, begin, copy_start, start, stop, ended),
-                cluster_row=info.current,
-                options=self.options,
-                databases=self.source.databases() if ended else (),
-                encoding=store.encoding,
-                checksum_page=self._checksum_page(prior),
-                standby=self.cluster.standby is not None,
-                delta=delta,
+        def made_so_far() -> Manifest:
+            if record.standby:
+                # What a standby gave that was promoted meanwhile must not be gone on with.
+                self.source.check_roles()
+            return record.so_far(files, begun)
+
+        if options.resume and chosen.backup_type == label.FULL:
+            checkpoint.collect(
+                made_so_far,
+                threshold=options.manifest_save_threshold,
+                total=files.planned.size,
             )
-
-        checksum_page = self._checksum_page(prior)
-        resumable = self.options.resume and backup_type == label.FULL
-        checkpoint = Checkpoint(
-            self.storage,
-            self.stanza,
-            info.cipher_pass,
-            lambda: made_of(rows_so_far(files, checksum_page=checksum_page), None, 0),
-            threshold=self.options.manifest_save_threshold,
-            total=files.planned.size,
-        )
-        self._copy(pool, files, checkpoint if resumable else None)
+        self._copy(pool, files, checkpoint, beat, second)
         pool.close()
+        self.source.check_roles()
         extra = store_control(self.storage, store, self.cluster, files)
         stop = self.source.stop()
-        ended = stop.timestamp if stop is not None else int(self.source.now())
+        timestamp = stop.timestamp if stop is not None else int(self.source.now())
         if start is not None and stop is not None:
             labels = store_labels(self.storage, store, stop, files)
             copies = self._archived(archive, store, data, start, stop)
             extra = extra.and_also(labels).and_also(copies)
-        self.storage.wait(extra.completions)
-        made = made_of(rows(files, extra.files, checksum_page=checksum_page), stop, ended)
-        manifest.validate(made)
-        log.info("new backup label = %s", name)
-        saving = manifest.begin_save(self.storage, self.stanza, made, info.cipher_pass)
-        entry = manifest.entry_for(made)
-        info = info.with_backup(entry)
-        backup_info.begin_save(self.storage, self.stanza, info, self.secret, after=saving).wait()
-        point_latest(self.storage, self.repo, self.stanza, name)
+        ended = Ended(stop, timestamp, databases)
+        made = record.whole(files, extra.files, begun, ended)
+        entry = self._list(made, info, extra, checkpoint)
+        if found.is_sound:
+            self.known = _Known(archive, info.with_backup(entry))
+        log.info("new backup label = %s", chosen.label)
+        point_latest(self.storage, self.repo, self.stanza, chosen.label)
         log.info(
             "%s backup size = %s, file total = %d",
-            backup_type,
+            chosen.backup_type,
             size_text(entry.size_delta),
             len(made.files),
         )
         return BackupResult.of(entry, len(made.files), time.monotonic() - started)
 
+    def _list(
+        self, made: Manifest, info: BackupInfo, extra: StoredFiles, checkpoint: Checkpoint
+    ) -> BackupEntry:
+        """Make it a backup: its manifest, and when that is durable its line in backup.info."""
+        manifest.validate(made)
+        checking = whole.Check(self.storage, self.stanza, made, but=extra.files)
+        saving = manifest.begin_save(
+            self.storage,
+            self.stanza,
+            made,
+            info.cipher_pass,
+            after=[*extra.completions, checking],
+            announcement=checkpoint.announcement,
+        )
+        entry = manifest.entry_for(made)
+        self.storage.wait(
+            backup_info.begin_save(
+                self.storage,
+                self.stanza,
+                info.with_backup(entry),
+                self.secret,
+                after=[saving],
+            )
+        )
+        return entry
+
+    def _archives_without_us(self) -> bool:
+        """Whether nothing that the start of the backup waits for needs a further connection, of
+        which a server may grant few: archive_command, where no archiver has one already.
+        """
+        if not self.options.archive_check or not self.source.online:
+            return True
+        return resident.answers(self.options.archiver_path, self.stanza)
+
     def preview(self, wanted: str) -> BackupPreview:
         """The first steps, up to what would be copied."""
+        loading = archive_info.begin(self.storage, self.stanza, self.secret)
         found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
+        archive_id = loading.result().current.archive_id
         check_identity(self.cluster.control, found.info)
         self.source.check()
         begin = int(self.source.now())
+        wanted = gap.type_after(
+            self.storage, self.options, self.source, archive_id, found.info, wanted
+        )
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
         data = self.source.scan()
         delta = self._delta(data, chosen.prior, None, begin)
-        store = self._layout(chosen.label, chosen.prior, chosen.resumed, begin)
-        planned = self._plan(store, chosen.prior, data, NOTHING_KEPT, delta=delta)
+        record = self._record(found.info, chosen, begin)
+        planned = self._plan(record, data, NOTHING_KEPT, Begun(None, begin, delta))
         resumed = None if chosen.resumed is None else chosen.label
         return BackupPreview.of(chosen.backup_type, chosen.prior, resumed, data, planned)
+
+    def _record(self, info: BackupInfo, chosen: Chosen, begin: int) -> Record:
+        checksum_page = self._checksum_page(chosen.prior)
+        return Record(
+            self.options,
+            self.repo,
+            info.current,
+            chosen,
+            store_of(self.options, self.repo, chosen, begin, checksum_page=checksum_page),
+            begin,
+            checksum_page=checksum_page,
+            standby=self.cluster.standby is not None,
+        )
 
     def _wait_for(self, archive: ArchiveInfo, names: t.Sequence[str]) -> None:
         wal.wait_for(
@@ -278,77 +352,57 @@ class _Backup:
         log.warn("%s, enabling delta checksum", reason)
         return True
 
-    def _next_second(self) -> int:
-        """Wait until the second of the scan is over (repository reference, section 10, step 5).
-
-        A file that changes after this is younger than what is recorded for it, so the next
-        incremental backup sees the change.
-        """
-        now = self.source.now()
-        time.sleep(1.0 - now % 1.0)
-        return int(now) + (1 if self.source.online else 0)
-
-    def _layout(
-        self, name: str, prior: Manifest | None, resumed: Manifest | None, begin: int
-    ) -> Layout:
-        options = self.options
-        if prior is None:
-            level = options.compress_level
-            if level is None:
-                level = compress_type(options.compress_type).level
-            key = resumed.cipher_pass if resumed is not None else new_sub_key(self.repo)
-            encoding = Encoding(options.compress_type, level, key)
-            framing = Framing.RAW if self.repo.block else Framing.WHOLE
-        else:
-            encoding, framing = prior.encoding, prior.bundle_framing
-            before = prior.backup.label
-            if encoding.compress_type != options.compress_type:
-                _warn_of_fixed("compress-type", options.compress_type, before)
-            elif options.compress_level not in (None, encoding.compress_level):
-                _warn_of_fixed("compress-level", options.compress_level, before)
-            if options.checksum_page not in (None, self._checksum_page(prior)):
-                _warn_of_fixed("checksum-page", "ny"[bool(options.checksum_page)], before)
-        return Layout(
-            self.stanza,
-            name,
-            encoding,
-            bundle_rule(self.repo),
-            framing,
-            (*prior.backup.references, name) if prior is not None else (name,),
-            blocks=Rules.of(self.repo) if self.repo.block else None,
-            started=begin,
-        )
-
     def _plan(
         self,
-        store: Layout,
-        prior: Manifest | None,
+        record: Record,
         data: DataDirectory,
         kept: Kept,
-        *,
-        delta: bool,
+        begun: Begun,
+        fresh: t.Container[int] = (),
     ) -> CopyPlan:
         standby = self.cluster.standby
-        page_size = self.cluster.control.page_size if self._checksum_page(prior) else None
+        start = begun.start
         return plan(
             data,
-            store,
+            record.store,
             primary=self.cluster.primary.pg.key,
             standby=standby.pg.key if standby is not None else None,
-            page_size=page_size,
-            prior=prior,
-            delta=delta,
+            page_size=self.cluster.control.page_size if record.checksum_page else None,
+            prior=record.chosen.prior,
+            delta=begun.delta,
             kept=kept,
+            replayed_from=lsn_parse(start.lsn) if start is not None else None,
+            fresh=fresh,
+            processes=self.options.process_max,
         )
 
-    def _copy(self, pool: WorkerPool, files: Copied, checkpoint: Checkpoint | None) -> None:
+    def _copy(
+        self,
+        pool: WorkerPool,
+        files: Copied,
+        checkpoint: Checkpoint,
+        beat: t.Callable[[], None],
+        second: Second,
+    ) -> None:
+        def handed(job: CopyJob) -> None:
+            if job.fresh and not second.is_over():
+                files.early.update(file.name for file in job.files)
+
         def collect(done: t.Sequence[CopiedFile]) -> None:
             files.copied.update((row.name, row) for row in done)
-            if checkpoint is not None:
-                checkpoint.add(sum(row.size for row in done if row.outcome is Outcome.COPIED))
+            checkpoint.add(sum(row.size for row in done if row.outcome is Outcome.COPIED))
 
         try:
-            copy(pool, files.planned, self.source, self.locks, collect)
+            copy(
+                pool,
+                files.planned,
+                self.source.cluster,
+                self.locks,
+                collect,
+                beat,
+                handed,
+                checkpoint.announcement.wait,
+            )
         except TransportLostError:
             # It was tried for long enough to reach the repository.
             raise
@@ -358,11 +412,10 @@ class _Backup:
             self._save_rest(checkpoint)
             raise
 
-    def _save_rest(self, checkpoint: Checkpoint | None) -> None:
+    def _save_rest(self, checkpoint: Checkpoint) -> None:
         """Let another run go on where this one ends."""
         try:
-            if checkpoint is not None:
-                checkpoint.save()
+            checkpoint.save()
         except EngineError as cause:
             log.detail("unable to save what the backup has so far: %s", cause.message)
 
@@ -372,40 +425,3 @@ class _Backup:
         if self.options.checksum_page is not None:
             return self.options.checksum_page
         return self.source.checksum_page
-
-    def _facts(
-        self,
-        store: Layout,
-        backup_type: str,
-        prior: Manifest | None,
-        begin: int,
-        copy_start: int,
-        start: BackupStart | None,
-        stop: BackupStop | None,
-        ended: int,
-    ) -> BackupFacts:
-        return BackupFacts(
-            label=store.label,
-            backup_type=backup_type,
-            timestamp_start=begin,
-            timestamp_copy_start=copy_start,
-            timestamp_stop=ended,
-            references=store.references,
-            prior=prior.backup.label if prior is not None else None,
-            archive_start=start.wal_segment if start is not None else None,
-            archive_stop=stop.wal_segment if stop is not None else None,
-            lsn_start=start.lsn if start is not None else None,
-            lsn_stop=stop.lsn if stop is not None else None,
-            bundle=self.repo.bundle,
-            bundle_raw=store.bundle_framing is Framing.RAW,
-            block_incr=self.repo.block,
-        )
-
-
-def _warn_of_fixed(option: str, wanted: object, label_of_prior: str) -> None:
-    log.warn(
-        "diff/incr backup cannot alter %s option to '%s', reset to value in %s",
-        option,
-        wanted,
-        label_of_prior,
-    )

@@ -15,11 +15,14 @@ from ...config.options import Options
 from ...errors import (
     ArchiveCommandInvalidError,
     ArchiveDisabledError,
+    DbMismatchError,
     FeatureNotSupportedError,
     PostgresRunningError,
 )
 from ...postgres.entries import DataDirectory
 from ...postgres.server import BackupStart, BackupStop, Database, ServerFacts
+from ...postgres.wal import lsn_parse, lsn_text, timeline_of
+from ...repository.lock import Claim
 from ..cluster import Cluster, connected, open_node
 
 # Seconds of silence after which a session with a server gets a query.
@@ -74,7 +77,18 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def keep_alive(self) -> None:
-        """To be called now and then, so that no session ends because it is idle."""
+        """To be called now and then, so that no session ends because it is idle.
+
+        Raises the errors of ``check_roles``.
+        """
+
+    @abc.abstractmethod
+    def check_roles(self) -> None:
+        """Raise DbMismatchError when a server is not any more what it was at the start.
+
+        What was copied from a standby since its promotion has changes that are in no WAL of the
+        primary.
+        """
 
     @abc.abstractmethod
     def _tablespaces(self) -> t.Mapping[int, str] | None: ...
@@ -107,22 +121,58 @@ class OnlineSource(Source):
             "execute non-exclusive backup start: backup begins after the %s checkpoint completes",
             "requested immediate" if self.options.start_fast else "next regular",
         )
+        self._warn_of_timeout()
         text = f"pgBackRest backup started at {time.strftime('%Y-%m-%d %H:%M:%S')}"
         start = db.start_backup(text, self.options.start_fast)
         log.info("backup start archive = %s, lsn = %s", start.wal_segment, start.lsn)
-        if self.cluster.standby is not None:
+        timeline = self._started(start)
+        standby = self.cluster.standby
+        if standby is not None or before == start.wal_segment:
+            # Else a quiet primary would not end the segment that is waited for: the archive gets
+            # whole ones, and so does a standby that is fed from there.
+            db.create_restore_point("pgBackRest Archive Check")
+            db.switch_wal()
+        if standby is not None:
             log.info("wait for replay on the standby to reach %s", start.lsn)
-            reached = self.cluster.standby.db.wait_replay(start.lsn, self.options.archive_timeout)
+            reached = standby.db.wait_replay(
+                start.lsn, self.options.archive_timeout, timeline=timeline
+            )
             log.info("replay on the standby reached %s", reached)
         if before is not None:
-            if before == start.wal_segment:
-                db.create_restore_point("pgBackRest Archive Check")
-                db.switch_wal()
             log.info(
                 "check archive for %ssegment %s", "prior " * (before != start.wal_segment), before
             )
             wait_for([before])
         return start
+
+    def _warn_of_timeout(self) -> None:
+        """Without start-fast the backup begins with a checkpoint that may be so far away."""
+        spread, timeout = self.facts.checkpoint_timeout, self.options.db_timeout
+        if not self.options.start_fast and timeout < spread:
+            log.warn(
+                "start-fast is disabled and db-timeout (%gs) is smaller than the PostgreSQL"
+                " checkpoint_timeout (%ds) - timeout may occur before the backup starts",
+                timeout,
+                spread,
+            )
+
+    def _started(self, start: BackupStart) -> int:
+        """The timeline, when what lies in the data directory is what the backup was started on."""
+        control = self.cluster.primary.control()
+        if control.checkpoint < lsn_parse(start.lsn):
+            raise DbMismatchError(
+                f"current checkpoint '{lsn_text(control.checkpoint)}' in pg_control is less than"
+                f" backup start '{start.lsn}'",
+                hint="does the server see the same storage as this host?",
+            )
+        timeline = timeline_of(start.wal_segment)
+        if control.timeline != timeline:
+            raise DbMismatchError(
+                f"the backup starts on timeline {timeline}, but pg_control is of timeline"
+                f" {control.timeline}",
+                hint="does the server see the same storage as this host?",
+            )
+        return timeline
 
     def stop(self) -> BackupStop:
         log.info("execute non-exclusive backup stop and wait for all WAL segments to archive")
@@ -135,10 +185,20 @@ class OnlineSource(Source):
 
     def keep_alive(self) -> None:
         if time.monotonic() - self._heard >= HEARTBEAT:
-            self.cluster.primary.db.now()
-            if self.cluster.standby is not None:
-                self.cluster.standby.db.now()
-            self._heard = time.monotonic()
+            self.check_roles()
+
+    def check_roles(self) -> None:
+        if self.cluster.primary.db.in_recovery():
+            raise DbMismatchError(
+                "the primary has become a standby during the backup",
+                hint="back up again, when it is clear which server is the primary.",
+            )
+        if self.cluster.standby is not None and not self.cluster.standby.db.in_recovery():
+            raise DbMismatchError(
+                "the standby does not recover any more",
+                hint="was it promoted during the backup? back up from the cluster that goes on.",
+            )
+        self._heard = time.monotonic()
 
     def _tablespaces(self) -> t.Mapping[int, str]:
         return self.cluster.primary.db.tablespaces()
@@ -181,6 +241,9 @@ class OfflineSource(Source):
     def keep_alive(self) -> None:
         return None
 
+    def check_roles(self) -> None:
+        return None
+
     def _tablespaces(self) -> None:
         return None
 
@@ -194,13 +257,18 @@ def _is_running(cluster: Cluster) -> bool:
 
 
 @contextlib.contextmanager
-def opened(options: Options) -> t.Iterator[Source]:
-    """The source that the options ask for, with open sessions where it has any."""
-    if options.online:
-        with connected(options, standby=options.backup_standby) as cluster:
-            yield OnlineSource(cluster, options)
-    else:
-        with contextlib.closing(open_node(options, options.pg.key)) as node:
+def opened(options: Options, claim: Claim | None = None) -> t.Iterator[Source]:
+    """The source that the options ask for, with open sessions where it has any.
+
+    The other hosts of the cluster hold the locks of ``claim`` until the end of the block.
+    """
+    with contextlib.ExitStack() as stack:
+        if options.online:
+            cluster = connected(options, standby=options.backup_standby, claim=claim)
+            yield OnlineSource(stack.enter_context(cluster), options)
+        else:
+            node = open_node(options, options.pg.key, claim)
+            stack.enter_context(contextlib.closing(node))
             yield OfflineSource(Cluster(node, node.control()), options)
 
 

@@ -45,7 +45,10 @@ def store_wal(
     rows, completions = [], []
     for name in names:
         if not found[name]:
-            raise ArchiveTimeoutError(f"WAL segment {name} is not in the archive any more")
+            raise ArchiveTimeoutError(
+                f"WAL segment {name} is not in the archive any more",
+                hint="was it expired meanwhile? then keep WAL for longer.",
+            )
         manifest_name = f"{PG_DATA}/{directory}/{name}"
         path = layout.data_path(store.stanza, store.label, manifest_name, extension)
         encoder, completion = _copy(storage, found[name][0], archive_pass, path, store.encoding)
@@ -80,7 +83,8 @@ def _copy(
         if decoder.source_sha1 != segment.sha1:
             raise ChecksumError(
                 f"WAL segment '{segment.path}' in the archive has the checksum"
-                f" {decoder.source_sha1}"
+                f" {decoder.source_sha1}",
+                hint="the verify command shows what else is damaged.",
             )
         writer.write(encoder.finish())
     except BaseException:

@@ -70,6 +70,13 @@ class Choice:
         self._stack.close()
         self._storages.clear()
 
+    def connect(self) -> bool:
+        """Connect to the repository if there is only one; then it is clear which one it will be."""
+        if len(self._repos) != 1:
+            return False
+        self._storage(self._repos[0])
+        return True
+
     def choose(self, aim: Goal) -> Chosen:
         """The first repository that has the right backup decides.
 

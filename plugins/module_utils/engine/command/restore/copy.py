@@ -10,10 +10,12 @@ is being written.
 from __future__ import annotations
 
 import collections
+import contextlib
 import enum
 import hashlib
 import io
 import os
+import stat
 import typing as t
 
 from ...errors import (
@@ -144,15 +146,18 @@ class Fetcher:
         if job.keep is Keep.NONE:
             return False
         try:
-            descriptor = os.open(file.target, os.O_RDWR | os.O_NOFOLLOW)
+            # Its mode may forbid to write it, which is no reason to fetch it.
+            descriptor = os.open(file.target, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return False
-        with os.fdopen(descriptor, "r+b", buffering=0) as existing:
-            if not is_same(existing, file, job):
+        with os.fdopen(descriptor, "rb", buffering=0) as existing:
+            status = os.fstat(descriptor)
+            if os.geteuid() not in (0, status.st_uid) or not is_same(existing, file, job):
                 return False
-            if os.fstat(descriptor).st_size > file.size:
-                existing.truncate(file.size)
-            _attributes(descriptor, file)
+            if status.st_size > file.size:
+                os.fchmod(descriptor, 0o600)
+                os.truncate(file.target, file.size)
+            attributes(descriptor, file)
             if job.keep is Keep.SAME_CHECKSUM:
                 os.fsync(descriptor)
             return True
@@ -177,7 +182,8 @@ class Fetcher:
                     os.fsync(descriptor)
             except OSError as cause:
                 raise FileWriteError(
-                    f"unable to write '{part.files[0].target}': {cause.strerror}"
+                    f"unable to write '{part.files[0].target}': {cause.strerror}",
+                    hint="is there room, and may the user who runs this write there?",
                 ) from cause
             finally:
                 reader.close()
@@ -189,14 +195,14 @@ class Fetcher:
         """Restore a block-incremental file from the super blocks of all backups that it needs."""
         digest = hashlib.sha1()
         size = 0
-        descriptor = _create(file)
+        descriptor = create(file.target)
         try:
             for data in content(self._storage, chain, file.name, file.stored, block):
                 digest.update(data)
                 size += len(data)
                 self._write(descriptor, data)
             _check(file, size, digest.hexdigest())
-            _attributes(descriptor, file)
+            attributes(descriptor, file)
             os.fsync(descriptor)
         except (FormatError, CryptoError, FileReadError) as cause:
             raise _damaged(file, cause) from cause
@@ -204,13 +210,13 @@ class Fetcher:
             os.close(descriptor)
 
     def _restore(self, file: RestoreFile, stored: RangeBytes, job: RestoreJob) -> int:
-        descriptor = _create(file)
+        descriptor = create(file.target)
         try:
             decoder = Decoder(job.chain.encoding, framing=file.stored.framing)
             for data in decoder.stream(stored.take(file.stored)):
                 self._write(descriptor, data)
             _check(file, decoder.source_size, decoder.source_sha1)
-            _attributes(descriptor, file)
+            attributes(descriptor, file)
         except (FormatError, CryptoError, FileReadError) as cause:
             os.close(descriptor)
             raise _damaged(file, cause) from cause
@@ -232,12 +238,22 @@ class Fetcher:
             self._unreported = 0
 
 
-def _create(file: RestoreFile) -> int:
+def create(path: str) -> int:
+    """A descriptor of the file, empty and open to be written; FileOpenError.
+
+    One that is there is replaced, since its mode or its owner may forbid to write it. Where it
+    cannot be, as in a directory of somebody else that a link leads to, it is overwritten.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with contextlib.suppress(OSError):
+        os.unlink(path)
     try:
-        return os.open(file.target, flags, 0o600)
+        return os.open(path, flags, 0o600)
     except OSError as cause:
-        raise FileOpenError(f"unable to open '{file.target}': {cause.strerror}") from cause
+        raise FileOpenError(
+            f"unable to open '{path}': {cause.strerror}",
+            hint="may the user who runs this write to the directory that holds it?",
+        ) from cause
 
 
 def _damaged(file: RestoreFile, cause: EngineError) -> EngineError:
@@ -257,11 +273,18 @@ def _check(file: RestoreFile, size: int, checksum: str) -> None:
         )
 
 
-def _attributes(descriptor: int, file: RestoreFile) -> None:
-    if os.geteuid() == 0:
+def attributes(descriptor: int, file: RestoreFile) -> None:
+    """Owner, mode and time as in the backup; only root gives files away.
+
+    What is right already is left alone: a flush of a file that nobody touched costs nothing.
+    """
+    found = os.fstat(descriptor)
+    if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (file.uid, file.gid):
         os.fchown(descriptor, file.uid, file.gid)
-    os.fchmod(descriptor, file.mode)
-    os.utime(descriptor, (file.mtime, file.mtime))
+    if stat.S_IMODE(found.st_mode) != file.mode:
+        os.fchmod(descriptor, file.mode)
+    if found.st_mtime_ns != file.mtime * 1_000_000_000:
+        os.utime(descriptor, (file.mtime, file.mtime))
 
 
 def worker_setup(

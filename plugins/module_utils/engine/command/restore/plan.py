@@ -115,7 +115,10 @@ def _made_links(
     for relative, destination in wanted.items():
         name = f"{PG_DATA}/{relative}"
         if name not in paths and name not in files:
-            raise LinkMapError(f"unable to remap invalid link '{relative}'")
+            raise LinkMapError(
+                f"unable to remap invalid link '{relative}'",
+                hint="name what the backup has below the data directory, such as pg_wal.",
+            )
         log.info("map link '%s' to '%s'", relative, destination)
         links[name] = destination
         if name in files:
@@ -147,7 +150,11 @@ def _tablespaces(manifest: Manifest, options: Options) -> dict[int, str]:
             log.info("map tablespace '%s' to '%s'", target.name, path)
         result[oid] = path.rstrip("/")
     if wanted:
-        raise TablespaceMapError(f"unable to remap invalid tablespace '{sorted(wanted)[0]}'")
+        known = [row.tablespace_name or row.name for row in manifest.targets if row.tablespace_id]
+        raise TablespaceMapError(
+            f"unable to remap invalid tablespace '{sorted(wanted)[0]}'",
+            hint=f"the backup has {', '.join(known) or 'no tablespaces'}.",
+        )
     return result
 
 

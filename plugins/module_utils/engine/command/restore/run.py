@@ -68,7 +68,10 @@ def run(options: Options) -> RestoreResult:
     stanza = options.require_stanza()
     restore_type = options.type or "default"
     if restore_type not in TYPES:
-        raise OptionInvalidValueError(f"'{restore_type}' is not allowed for 'type' option")
+        raise OptionInvalidValueError(
+            f"'{restore_type}' is not allowed for 'type' option",
+            hint=f"the types are {', '.join(TYPES)}.",
+        )
     aim = aim_of(options, restore_type)
     first = options.repo()
     repos = options.repos if options.selected_repo is None else (first,)
@@ -107,7 +110,10 @@ def openers_of(options: Options, repos: t.Sequence[RepoOptions]) -> dict[int, Op
 def aim_of(options: Options, restore_type: str) -> Goal:
     """The target, refused here when it is missing or no target at all."""
     if restore_type in recovery.TARGETED and options.target is None:
-        raise OptionRequiredError("restore command requires option: target")
+        raise OptionRequiredError(
+            "restore command requires option: target",
+            hint="give --target, or leave out --type to recover to the end of the archive.",
+        )
     timeline.wanted(options.target_timeline or timeline.LATEST)
     return goal.goal(restore_type, options.target)
 
@@ -167,6 +173,9 @@ def _restore(
     reuse: Reuse,
     started: float,
 ) -> RestoreResult:
+    if choice.connect():
+        # The workers log in while the backup is chosen.
+        pool.begin()
     chosen = choice.choose(aim)
     pool.begin()
     ready = prepared(options, chosen, aim, reuse)
@@ -181,7 +190,6 @@ def _restore(
     _remove_spool(options)
     removed = 0
     if reuse.any:
-        target.remove_control()
         removed = target.clean(preserve=PRESERVED if aim.kind == "preserve" else ())
     target.make_directories()
     target.mark(manifest.render(contents))
@@ -233,28 +241,27 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
         repo=chosen.repo.key,
     )
     target = Target(contents, where, owners)
-    return Prepared(_archiving(options, contents), aim, where, target, work)
+    return Prepared(archiving(options, contents), aim, where, target, work)
 
 
 def _is_given(options: Options, name: str, source: str | None = None) -> bool:
     return any(given.name == name and source in (None, given.source) for given in options.explicit)
 
 
-def _archiving(options: Options, contents: Manifest) -> Options:
+def archiving(options: Options, contents: Manifest) -> Options:
     """Decide whether the restored cluster archives, where the user did not.
 
-    A directory that only the command line names, and not the configuration, is a copy beside the
-    cluster: with the origin's archive_command it would write into the origin's stanza, and break
-    its archive as soon as both have a segment of the same name. So its archiving is off. A standby
-    of the cluster does not archive before it is promoted, and then it should.
+    Another directory than the one that was backed up is a copy: with the origin's archive_command
+    it would write into the origin's stanza, and break its archive as soon as both have a segment of
+    the same name. So its archiving is off. The same directory is the cluster itself, also on a new
+    host, and so is the directory of another host of the cluster, when the configuration names both.
+    A standby of the cluster does not archive before it is promoted, and then it should.
     """
-    original = next(row.path for row in contents.targets if row.name == PG_DATA)
-    if (
-        _is_given(options, "archive-mode")
-        or options.type == "standby"
-        or not _is_given(options, f"pg{options.pg.key}-path", "argument")
-        or original.rstrip("/") == options.pg.path.rstrip("/")
-    ):
+    original = next(row.path for row in contents.targets if row.name == PG_DATA).rstrip("/")
+    own = {options.pg.path.rstrip("/")}
+    if not _is_given(options, f"pg{options.pg.key}-path", "argument"):
+        own.update(pg.path.rstrip("/") for pg in options.pgs if pg.host is not None)
+    if _is_given(options, "archive-mode") or options.type == "standby" or original in own:
         return options
     how = "--archive-mode=preserve keeps it as it was in the backup."
     if options.type == "preserve" or recovery.config_file(contents.db.version) != (
@@ -288,7 +295,10 @@ def _remove_spool(options: Options) -> None:
     except FileNotFoundError:
         return
     except OSError as cause:
-        raise PathRemoveError(f"unable to remove '{path}': {cause.strerror}") from cause
+        raise PathRemoveError(
+            f"unable to remove '{path}': {cause.strerror}",
+            hint="may the user who runs this write to the directory that holds it?",
+        ) from cause
 
 
 def _copy(pool: WorkerPool, work: RestorePlan, locks: lock.Locks) -> tuple[int, int]:
@@ -296,7 +306,7 @@ def _copy(pool: WorkerPool, work: RestorePlan, locks: lock.Locks) -> tuple[int, 
     jobs = list(reversed(work.jobs))
     progress = Progress(work.size)
     fetched = size = 0
-    for event in pool.run(lambda worker: jobs.pop() if jobs else None):
+    for event in pool.run(lambda worker: jobs.pop() if jobs else None, for_good=True):
         if isinstance(event, Report):
             line = progress.add(event.size)
             if line is not None:

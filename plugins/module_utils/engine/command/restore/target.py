@@ -26,7 +26,7 @@ from ...errors import (
 from ...postgres import control
 from ...repository.contents import PG_DATA, Manifest, ManifestPath
 from ...storage.base import TEMPORARY_SUFFIX
-from .copy import RestoreFile
+from .copy import RestoreFile, attributes, create
 from .owner import Owners
 from .plan import Places
 
@@ -35,6 +35,9 @@ PG_CONTROL = "global/pg_control"
 # Written first and removed last, as pgBackRest does: with it, --delta recognises a data directory
 # whose restore was aborted.
 MARKER = "backup.manifest"
+
+# Files without bytes that are open at a time: the first flush is one of all of them.
+_FLUSHED_TOGETHER = 100
 
 
 def refuse_running(pg_data: str) -> None:
@@ -78,6 +81,14 @@ def is_data_directory(pg_data: str) -> bool:
     return any(os.path.exists(f"{pg_data}/{name}") for name in ("PG_VERSION", MARKER))
 
 
+def not_empty(path: str) -> PathNotEmptyError:
+    """The refusal of a directory that holds something: in a task other words say that it may go."""
+    return PathNotEmptyError(
+        f"unable to restore to path '{path}' because it contains files",
+        hint="--delta changes it in place; a task replaces it with force and confirm_host.",
+    )
+
+
 class Target:
     """The directories of one restore."""
 
@@ -107,12 +118,12 @@ class Target:
         except FileNotFoundError:
             return
         except PermissionError as cause:
-            raise PathOpenError(f"unable to list '{root}': permission denied") from cause
+            raise PathOpenError(
+                f"unable to list '{root}': permission denied",
+                hint="run the restore as the owner of the data directory.",
+            ) from cause
         if names:
-            raise PathNotEmptyError(
-                f"unable to restore to path '{root}' because it contains files",
-                hint="try using --delta if this is what you intended.",
-            )
+            raise not_empty(root)
 
     def roots(self) -> list[str]:
         """The data directory, the version's directory of each tablespace, linked directories."""
@@ -135,7 +146,10 @@ class Target:
         except FileNotFoundError:
             return
         if not stat.S_ISDIR(status.st_mode):
-            raise PathCreateError(f"'{root}' exists but is not a directory")
+            raise PathCreateError(
+                f"'{root}' exists but is not a directory",
+                hint="remove it, or restore to another place: see --pg1-path and --tablespace-map.",
+            )
         if os.geteuid() not in (0, status.st_uid):
             raise FileOwnerError(
                 f"unable to restore to path '{root}' not owned by current user",
@@ -155,17 +169,25 @@ class Target:
     def clean(self, *, preserve: t.Collection[str]) -> int:
         """Remove what the backup does not have; the number of files, links and directories removed.
 
-        ``preserve`` are names below the data directory that stay.
+        ``preserve`` are names below the data directory that stay. All of it is looked at before
+        pg_control goes as the first: a directory that is refused can still be started.
         """
+        found = list(self.superfluous(preserve=preserve))
+        self.remove_control()
         removed = 0
-        for path in self.superfluous(preserve=preserve):
+        for path in found:
             try:
                 if os.path.isdir(path) and not os.path.islink(path):
                     os.rmdir(path)
                 else:
                     os.unlink(path)
+            except FileNotFoundError:
+                continue  # it belonged to pg_control
             except OSError as cause:
-                raise FileRemoveError(f"unable to remove '{path}': {cause.strerror}") from cause
+                raise FileRemoveError(
+                    f"unable to remove '{path}': {cause.strerror}",
+                    hint="may the user who runs this write to the directory that holds it?",
+                ) from cause
             removed += 1
         if removed:
             log.info(
@@ -175,14 +197,14 @@ class Target:
 
     def superfluous(self, *, preserve: t.Collection[str]) -> t.Iterator[str]:
         """What ``clean`` removes, what is in a directory before the directory."""
-        keep = {f"{self.pg_data}/{name}" for name in preserve}
-        for files in (self._manifest.files, self._manifest.paths):
-            keep.update(self._where.of(file.name) or "" for file in files)
+        files = {f"{self.pg_data}/{name}" for name in preserve}
+        files.update(self._where.of(file.name) or "" for file in self._manifest.files)
+        directories = {self._where.of(path.name) or "" for path in self._manifest.paths}
         links = {self._where.of(name): text for name, text in self._where.links.items()}
         for root in self.roots():
             self._check_owner(root)
             if os.path.isdir(root):
-                yield from _superfluous(root, keep, links)
+                yield from _superfluous(root, files, directories, links)
 
     def make_directories(self) -> None:
         """Directories and links of the backup, parents first."""
@@ -225,7 +247,8 @@ class Target:
                     os.chown(link, *self._owners.of(user, group), follow_symlinks=False)
             except OSError as cause:
                 raise PathCreateError(
-                    f"unable to create symlink '{link}' to '{text}': {cause.strerror}"
+                    f"unable to create symlink '{link}' to '{text}': {cause.strerror}",
+                    hint="may the user who runs this write to the directory that holds it?",
                 ) from cause
 
     def _link_owner(self, name: str) -> tuple[str | None, str | None]:
@@ -244,19 +267,21 @@ class Target:
             file.write(text)
 
     def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
-        """Files of the backup that have no bytes, and those that get zeroes instead of theirs."""
-        for file in files:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            descriptor = os.open(file.target, flags, 0o600)
+        """Make durable what has no bytes in the backup, and what gets zeroes instead of its own."""
+        waiting = list(files)
+        for first in range(0, len(waiting), _FLUSHED_TOGETHER):
+            descriptors: list[int] = []
             try:
-                if os.geteuid() == 0:
-                    os.fchown(descriptor, file.uid, file.gid)
-                os.fchmod(descriptor, file.mode)
-                # Without blocks on disk, however large.
-                os.ftruncate(descriptor, file.size)
-                os.utime(descriptor, (file.mtime, file.mtime))
+                for file in waiting[first : first + _FLUSHED_TOGETHER]:
+                    descriptors.append(create(file.target))
+                    # Without blocks on disk, however large.
+                    os.ftruncate(descriptors[-1], file.size)
+                    attributes(descriptors[-1], file)
+                for descriptor in descriptors:
+                    os.fsync(descriptor)
             finally:
-                os.close(descriptor)
+                for descriptor in descriptors:
+                    os.close(descriptor)
 
     def write_file(self, name: str, text: str) -> None:
         """A configuration file below the data directory, replaced as a whole and durable."""
@@ -327,7 +352,10 @@ def sync_directory(path: str) -> None:
 
 
 def _superfluous(
-    root: str, keep: t.Collection[str], links: t.Mapping[str | None, str]
+    root: str,
+    files: t.Collection[str],
+    directories: t.Collection[str],
+    links: t.Mapping[str | None, str],
 ) -> t.Iterator[str]:
     with os.scandir(root) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
@@ -337,11 +365,11 @@ def _superfluous(
             if links.get(path) != os.readlink(path):
                 yield path
         elif entry.is_dir(follow_symlinks=False):
-            if path in keep and path not in links:
-                yield from _superfluous(path, keep, links)
+            if path in directories and path not in links:
+                yield from _superfluous(path, files, directories, links)
             else:
                 yield from _tree(path)
-        elif path not in keep or path in links:
+        elif path not in files or path in links or not entry.is_file(follow_symlinks=False):
             yield path
 
 

@@ -113,5 +113,5 @@ def _info_files(session: Session, secret: str | None) -> tuple[ArchiveInfo, Back
 def _info(session: Session, path: str, decode: twins.Decode[twins.ValueT]) -> twins.ValueT | None:
     found = session.twins(path, decode)
     if found.value is None:
-        session.error(f"No usable {path.rsplit('/', 1)[1]} file")
+        session.error(f"no usable {path.rsplit('/', 1)[1]} file")
     return found.value

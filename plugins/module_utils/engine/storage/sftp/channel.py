@@ -16,7 +16,13 @@ import collections
 import socket
 import typing as t
 
-from ...errors import EngineError, ProtocolError, StorageLimitError, TransportLostError
+from ...errors import (
+    EngineError,
+    HostBusyError,
+    ProtocolError,
+    StorageLimitError,
+    TransportLostError,
+)
 from . import protocol
 from .protocol import Fields, View
 
@@ -113,6 +119,8 @@ class Channel:
         self.cipher = ""
         self.timeout = 60.0
         """Seconds that the server may be silent, as the stream has it."""
+        self.refusal: t.Callable[[], EngineError | None] = lambda: None
+        """Says that the server refuses SFTP, once it has."""
         self.sibling: t.Callable[[], t.Any] | None = None
         """Opens a further SFTP channel of the same connection, where that is possible."""
         self.round_trips = 0
@@ -282,8 +290,18 @@ class Channel:
             reason = (
                 self._why() or (str(cause) if cause is not None else "") or "closed by the server"
             )
-        if self._greeting is None and cause is None:
-            return self.give_up(_no_protocol(self._name, reason, self._splitter.rest()))
+        if self._greeting is None:
+            refusal = self.refusal()
+            if refusal is not None:
+                return self.give_up(refusal)
+            rest = self._splitter.rest()
+            if cause is None and self._why() and not rest:
+                # Not the channel alone ended, but the whole connection: it was not asked for SFTP.
+                return self.give_up(
+                    HostBusyError(f"connection to {self._name} lost before SFTP began: {reason}")
+                )
+            if cause is None:
+                return self.give_up(_no_protocol(self._name, reason, rest))
         error = TransportLostError(f"connection to {self._name} lost: {reason}")
         return self.give_up(error)
 

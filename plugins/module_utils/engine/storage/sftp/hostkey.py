@@ -130,6 +130,7 @@ class HostKeyCheck:
             self._rule = "fingerprint"
         self._refused: list[HostKey] = []
         self._trusted: str | None = None
+        self._any_type = False
         self._entries: list[Entry] = []
         if self._rule in ("strict", "accept-new"):
             self._entries = self._load()
@@ -171,13 +172,26 @@ class HostKeyCheck:
         With keys on record, only their types: the server then presents one that can be compared.
         """
         ordered = [name for name in PREFERENCE if name in supported]
-        if self._trusted is not None:
-            return _of_types(ordered, [self._trusted])
-        known = [entry.key.type for entry in self._entries if not entry.revoked]
-        if known:
-            return _of_types(ordered, known) or ordered
+        comparable = _of_types(ordered, self._comparable())
+        if comparable:
+            return comparable
         refused = _of_types(ordered, [key.type for key in self._refused])
         return [name for name in ordered if name not in refused]
+
+    def _comparable(self) -> list[str]:
+        if self._any_type:
+            return []
+        if self._trusted is not None:
+            return [self._trusted]
+        return [entry.key.type for entry in self._entries if not entry.revoked]
+
+    def offer_any_type(self) -> bool:
+        """The server has no key of the types that were offered: offer all of them from now on, so
+        that ``verify`` sees the one that it has instead. False when they were offered already.
+        """
+        widened = not self._any_type and bool(self._comparable())
+        self._any_type = True
+        return widened
 
     def verify(self, key: HostKey) -> Verdict:
         """Judge the key that the server presented; raises ServiceError when it is refused."""
@@ -259,7 +273,8 @@ class HostKeyCheck:
         except OSError as cause:
             raise ServiceError(
                 f"unable to add the host key of '{_display(self._options)}' to '{file}': "
-                f"{(cause.strerror or str(cause)).lower()}"
+                f"{(cause.strerror or str(cause)).lower()}",
+                hint="may the user who runs this write to it?",
             ) from cause
         self._entries.append(Entry(key, False, file))
         log.warn(

@@ -25,6 +25,9 @@ from .protocol import View
 # Besides the session itself. More gain little: one process encrypts for all of them.
 LANES = 3
 
+# Of all processes of a command together.
+LANES_OF_ALL = 8
+
 # Seconds of a round trip from which the window, and not the processor, is what limits an upload.
 FAR = 0.015
 
@@ -33,6 +36,11 @@ LARGE = 24 * 1024 * 1024
 
 # Sessions lost after which a line is too bad for several connections.
 GENERATIONS = 3
+
+
+def share(processes: int) -> int:
+    """How many lanes each of so many processes may have."""
+    return min(LANES, LANES_OF_ALL // processes)
 
 
 class Lane:
@@ -58,11 +66,21 @@ class Lane:
 
 
 class Lanes:
-    """All of one session; ``connect`` makes one and waits until it speaks SFTP."""
+    """All of one session; ``connect`` makes one and waits until it speaks SFTP.
 
-    def __init__(self, connect: t.Callable[[], Channel], most: int = LANES) -> None:
+    While the server is ``tight`` with connections none is made, and those that no file needs are
+    given back: somebody may be waiting for them who cannot work without.
+    """
+
+    def __init__(
+        self,
+        connect: t.Callable[[], Channel],
+        most: int = LANES,
+        tight: t.Callable[[], bool] = lambda: False,
+    ) -> None:
         self._connect = connect
         self._most = most
+        self._tight = tight
         self._begun = False
         self._closed = False
         self._lock = threading.Lock()
@@ -75,8 +93,8 @@ class Lanes:
         return sum(lane.unacknowledged for lane in self._lanes)
 
     def current(self) -> list[Lane]:
-        """Those that are there; the first call has them made."""
-        if not self._begun:
+        """Those that are there; the first call while there is room has them made."""
+        if not self._begun and not self._tight():
             self._begun = True
             for _dummy in range(self._most):
                 threading.Thread(target=self._make, daemon=True).start()
@@ -85,7 +103,14 @@ class Lanes:
             log.debug("%d connections share large files", 1 + len(self._lanes))
         for lane in [lane for lane in self._lanes if lane.channel.ended]:
             self._drop(lane)
+        self._shrink()
         return self._lanes
+
+    def _shrink(self) -> None:
+        if self._lanes and self._tight():
+            for lane in [lane for lane in self._lanes if not (lane.due or lane.users)]:
+                log.debug("a connection for large files is given back")
+                self._drop(lane)
 
     def _drop(self, lane: Lane) -> None:
         """One that is lost; that matters when a file needs it."""
@@ -110,6 +135,7 @@ class Lanes:
 
     def step(self) -> None:
         """Send and handle what is possible; raises when one of them is lost."""
+        self._shrink()
         for lane in list(self._lanes):
             if lane.channel.ended:
                 self._drop(lane)
@@ -154,7 +180,7 @@ class Stripes:
             if lane not in self._stripes:
                 with contextlib.suppress(EngineError):  # a lane that is lost just now
                     self._stripes[lane] = Stripe(lane, self._name)
-        ready = [stripe for stripe in self._stripes.values() if stripe.ready]
+        ready = [stripe for stripe in self._stripes.values() if stripe.ready and stripe.lives]
         if not ready:
             return None
         least = min(ready, key=lambda stripe: stripe.lane.unacknowledged)
@@ -181,6 +207,11 @@ class Stripe:
     def ready(self) -> bool:
         """Whether it can take bytes; a lane that refuses the file never can."""
         return bool(self._handle)
+
+    @property
+    def lives(self) -> bool:
+        """Whether its lane is there; one that no file needed may be gone."""
+        return not self.lane.channel.ended
 
     def _on_opened(self, reply: Reply) -> None:
         if reply.kind != protocol.HANDLE:
@@ -214,7 +245,7 @@ class Stripe:
         self._closed = True
         if self.used:
             self.lane.users -= 1
-        if self._handle:
+        if self._handle and (self.used or self.lives):
             self._release(on_reply)
 
     def _release(self, on_reply: OnReply) -> None:

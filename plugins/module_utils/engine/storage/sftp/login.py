@@ -16,6 +16,7 @@ import typing as t
 from ... import dependency
 from ...config.options import Secret, SftpOptions
 from ...errors import HostBusyError, HostConnectError, ServiceError
+from . import eager
 from . import key as key_file
 
 if t.TYPE_CHECKING:
@@ -136,7 +137,10 @@ class Login:
             reason = str(cause).lower()
             text = f"{self._text} with {attempt.what}"
             if "timeout" in reason:
-                raise HostConnectError(f"{text}: no answer within {self._timeout:.0f} s") from cause
+                raise HostConnectError(
+                    f"{text}: no answer within {self._timeout:.0f} s",
+                    hint="is the server overloaded, or does it wait for something itself?",
+                ) from cause
             if "eof" in reason or not self._transport.is_active():
                 raise self._hung_up(text, "connection closed by the server") from cause
             self._refused.append(attempt.what)
@@ -219,7 +223,7 @@ class Login:
 def _with_key(
     transport: paramiko.Transport, user: str, key: paramiko.PKey
 ) -> t.Callable[[], t.Sequence[str]]:
-    return lambda: transport.auth_publickey(user, key)
+    return lambda: eager.auth_publickey(transport, user, key)
 
 
 class Answers:

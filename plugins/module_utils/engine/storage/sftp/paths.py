@@ -18,7 +18,7 @@ from .server import Server
 Then = t.Callable[[t.Optional[EngineError]], None]
 
 # A MKDIR answered like this may mean that the directory is there, which only STAT tells.
-_PERHAPS_THERE = (protocol.FAILURE, protocol.FILE_ALREADY_EXISTS)
+PERHAPS_THERE = (protocol.FAILURE, protocol.FILE_ALREADY_EXISTS)
 
 
 class Paths:
@@ -92,7 +92,7 @@ class _Making:
             return
         status = reply.status()
         # The first cause that is one: what follows a refusal is only its consequence.
-        if self._refusal is None or self._refusal.code in _PERHAPS_THERE:
+        if self._refusal is None or self._refusal.code in PERHAPS_THERE:
             self._refusal = status
 
     def _stat(self, on_reply: t.Callable[[Reply], None]) -> None:
@@ -104,7 +104,7 @@ class _Making:
             self._end(reply)
             return
         self._refusal = None
-        self._remaining = _absolute_lineage(self._server.path(self._path))
+        self._remaining = absolute_lineage(self._server.path(self._path))
         self._next()
 
     def _next(self) -> None:
@@ -138,7 +138,8 @@ def _fields(name: bytes) -> bytes:
     return protocol.string(name) + protocol.permissions(PATH_MODE)
 
 
-def _absolute_lineage(name: bytes) -> list[bytes]:
+def absolute_lineage(name: bytes) -> list[bytes]:
+    """A path of the server and its parents, from the root of the file system down."""
     parts = [part for part in name.split(b"/") if part]
     start = b"/" if name.startswith(b"/") else b""
     return [start + b"/".join(parts[:count]) for count in range(1, len(parts) + 1)]

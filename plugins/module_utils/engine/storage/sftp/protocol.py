@@ -37,6 +37,8 @@ NO_SPACE, QUOTA_EXCEEDED = 14, 15
 # Flags of OPEN.
 READ_FLAG, WRITE_FLAG, CREATE, TRUNCATE, EXCLUSIVE = 0x01, 0x02, 0x08, 0x10, 0x20
 
+_READ_ONLY = 0x1  # of statvfs's f_flag
+
 _SIZE, _IDS, _PERMISSIONS, _TIMES, _EXTRA = 0x1, 0x2, 0x4, 0x8, 0x80000000
 # fmt: on
 
@@ -116,6 +118,16 @@ class Limits(t.NamedTuple):
     read: int
     write: int
     handles: int
+
+
+class Space(t.NamedTuple):
+    """What ``statvfs`` says of the repository's file system, for a user without privileges."""
+
+    free: int
+    """Bytes."""
+    files: int | None
+    """Files that can still be made; None where they are not counted."""
+    read_only: bool
 
 
 class Attributes(t.NamedTuple):
@@ -206,14 +218,16 @@ def parse_limits(body: memoryview) -> Limits:
     return Limits(fields.u64(), fields.u64(), fields.u64(), fields.u64())
 
 
-def parse_free(body: memoryview) -> int:
-    """Bytes that a user without privileges may still write, of the answer to ``statvfs``."""
+def parse_space(body: memoryview) -> Space:
+    """The answer to ``statvfs``."""
     fields = Fields(body)
-    fields.u64()  # f_bsize
-    fragment = fields.u64()
-    fields.u64()  # f_blocks
-    fields.u64()  # f_bfree
-    return fragment * fields.u64()
+    (
+        _bsize, fragment, _blocks, _bfree, available,
+        inodes, _ffree, inodes_available, _fsid, flags, _namemax,
+    ) = (fields.u64() for _dummy in range(11))  # fmt: skip
+    # A file system that makes inodes as it needs them has a total of 0.
+    files = inodes_available if inodes else None
+    return Space(fragment * available, files, bool(flags & _READ_ONLY))
 
 
 def parse_names(body: memoryview) -> list[tuple[str, Attributes]]:

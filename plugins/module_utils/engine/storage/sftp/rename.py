@@ -31,6 +31,7 @@ def rename(server: Server, source: str, target: str, then: Then) -> None:
 
     def on_posix(reply: Reply) -> None:
         if reply.is_ok():
+            server.posix_rename_works = True
             then(None, False)
             return
         status = reply.status()

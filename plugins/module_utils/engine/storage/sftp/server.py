@@ -17,7 +17,7 @@ from . import failure, protocol
 from .channel import Channel, Reply
 from .handles import Handles
 from .lanes import FAR, GENERATIONS, Lanes
-from .protocol import Status
+from .protocol import Space, Status
 
 # What every server must take, draft-ietf-secsh-filexfer-02 section 3.
 SMALLEST_DATA = 32768
@@ -28,8 +28,12 @@ LARGEST_DATA = 255 * 1024
 # Bytes of files sent and not acknowledged, of all files of the session.
 WRITE_AHEAD = 16 * 1024 * 1024
 
-# Bytes asked for and not taken by the reader, of all files of the session.
-READ_AHEAD = 32 * 1024 * 1024
+# Bytes asked for and not taken by the reader, of all files of the session: what fills a line of
+# 300 MiB/s for a round trip, within these bounds. More only waits on the server, and slows OpenSSH
+# down, which moves all of its buffer for each packet: a third of the rate nearby.
+READ_RATE = 300 * 1024 * 1024
+LEAST_READ_AHEAD = 4 * 1024 * 1024
+MOST_READ_AHEAD = 32 * 1024 * 1024
 
 
 # Seconds between two looks at the lanes, a fraction of a round trip from where there are any.
@@ -58,18 +62,24 @@ class Server:
         self.read_size = SMALLEST_DATA
         self.write_size = SMALLEST_DATA
         self.posix_rename = False
+        self.posix_rename_works = False
         self.fsync = False
         self.statvfs = False
         self.extensions: dict[bytes, bytes] = {}
-        self.read_ahead = Budget(READ_AHEAD)
+        self.read_ahead = Budget(LEAST_READ_AHEAD)
         self.unacknowledged = 0
         self.lanes = lanes if generation < GENERATIONS else None
+        self.unfinished: set[str] = set()
+        """Temporary files that may be there: see Storage."""
         self._removing = 0
+        self._short: tuple[int, Space] | None = None
         self._root = protocol.encode(root.rstrip("/") or "/")
 
     def begin(self) -> None:
         """Exchange versions, and ask for the limits without waiting for them."""
+        started = time.monotonic()
         version, self.extensions = self.channel.greet()
+        self.read_ahead = Budget(read_ahead(time.monotonic() - started))
         if version != protocol.VERSION:
             raise self.channel.give_up(
                 ProtocolError(f"{self.name} speaks version {version} of SFTP, 3 is needed")
@@ -85,13 +95,24 @@ class Server:
             self._measure()
 
     def _measure(self) -> None:
-        """Keep the lanes only where they pay."""
-        ended: list[Reply] = []
-        started = time.monotonic()
-        self.channel.request(protocol.LSTAT, protocol.string(self._root), ended.append)
-        self.channel.wait_until(lambda: bool(ended))
-        if time.monotonic() - started < FAR:
-            self.lanes = None
+        """Keep the lanes only where they pay: where an answer takes longer than ``FAR``.
+
+        Who is far away does not wait for the answer, but for so long only.
+        """
+        answers: list[Reply] = []
+        end = time.monotonic() + FAR
+        self.channel.request(protocol.LSTAT, protocol.string(self._root), answers.append)
+        while time.monotonic() < end:
+            self.channel.step()
+            if answers:
+                self.lanes = None
+                return
+            time.sleep(PAUSE / 4)
+
+    @property
+    def replaces_at_once(self) -> bool:
+        """Whether a file takes the place of another in one step, as has been seen."""
+        return self.posix_rename and self.posix_rename_works
 
     def step(self) -> None:
         """Send and handle whatever is possible without waiting, in the lanes, too."""
@@ -144,9 +165,9 @@ class Server:
             return self._root
         return self._root.rstrip(b"/") + b"/" + protocol.encode(path)
 
-    def error(self, action: str, path: str, status: Status, free: int | None = None) -> EngineError:
+    def error(self, action: str, path: str, status: Status) -> EngineError:
         """The error for a refusal of ``action`` (``open``) on ``path``."""
-        return failure.error(self.action(action, path), status, free)
+        return failure.error(self.action(action, path), status)
 
     def action(self, action: str, path: str) -> str:
         """How a message about ``path`` begins."""
@@ -158,37 +179,61 @@ class Server:
         path: str,
         status: Status,
         then: t.Callable[[EngineError], None],
+        *,
+        takes_room: bool = True,
     ) -> None:
-        """Give the error of a refused change to ``then``, after asking for the free space if a full
-        disk may be the reason that the server does not give.
+        """Give the error of a refused change to ``then``, after asking for the state of the file
+        system if that may be the reason that the server does not give.
         """
+        asked = self.channel.requests
+        answered = asked - self.channel.outstanding
 
         def found(reply: Reply) -> None:
-            free = None
+            space = None
             if reply.kind == protocol.EXTENDED_REPLY:
-                free = protocol.parse_free(reply.body)
-            then(self.error(action, path, status, free))
+                space = self._tightest(protocol.parse_space(reply.body), asked, answered)
+            subject = self.action(action, path)
+            then(failure.error(subject, status, space, takes_room=takes_room))
 
-        if self.statvfs and failure.may_be_full(status):
-            self.ask_free(found)
+        if self.statvfs and failure.is_vague(status):
+            self.ask_space(found)
         else:
             then(self.error(action, path, status))
+
+    def _tightest(self, space: Space, asked: int, answered: int) -> Space:
+        """The state that explains a refusal: of several files that are refused at once the first
+        makes room by its end, before the server is asked about the next ones. What was on its way
+        when the first was refused (``asked`` requests) was refused for the same reason.
+        """
+        if failure.shortage(space) is not None:
+            self._short = (asked, space)
+        elif self._short is not None and answered <= self._short[0]:
+            return self._short[1]
+        return space
 
     def discard(self, path: str) -> None:
         """Remove what is of no use, without a word about whether that works."""
         self._removing += 1
-        self.channel.request(protocol.REMOVE, protocol.string(self.path(path)), self._on_discarded)
 
-    def _on_discarded(self, _reply: Reply) -> None:
-        self._removing -= 1
+        def discarded(_reply: Reply) -> None:
+            self._removing -= 1
+            self.unfinished.discard(path)
+
+        self.channel.request(protocol.REMOVE, protocol.string(self.path(path)), discarded)
 
     def is_clean(self) -> bool:
         """Whether everything that was to be discarded is."""
         return not self._removing
 
-    def ask_free(self, on_reply: t.Callable[[Reply], None]) -> None:
+    def ask_space(self, on_reply: t.Callable[[Reply], None]) -> None:
         """Send statvfs for the repository."""
         self.channel.extended(protocol.STATVFS, protocol.string(self._root), on_reply)
+
+
+def read_ahead(round_trip: float) -> int:
+    """Bytes to ask for ahead, where an answer takes so many seconds (pure)."""
+    wanted = int(round_trip * READ_RATE)
+    return min(max(wanted, LEAST_READ_AHEAD), MOST_READ_AHEAD)
 
 
 def _within(limit: int, packet: int) -> int:

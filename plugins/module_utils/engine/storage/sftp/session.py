@@ -19,9 +19,11 @@ import typing as t
 from ... import dependency, log
 from ...config.options import SftpOptions
 from ...errors import EngineError, HostBusyError, HostConnectError, ProtocolError, ServiceError
+from . import eager
 from .channel import Channel, Stream
 from .hostkey import HostKey, HostKeyCheck, Verdict
 from .login import Credentials, Login
+from .throttle import RateLimit
 
 if t.TYPE_CHECKING:
     import paramiko
@@ -43,19 +45,26 @@ CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
 _LOGGER = "pgsftp-ssh"
 
+_SLOW_HINT = "is it an SSH server that listens at this port, and has it time to answer?"
+
 
 def connect(
-    options: SftpOptions, credentials: Credentials, check: HostKeyCheck, io_timeout: float
+    options: SftpOptions,
+    credentials: Credentials,
+    check: HostKeyCheck,
+    io_timeout: float,
+    limit: RateLimit | None = None,
 ) -> Channel:
     """Log in and ask for SFTP; giving up the channel ends the connection.
 
-    ``io_timeout`` (seconds) bounds every later wait for the server. Raises HostConnectError when
+    ``io_timeout`` (seconds) bounds every later wait for the server; the connection's bytes count
+    against ``limit``. Raises HostConnectError when
     the server is not reached, ServiceError when it is not the right one or does not let us in,
     ProtocolError when it has no SFTP.
     """
     timeout = min(io_timeout, CONNECT_TIMEOUT)
     while True:
-        transport = _start(options, check, io_timeout, timeout)
+        transport = _start(options, check, io_timeout, timeout, limit)
         try:
             found = transport.get_remote_server_key()
             if check.verify(HostKey(found.get_name(), found.asbytes())) is Verdict.TRY_OTHER:
@@ -88,12 +97,18 @@ def end(transport: paramiko.Transport) -> None:
 
 
 def _start(
-    options: SftpOptions, check: HostKeyCheck, io_timeout: float, timeout: float
+    options: SftpOptions,
+    check: HostKeyCheck,
+    io_timeout: float,
+    timeout: float,
+    limit: RateLimit | None,
 ) -> paramiko.Transport:
     """Connect and exchange keys."""
     library = dependency.paramiko()
     _mend(library)
     sock = _connect(options, io_timeout, timeout)
+    if limit is not None:
+        sock = limit.on(sock)
     try:
         transport: paramiko.Transport = library.Transport(
             sock, default_window_size=WINDOW, default_max_packet_size=PACKET
@@ -118,12 +133,15 @@ def _start(
         transport.start_client(timeout=timeout)
     except Exception as cause:  # paramiko's, EOFError, OSError
         end(transport)
+        if _no_common_host_key(cause) and check.offer_any_type():
+            return _start(options, check, io_timeout, timeout, limit)
         raise _not_started(options, check, cause, time.monotonic() - started, timeout) from cause
     if not transport.is_active() or not transport.initial_kex_done:
         end(transport)
         what = "no key exchange" if transport.remote_version else "no SSH server answers"
         raise HostConnectError(
-            f"unable to connect to '{address(options)}': {what} within {timeout:.0f} s"
+            f"unable to connect to '{address(options)}': {what} within {timeout:.0f} s",
+            hint=_SLOW_HINT,
         )
     transport.set_keepalive(KEEPALIVE)
     return transport
@@ -166,6 +184,10 @@ def gcm_first(supported: t.Sequence[str]) -> list[str]:
     return first + [name for name in supported if name not in first]
 
 
+def _no_common_host_key(cause: BaseException) -> bool:
+    return "no acceptable host key" in str(cause).lower()
+
+
 def _not_started(
     options: SftpOptions,
     check: HostKeyCheck,
@@ -176,13 +198,18 @@ def _not_started(
     text = str(cause)
     where = f"unable to connect to '{address(options)}'"
     if type(cause).__name__ == "IncompatiblePeer" or "no acceptable" in text.lower():
-        if "host key" in text.lower() and check.refused:
+        if _no_common_host_key(cause) and check.refused:
             return check.exhausted()
-        return HostConnectError(f"{where}: {text.rstrip('.')}")
+        return HostConnectError(
+            f"{where}: {text.rstrip('.')}",
+            hint="the server and this host have no algorithm in common: see its sshd_config.",
+        )
     if "banner" in text.lower():
         hint = "a server that has too many sessions (MaxStartups, penalties) hangs up like this."
         if seconds >= timeout:
-            return HostConnectError(f"{where}: no SSH server answers within {timeout:.0f} s")
+            return HostConnectError(
+                f"{where}: no SSH server answers within {timeout:.0f} s", hint=_SLOW_HINT
+            )
         return HostBusyError(f"{where}: the connection was closed before SSH began", hint=hint)
     reason = text or "connection closed by the server during key exchange"
     return HostBusyError(f"{where}: {reason.lower().rstrip('.')}")
@@ -201,6 +228,7 @@ def _sftp(
     channel.software = (transport.remote_version or "").partition("-")[2].partition("-")[2]
     channel.timeout = io_timeout
     channel.cipher = getattr(transport, "remote_cipher", "") or ""
+    channel.refusal = lambda: _refusal(stream, options)
     channel.sibling = lambda: _stream(transport, options, timeout)
     return channel
 
@@ -208,7 +236,9 @@ def _sftp(
 def _stream(
     transport: paramiko.Transport, options: SftpOptions, timeout: float
 ) -> paramiko.Channel:
-    """A channel for SFTP, on which nothing was said yet."""
+    """A channel for SFTP, on which nothing was said yet; whether the server has that, it tells when
+    the protocol begins.
+    """
     library = dependency.paramiko()
     name = address(options)
     try:
@@ -220,17 +250,21 @@ def _stream(
         ) from cause
     except Exception as cause:  # SSHException, EOFError, OSError
         raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
-    stream.settimeout(timeout)
     try:
-        stream.invoke_subsystem("sftp")
-    except library.SSHException as cause:
-        raise ProtocolError(
-            f"{name} has no SFTP subsystem for user '{options.user}'",
-            hint="does sshd_config of the server have a line 'Subsystem sftp internal-sftp'?",
-        ) from cause
-    except (EOFError, OSError) as cause:
+        eager.request_subsystem(stream, "sftp")
+    except Exception as cause:  # SSHException, EOFError, OSError
         raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
     return stream
+
+
+def _refusal(stream: paramiko.Channel, options: SftpOptions) -> EngineError | None:
+    """Why the protocol did not begin, if it is that the server does not have it."""
+    if not eager.is_refused(stream):
+        return None
+    return ProtocolError(
+        f"{address(options)} has no SFTP subsystem for user '{options.user}'",
+        hint="does sshd_config of the server have a line 'Subsystem sftp internal-sftp'?",
+    )
 
 
 def _reason(cause: BaseException) -> str:
@@ -238,9 +272,10 @@ def _reason(cause: BaseException) -> str:
 
 
 def _why(transport: paramiko.Transport) -> str:
+    """What ended the transport; empty while it lives, whatever became of its channels."""
     cause = transport.saved_exception
     if cause is None:
-        return ""
+        return "" if transport.is_active() else "closed by the server"
     if isinstance(cause, EOFError):
         return "closed by the server"
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)

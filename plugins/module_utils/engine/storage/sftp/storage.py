@@ -9,14 +9,16 @@ import contextlib
 import typing as t
 
 from ...errors import EngineError, TransportLostError
-from ..base import Features, FileInfo, FileKind, Publish, Storage
+from ..base import Features, FileInfo, Publish, Storage
 from ..base import Reader as BaseReader
 from ..base import Writer as BaseWriter
 from ..survey import Survey
 from . import protocol
 from .channel import Batch, Channel, Reply
 from .lanes import Lanes
+from .look import look
 from .paths import Paths
+from .protocol import Status
 from .reader import Reader
 from .rename import rename
 from .server import Server
@@ -43,13 +45,31 @@ class SftpStorage(Storage):
         root: str,
         generation: int = 0,
         lanes: Lanes | None = None,
+        *,
+        borrowed: bool = False,
     ) -> None:
         self._channel = channel
+        self._borrowed = borrowed
         self._lanes = lanes
         self.server = Server(channel, name, root, generation, lanes)
         self.location = self.server.location
         self._paths = Paths(self.server)
         self.server.begin()
+
+    @property
+    def ended(self) -> bool:
+        """See Storage."""
+        return self._channel.ended
+
+    @property
+    def answered(self) -> bool:
+        """See Storage. The greeting of a borrowed session is one of before."""
+        return not self._borrowed or self.round_trips > 0
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """See Storage."""
+        return frozenset(self.server.unfinished)
 
     @property
     def channel(self) -> Channel:
@@ -88,22 +108,20 @@ class SftpStorage(Storage):
         wanted = list(paths)
         found: list[FileInfo | None] = [None] * len(wanted)
         errors: list[EngineError] = []
+        remaining = len(wanted)
         batch = Batch(self._channel)
         for number, path in enumerate(wanted):
 
-            def answered(reply: Reply, number: int = number, path: str = path) -> None:
-                if reply.kind == protocol.ATTRS:
-                    name = path.rpartition("/")[2]
-                    attributes = reply.fields(protocol.ATTRS).attributes()
-                    entry = protocol.parse_info(name, attributes)
-                    found[number] = entry or FileInfo(name, FileKind.SPECIAL, 0, 0)
-                    return
-                status = reply.status()
-                if status.code not in _MISSING:
-                    errors.append(self.server.error("get information on", path, status))
+            def answered(entry: FileInfo | EngineError | None, number: int = number) -> None:
+                nonlocal remaining
+                remaining -= 1
+                if isinstance(entry, EngineError):
+                    errors.append(entry)
+                else:
+                    found[number] = entry
 
-            batch.request(protocol.LSTAT, protocol.string(self.server.path(path)), answered)
-        self._channel.wait_until(batch.ended)
+            look(self.server, batch, path, answered)
+        self._channel.wait_until(lambda: not remaining)
         if errors:
             raise errors[0]
         return found
@@ -111,7 +129,7 @@ class SftpStorage(Storage):
     def remove_many(self, paths: t.Iterable[str]) -> int:
         """See Storage."""
         removed = 0
-        errors: list[EngineError] = []
+        refused: list[tuple[str, Status]] = []
         batch = Batch(self._channel)
         for path in paths:
 
@@ -122,11 +140,14 @@ class SftpStorage(Storage):
                     return
                 status = reply.status()
                 if status.code not in _MISSING:
-                    errors.append(self.server.error("remove", path, status))
+                    refused.append((path, status))
 
             batch.request(protocol.REMOVE, protocol.string(self.server.path(path)), answered)
         self._channel.wait_until(batch.ended)
-        if errors:
+        if refused:
+            errors: list[EngineError] = []
+            self.server.explain("remove", *refused[0], errors.append, takes_room=False)
+            self._channel.wait_until(lambda: bool(errors))
             raise errors[0]
         return removed
 
@@ -148,6 +169,12 @@ class SftpStorage(Storage):
         for error in errors:
             if error is not None:
                 raise error
+
+    def expect_paths(self, paths: t.Iterable[str]) -> None:
+        """See Storage."""
+        for path in paths:
+            if not self._paths.is_made(path):
+                self._paths.make(path, _whatever)
 
     def rename(self, source: str, target: str) -> None:
         """See Storage."""
@@ -172,11 +199,11 @@ class SftpStorage(Storage):
         if not self.server.statvfs:
             return None
         replies: list[Reply] = []
-        self.server.ask_free(replies.append)
+        self.server.ask_space(replies.append)
         self._channel.wait_until(lambda: bool(replies))
         if replies[0].kind != protocol.EXTENDED_REPLY:
             return None
-        return protocol.parse_free(replies[0].body)
+        return protocol.parse_space(replies[0].body).free
 
     def survey(self, scratch: str) -> Survey:
         """See Storage."""
@@ -196,3 +223,7 @@ class SftpStorage(Storage):
         if self._lanes is not None:
             self._lanes.close()
         self._channel.give_up(TransportLostError(f"connection to {self.server.name} is closed"))
+
+
+def _whatever(_error: EngineError | None) -> None:
+    """Nothing: it is told elsewhere."""

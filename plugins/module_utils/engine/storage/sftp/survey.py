@@ -18,13 +18,17 @@ import typing as t
 from ...errors import EngineError
 from ..base import FILE_MODE, PATH_MODE, FileInfo, FileKind, join
 from ..survey import SAMPLE, SCRATCH_PREFIX, Survey, Trial
-from . import protocol
+from . import failure, protocol
 from .channel import Batch, Reply
+from .paths import PERHAPS_THERE, absolute_lineage
 from .server import Server
 from .tree import Listing, Removal
 
 # Seconds after which a scratch directory is one of a run that was killed.
 ABANDONED = 24 * 3600
+
+# For want of room these fail; other refusals have other causes.
+_TAKES_ROOM = ("make directory", "create", "write", "rename")
 
 # Where the range read begins, and its size: neither is a multiple of anything.
 _RANGE = (1_048_573, 4099)
@@ -58,6 +62,26 @@ class _Answer:
         return f"refused with status {status.code}{message}"
 
     @property
+    def missing(self) -> bool:
+        """Whether what it is in is not there."""
+        return self._is_refused(protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
+
+    @property
+    def perhaps_there(self) -> bool:
+        """Whether a directory was not made that may be there."""
+        return self._is_refused(*PERHAPS_THERE)
+
+    def _is_refused(self, *codes: int) -> bool:
+        return self.reply is not None and not self.ok and self.reply.status().code in codes
+
+    @property
+    def space(self) -> protocol.Space | None:
+        """The state of the file system that was asked for."""
+        if self.reply is None or self.reply.kind != protocol.EXTENDED_REPLY:
+            return None
+        return protocol.parse_space(self.reply.body)
+
+    @property
     def handle(self) -> bytes | None:
         """The handle that was granted."""
         if self.reply is None or self.reply.kind != protocol.HANDLE:
@@ -80,6 +104,8 @@ class Surveyor:
         self._sample = os.urandom(SAMPLE)
         self._listed: list[FileInfo] | None = None  # what is in the repository
         self._clean = False
+        self._space = _Answer()
+        self._made: list[bytes] = []  # the repository's own directory and its parents
 
     def run(self, *, software: str, cipher: str) -> Survey:
         """Try everything; raises only when the transport is lost."""
@@ -94,6 +120,7 @@ class Surveyor:
             with contextlib.suppress(EngineError):
                 if not self._clean:
                     self._remove_tree(self._scratch)
+                self._remove_root()
         return Survey(
             software,
             cipher,
@@ -110,10 +137,11 @@ class Surveyor:
     # The steps.
 
     def _try_all(self) -> None:
-        made = self._ask(protocol.MKDIR, self._name("") + protocol.permissions(PATH_MODE))
-        space = self._extended(protocol.STATVFS, protocol.string(self._server.path("")))
-        limits = self._extended(protocol.LIMITS, b"")
-        self._step()
+        made, space, limits = self._begin()
+        if made.missing:
+            refused = self._make_root()
+            made, space, limits = self._begin()
+            made = made if made.ok or refused is None else refused
         self._note("make directory", made)
         if not made.ok:
             names = ("create", "exclusive create", "write", "fsync", "rename", "rename over")
@@ -124,8 +152,36 @@ class Surveyor:
         self._note_space(space)
         self._note_limits(limits)
 
+    def _begin(self) -> tuple[_Answer, _Answer, _Answer]:
+        made = self._make(self._name(""))
+        space = self._look_at_space()
+        limits = self._extended(protocol.LIMITS, b"")
+        self._step()
+        return made, space, limits
+
+    def _make_root(self) -> _Answer | None:
+        """Make the repository's directory, for as long as this takes; the first refusal that is not
+        of a directory that is there.
+        """
+        refused = None
+        for name in absolute_lineage(self._server.path("")):
+            answer = self._make(protocol.string(name))
+            self._step()
+            if answer.ok:
+                self._made.append(name)
+            elif not answer.perhaps_there:
+                refused = refused or answer
+        return refused
+
+    def _remove_root(self) -> None:
+        """Whoever has put something there meanwhile keeps it."""
+        for name in reversed(self._made):
+            self._ask(protocol.RMDIR, protocol.string(name))
+            self._step()
+
     def _try_files(self) -> None:
         created = self._open("one", protocol.WRITE_FLAG | protocol.CREATE | protocol.TRUNCATE)
+        self._look_at_space()
         self._step()
         self._note("create", created)
         written = self._try_write(created.handle)
@@ -146,6 +202,7 @@ class Surveyor:
             data = memoryview(self._sample)[offset : offset + self._server.write_size]
             head = protocol.write_head(handle, offset, len(data))
             writes.append(self._ask(protocol.WRITE, head, data))
+        self._look_at_space()
         synced = self._extended(protocol.FSYNC, protocol.string(handle))
         closed = self._ask(protocol.CLOSE, protocol.string(handle))
         linked = self._ask(protocol.SYMLINK, protocol.string(b"one") + self._name("link"))
@@ -249,7 +306,13 @@ class Surveyor:
     # What answers say.
 
     def _note(self, name: str, answer: _Answer) -> None:
-        self._trials[name] = Trial(name, answer.ok, answer.detail)
+        self._trials[name] = Trial(name, answer.ok, answer.detail, self._error(name, answer))
+
+    def _error(self, name: str, answer: _Answer) -> EngineError | None:
+        if answer.ok or answer.reply is None:
+            return None
+        space = self._space.space
+        return failure.error(name, answer.reply.status(), space, takes_room=name in _TAKES_ROOM)
 
     def _note_listing(self, opened: _Answer, names: list[_Answer], wanted: set[str]) -> None:
         found: dict[str, protocol.Attributes] = {}
@@ -267,8 +330,8 @@ class Surveyor:
 
     def _note_space(self, answer: _Answer) -> None:
         self._note("statvfs", answer)
-        if answer.reply is not None and answer.reply.kind == protocol.EXTENDED_REPLY:
-            self._free = protocol.parse_free(answer.reply.body)
+        if answer.space is not None:
+            self._free = answer.space.free
 
     def _note_limits(self, answer: _Answer) -> None:
         self._note("limits", answer)
@@ -298,6 +361,14 @@ class Surveyor:
         self._answers.append(answer)
         self._server.channel.request(kind, fields, answer, data)
         return answer
+
+    def _make(self, name: bytes) -> _Answer:
+        return self._ask(protocol.MKDIR, name + protocol.permissions(PATH_MODE))
+
+    def _look_at_space(self) -> _Answer:
+        """Ask for the state of the file system: what is refused now may have its cause there."""
+        self._space = self._extended(protocol.STATVFS, protocol.string(self._server.path("")))
+        return self._space
 
     def _extended(self, name: bytes, fields: bytes) -> _Answer:
         return self._ask(protocol.EXTENDED, protocol.string(name) + fields)

@@ -11,6 +11,8 @@ from ...errors import EngineError, StorageMissingError
 from ..base import FileInfo, FileKind, join
 from . import protocol
 from .channel import Batch, Reply
+from .look import look
+from .protocol import Status
 from .server import Server
 
 # READDIRs that are sent together: OpenSSH answers each with up to 100 names, and a directory of WAL
@@ -97,22 +99,16 @@ class Listing:
             self._hand_over()
 
     def _look_at(self, name: str) -> None:
-        path = join(self._path, name)
-
-        def found(reply: Reply) -> None:
+        def found(entry: FileInfo | EngineError | None) -> None:
             self._pending -= 1
-            if reply.kind == protocol.ATTRS:
-                attributes = reply.fields(protocol.ATTRS).attributes()
-                entry = protocol.parse_info(name, attributes)
-                self._entries.append(entry or FileInfo(name, FileKind.SPECIAL, 0, 0))
-            else:
-                status = reply.status()
-                if status.code not in (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH):
-                    self._error = self._server.error("get information on", path, status)
+            if isinstance(entry, EngineError):
+                self._error = entry
+            elif entry is not None:
+                self._entries.append(entry)
             if not self._pending:
                 self._hand_over()
 
-        self._batch.request(protocol.LSTAT, protocol.string(self._server.path(path)), found)
+        look(self._server, self._batch, join(self._path, name), found)
 
     def _hand_over(self) -> None:
         if self._error is not None:
@@ -134,6 +130,7 @@ class Removal:
         self._batch = Batch(server.channel)
         self._path = path
         self._all_asked = False
+        self._explaining = 0
         self.waits = False
         """Whether a directory goes only when all that was in it is gone."""
         self.error: EngineError | None = None
@@ -141,7 +138,7 @@ class Removal:
 
     def ended(self) -> bool:
         """Whether all that could be removed is."""
-        if not self._all_asked or not self._batch.ended():
+        if not self._all_asked or self._explaining or not self._batch.ended():
             return False
         if self.error is not None and not self.waits:
             self.waits, self.error, self._all_asked = True, None, False
@@ -160,9 +157,8 @@ class Removal:
         """REMOVE or RMDIR a path; then the next. Whatever is gone already is fine."""
 
         def removed(reply: Reply) -> None:
-            status = None if reply.is_ok() else reply.status()
-            if status is not None:
-                self.note(self._server.error("remove", path, status))
+            if not reply.is_ok():
+                self._refuse(path, reply.status())
             if waits:
                 then()
 
@@ -170,6 +166,19 @@ class Removal:
         self._batch.request(kind, protocol.string(self._server.path(path)), removed)
         if not waits:
             then()
+
+    def _refuse(self, path: str, status: Status) -> None:
+        # What is tried once more needs no explanation yet.
+        if not self.waits or self.error is not None:
+            self.note(self._server.error("remove", path, status))
+            return
+        self._explaining += 1
+
+        def explained(error: EngineError) -> None:
+            self._explaining -= 1
+            self.note(error)
+
+        self._server.explain("remove", path, status, explained, takes_room=False)
 
     def note(self, error: EngineError) -> None:
         """Keep the first error."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import typing as t
 
 from ... import log
 from ...errors import EngineError, StorageError
@@ -46,8 +47,8 @@ class Writer(base.Writer):
         self._publish = publish
         self._name = path
         if publish is Publish.RENAME:
-            self._name = temporary_name(path, server.generation)
-            self._discard_former()
+            self._name = temporary_name(path)
+            server.unfinished.add(self._name)
         self._phase = _Phase.OPENING
         self._handle: bytes | None = None
         self._opening = True  # no answer to OPEN yet, or another OPEN to come
@@ -61,7 +62,8 @@ class Writer(base.Writer):
         self._finished = False
         self._path_made = False
         self._error: EngineError | None = None
-        self._after: Writer | None = None  # whose name must come first
+        self._after: list[Writer] = []  # whose names must come first
+        self._twin: Writer | None = None  # whose name must come first, too, in two steps
         self._followers: list[Writer] = []
         self._open()
 
@@ -95,15 +97,19 @@ class Writer(base.Writer):
         if self._server.unacknowledged > WRITE_AHEAD:
             self._server.wait_until(self._may_go_on)
 
-    def finish(self, *, after: Completion | None = None) -> Completion:
+    def finish(
+        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+    ) -> Completion:
         """See base.Writer."""
         if not self._finished:
             self._finished = True
-            self._follow(after)
+            self._after = [other for other in map(self._follow, after) if other is not None]
+            self._twin = None if twin is None else self._follow(twin)
             if self._tail_size and self._phase is not _Phase.FAILED:
                 self._send_tail(memoryview(b""))
-            if self._after is not None and self._after._error is not None:
-                self._fail(self._after._error)
+            for other in self._after:
+                if other._error is not None:
+                    self._fail(other._error)
             self._advance()
             self._server.step()
         return self
@@ -131,12 +137,19 @@ class Writer(base.Writer):
         if self._error is not None:
             raise self._error
 
-    def _follow(self, after: Completion | None) -> None:
-        if isinstance(after, Writer):
-            self._after = after
-            after._followers.append(self)
-        elif after is not None:
-            after.wait()
+    def _follow(self, other: Completion) -> Writer | None:
+        """Hear of it when ``other`` ends; None when that has been waited for."""
+        if not isinstance(other, Writer):
+            other.wait()
+            return None
+        other._followers.append(self)
+        return other
+
+    def _may_be_named(self) -> bool:
+        first = list(self._after)
+        if self._twin is not None and not self._server.replaces_at_once:
+            first.append(self._twin)
+        return all(other._phase is _Phase.DONE for other in first)
 
     def _is_gone(self) -> bool:
         return not self._opening and self._server.is_clean()
@@ -150,19 +163,11 @@ class Writer(base.Writer):
     # What is sent.
 
     def _open(self) -> None:
-        flags = protocol.WRITE_FLAG | protocol.CREATE | protocol.TRUNCATE
+        renamed = self._publish is Publish.RENAME
+        once = protocol.EXCLUSIVE if renamed else protocol.TRUNCATE
+        flags = protocol.WRITE_FLAG | protocol.CREATE | once
         fields = protocol.open_file(self._server.path(self._name), flags, base.FILE_MODE)
         self._server.handles.open(protocol.OPEN, fields, self._on_handle, self._on_refused)
-
-    def _discard_former(self) -> None:
-        """Remove what lost sessions left of the file.
-
-        The server may still be working through requests of a session that is lost on our side. Its
-        writes must not land in the file sent anew, which therefore has another name, nor may its
-        rename come after ours: with its file removed, it has nothing to rename.
-        """
-        for generation in range(self._server.generation):
-            self._server.discard(temporary_name(self._path, generation))
 
     def _send_tail(self, more: memoryview) -> None:
         parts: list[base.Bytes] = [*self._tail, more]
@@ -214,7 +219,7 @@ class Writer(base.Writer):
         if self._phase is _Phase.CLOSING and not self._unanswered:
             if self._publish is Publish.DIRECT:
                 self._end()
-            elif self._after is None or self._after._phase is _Phase.DONE:
+            elif self._may_be_named():
                 self._phase = _Phase.RENAMING
                 rename(self._server, self._name, self._path, self._on_renamed)
 
@@ -253,6 +258,7 @@ class Writer(base.Writer):
         status = reply.status()
         if self._phase is _Phase.FAILED:
             self._opening = False
+            self._clean_up()
             return
         missing = status.code in (protocol.NO_SUCH_FILE, protocol.NO_SUCH_PATH)
         if missing and not self._path_made:
@@ -266,6 +272,7 @@ class Writer(base.Writer):
         if error is not None or self._phase is _Phase.FAILED:
             self._opening = False
             self._fail(error or StorageError(f"unable to write '{self._path}': it was given up"))
+            self._clean_up()
         else:
             self._open()
 
@@ -297,6 +304,7 @@ class Writer(base.Writer):
 
     def _end(self) -> None:
         self._phase = _Phase.DONE
+        self._server.unfinished.discard(self._name)
         for follower in self._followers:
             follower._advance()
 
@@ -317,7 +325,8 @@ class Writer(base.Writer):
         if first:
             self._clean_up()
         for follower in self._followers:
-            follower._fail(error)
+            if follower._phase is not _Phase.DONE:
+                follower._fail(error)
 
     def _clean_up(self) -> None:
         self._server.unacknowledged -= sum(map(len, self._queue))
@@ -330,6 +339,9 @@ class Writer(base.Writer):
         if self._opened:
             self._opened = False
             self._server.discard(self._name)
+        elif not self._opening:
+            # It was never made, or it has to stay.
+            self._server.unfinished.discard(self._name)
 
 
 def _as_it_is(view: memoryview) -> memoryview:
