@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint sanity unit integration coverage interop faults bench soak guides docs molecule molecule-all lab-up lab-down engine clean distclean
+.PHONY: help demo test setup lint sanity unit integration coverage interop faults bench bench-wal soak guides docs molecule molecule-all lab-up lab-down engine clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,7 @@ lint: ## ruff, mypy, yamllint, ansible-lint, shellcheck
 
 sanity: ## ansible-test sanity, antsibull-docs and -changelog, the collection built and installed
 	@scripts/sanity
+	@scripts/sanity newest
 
 unit: ## the tests that need nothing but Python
 	@scripts/pytest tests/unit
@@ -47,7 +48,10 @@ docs: ## write docs/reference and the roles' README.md from specifications and t
 bench: ## how fast, in turns with stock pgBackRest, on the hosts of the demo (BENCH="--rtt 95")
 	@scripts/bench $(BENCH)
 
-molecule: ## one story on hosts of its own (SCENARIO=default; molecule/ has more)
+bench-wal: ## how fast WAL gets there and back, in turns with stock pgBackRest, in a host of the demo
+	@scripts/bench-wal $(BENCH)
+
+molecule: ## one story on hosts of its own (SCENARIO=default LAB_SUITE=trixie; molecule/ has more)
 	@scripts/molecule test --scenario-name $(or $(SCENARIO),default)
 
 molecule-all: ## all of them, one after the other: about forty minutes

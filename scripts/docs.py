@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Write docs/reference: modules and filters, options and commands of the engine, errors.
 
 usage: python scripts/docs.py [--check]
@@ -25,14 +28,19 @@ def plain(text):
     if isinstance(text, list):
         return " ".join(plain(part) for part in text)
     text = " ".join(str(text).split())
-    text = re.sub(r"\b(?:C|O|V|E|P|M|F)\(([^)]*)\)", lambda found: f"`{_name(found[1])}`", text)
-    text = re.sub(r"\bRV\(([^)]*)\)", lambda found: f"`{_name(found[1])}`", text)
+    text = re.sub(r"\b(C|O|V|E|P|M|F|RV)\(([^)]*)\)", _code, text)
     text = re.sub(r"\b[BI]\(([^)]*)\)", r"*\1*", text)
     return text.replace("|", "\\|")
 
 
-def _name(text):
-    return text.split("#")[0] if ":" not in text else text.rsplit(":", 1)[1]
+def _code(found):
+    """What is shown of a name: not the plugin whose it is, nor of a plugin its kind."""
+    kind, name = found.groups()
+    if kind in ("O", "RV"):
+        name = re.sub(r"^[^#]*#[^:]*:", "", name)
+    elif kind in ("P", "M"):
+        name = name.partition("#")[0]
+    return f"`{name}`"
 
 
 def table(head, rows):
@@ -266,7 +274,9 @@ def raised(classes):
             hint = next((word.value for word in node.keywords if word.arg == "hint"), None)
             message = literal(node.args[0])
             if re.search("[a-z]{2}", message):
-                found.setdefault(name, set()).add((message, literal(hint)))
+                found.setdefault(name, set()).add(
+                    (message, literal(hint) or classes[name].usual_hint or "")
+                )
     return found
 
 

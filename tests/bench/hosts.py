@@ -146,6 +146,21 @@ END
     )
 
 
+def add_files(count: int, size: int) -> None:
+    """A directory of files of random bytes in the data directory."""
+    host(
+        "pg1-srv",
+        f"""
+        cd {ROOT}
+        head -c {count * size} /dev/urandom > many
+        runuser -u postgres -- install -d data/many
+        split --bytes={size} --suffix-length=5 --numeric-suffixes many data/many/
+        chown -R postgres: data/many
+        rm many
+    """,
+    )
+
+
 def tear_down() -> None:
     """Leave nothing."""
     host(
@@ -159,6 +174,7 @@ def tear_down() -> None:
     )
     host(
         "sftp-srv",
+        f"[ ! -e {SSHD_PID} ] || kill $(cat {SSHD_PID}) || true; "
         "rm -rf /srv/pgsftp/backup_space/bench-*; "
         "sed -i '/ bench$/d' /etc/ssh/authorized_keys.d/pgbackrest",
     )

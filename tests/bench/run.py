@@ -33,6 +33,7 @@ from hosts import (
     PEER,
     PORT,
     ROOT,
+    add_files,
     enlarge,
     host,
     set_up,
@@ -58,7 +59,7 @@ way, host, port, file, name = sys.argv[1:]
 sftp = SftpOptions(host=host, port=int(port), user="pgbackrest", key_check_type="none",
                    private_key_file="%s")
 opener = prepare(RepoOptions(type="sftp", path="/backup_space/bench-ours", sftp=sftp))
-with opener.striping().open() as storage:
+with opener.striping(1).open() as storage:
     if way == "up":
         writer = storage.writer(name, publish=Publish.RENAME)
         with open(file, "rb", buffering=0) as source:
@@ -125,7 +126,8 @@ SMALL = (
     "file down",
 )
 LARGE = ("full", "restore", "delta restore")
-ROWS = (*SMALL, *(f"{what} 1.3 GB" for what in LARGE))
+MANY = "full 10 000 files"
+ROWS = (*SMALL, *(f"{what} 1.3 GB" for what in LARGE), MANY)
 
 
 class Bench:
@@ -133,6 +135,7 @@ class Bench:
 
     def __init__(self, address: str, port: int) -> None:
         self.address, self.port = address, port
+        self.ready: set[str] = set()
         configure(address, port)
 
     def run(self, who: str, *words: str) -> dict[str, t.Any]:
@@ -166,6 +169,11 @@ class Bench:
             return self.run(who, "restore", *target(who))
 
         def delta(who: str) -> dict[str, t.Any]:
+            # There is nothing to do then, as the row's name says.
+            if restored.format(who=who) not in self.ready:
+                self.near().run(who, "restore", "--delta", *target(who))
+                configure(self.address, self.port)
+                self.ready.add(restored.format(who=who))
             return self.run(who, "restore", "--delta", *target(who))
 
         def expire(who: str) -> dict[str, t.Any]:
@@ -212,6 +220,13 @@ class Bench:
         """The same of a cluster with data."""
         rows = self.rows()
         return {f"{what} 1.3 GB": rows[what] for what in LARGE}
+
+    def many_rows(self):
+        """A backup of many small files, each a file of the repository; ours alone.
+
+        Far away the peer would take an hour.
+        """
+        return {MANY: lambda who: self.run(who, "backup", "--type=full", "--no-repo1-bundle")}
 
     def near(self) -> Bench:
         """The same without distance, to prepare something."""
@@ -277,26 +292,33 @@ class Record:
     repeats: int
     wanted: list[str]
 
-    def measure(self, rtt: float, rows: dict[str, Measure]) -> None:
-        """Both sides of each row, in turns."""
+    def measure(
+        self, rtt: float, rows: dict[str, Measure], sides: tuple[str, ...] = ("ours", "peer")
+    ) -> None:
+        """The sides of each row, in turns."""
         for what, measure in rows.items():
             if what in self.wanted:
-                self._add(self._row(what, rtt, measure))
+                self._add(self._row(what, rtt, measure, sides))
 
-    def _row(self, what: str, rtt: float, measure: Measure) -> dict[str, t.Any]:
+    def _row(
+        self, what: str, rtt: float, measure: Measure, measured: tuple[str, ...]
+    ) -> dict[str, t.Any]:
         row: dict[str, t.Any] = {"what": what, "rtt": rtt, "load": [], "cpu": {}, "rss": {}}
-        sides: dict[str, list[float]] = {"ours": [], "peer": []}
+        sides: dict[str, list[float]] = {who: [] for who in measured}
+        cpu: dict[str, list[float]] = {who: [] for who in measured}
         for number in range(self.repeats):
             # In turns, and not always the same one first.
-            for who in (("ours", "peer"), ("peer", "ours"))[number % 2]:
+            for who in (measured, measured[::-1])[number % 2]:
                 one = measure(who)
                 sides[who].append(round(float(one["seconds"]), 3))
-                row["cpu"][who] = round(float(one["cpu"]), 2)
-                row["rss"][who] = one["rss"]
+                cpu[who].append(float(one["cpu"]))
+                row["cpu"][who] = round(statistics.median(cpu[who]), 2)
+                row["rss"][who] = max(one["rss"], row["rss"].get(who, 0))
             row["load"].append(round(os.getloadavg()[0], 1))
         row.update(sides)
-        ratios = [theirs / ours for ours, theirs in zip(sides["ours"], sides["peer"])]
-        row["ratio"] = round(statistics.median(ratios), 2)
+        if "peer" in sides:
+            ratios = [theirs / ours for ours, theirs in zip(sides["ours"], sides["peer"])]
+            row["ratio"] = round(statistics.median(ratios), 2)
         return row
 
     def _add(self, row: dict[str, t.Any]) -> None:
@@ -304,12 +326,11 @@ class Record:
         rows = [old for old in self.found["rows"] if (old["what"], old["rtt"]) != key]
         self.found["rows"] = [*rows, row]
         self.file.write_text(json.dumps(self.found, indent=1) + "\n")
-        ours, peer = statistics.median(row["ours"]), statistics.median(row["peer"])
-        print(
-            f"{time.strftime('%H:%M:%S')} rtt {row['rtt']:4.0f} {row['what']:22} "
-            f"ours {ours:8.2f}  peer {peer:8.2f}  ratio {row['ratio']}",
-            flush=True,
-        )
+        said = f"{time.strftime('%H:%M:%S')} rtt {row['rtt']:4.0f} {row['what']:22} "
+        said += f"ours {statistics.median(row['ours']):8.2f}"
+        if "peer" in row:
+            said += f"  peer {statistics.median(row['peer']):8.2f}  ratio {row['ratio']}"
+        print(said, flush=True)
 
 
 def main() -> None:
@@ -354,6 +375,11 @@ def main() -> None:
         for rtt in distances:
             with at_distance(rtt) as place:
                 record.measure(rtt, Bench(*place).large_rows())
+    if MANY in wanted:
+        add_files(10_000, 8192)
+        for rtt in distances:
+            with at_distance(rtt) as place:
+                record.measure(rtt, Bench(*place).many_rows(), ("ours",))
     tear_down()
 
 

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Delay, and lose, every Ethernet frame of one lab host in both directions.
 
 For kernels without netem. The machine's end of the host's veth pair leaves the bridge, a TAP
