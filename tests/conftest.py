@@ -44,10 +44,32 @@ def _fail_when_skipped(report: pytest.TestReport | pytest.CollectReport) -> None
         report.longrepr = f"skipped, although PGSFTP_REQUIRE=1: {reason}"
 
 
+# What tests that have this in their file share with each other, whichever file they are in.
+SHARED = {"mark.lab": "the hosts", "support.playbook": "the jobs of root on this machine"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Processes of pytest-xdist share the tests by file, and by what must not be used by two."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            name = nodeid.partition("::")[0]
+            text = Path(config.rootpath, name).read_text(encoding="utf-8")
+            return next((shared for mark, shared in SHARED.items() if mark in text), name)
+
+    return ByFile(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
     _fail_when_skipped(report)
+    # What a test writes may be no UTF-8 on purpose, and pytest-xdist passes text on.
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
     return report
 
 

@@ -27,6 +27,7 @@ from ansible_collections.pgsftp.backup.tests.support.archiver import (
     stored,
     until,
 )
+from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.proxy import Proxy
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
@@ -163,10 +164,68 @@ def test_frozen_while_postgresql_asks_it_is_done_without(site, archiver, proxy):
     assert new <= set(stored(site))
 
 
+def test_a_worker_alone_is_frozen_and_another_one_sends_what_it_had(site, archiver, proxy):
+    site.configure(io_timeout="5")
+    (name,) = make_segments(site, 1)
+    archiver.start()
+    asking = archiver.popen("archive-push", f"pg_wal/{name}", stderr=subprocess.PIPE)
+    begun(site, archiver)
+    frozen = archiver.workers
+    signal_all(frozen, signal.SIGSTOP)
+    proxy.rate = None
+    # The archiver goes on saying that it is alive, so that nobody else would notice.
+    _dummy, said = asking.communicate(timeout=60)
+    assert asking.returncode == 0
+    assert b"the process that had the file hung" in said
+    assert name in stored(site)
+    assert "hung for 10 seconds" in archiver.said
+    until(lambda: archiver.status()["sessions"], "no other worker", archiver)
+    assert not set(frozen) & set(archiver.workers)
+    (other,) = make_segments(site, 1)
+    archiver.push(other)
+    assert other in stored(site)
+
+
 def archived(site):
     """What PostgreSQL takes for archived."""
     status = site.cluster.data / "pg_wal" / "archive_status"
     return {path.stem for path in status.glob("0*.done") if len(path.stem) == 24}
+
+
+# Keeps the moment at which archive_command first said that a file is there.
+WITNESS = """\
+#!/bin/sh
+{command} archive-push "$1" || exit
+[ -e {acks}/"${{1##*/}}" ] || : > {acks}/"${{1##*/}}"
+"""
+
+
+def witness(site, archiver):
+    """Have PostgreSQL archive before a witness."""
+    acks = site.root / "acks"
+    acks.mkdir()
+    command = " ".join([str(site.command), *archiver.words])
+    script = site.root / "witness.sh"
+    script.write_text(WITNESS.format(command=command, acks=acks))
+    script.chmod(0o755)
+    for path in (acks, script):
+        own(path)
+    site.cluster.configure(archive_command=f"{script} %p")
+    site.cluster.reload()
+
+
+def early(site):
+    """The files that were acknowledged before they had their names in the repository.
+
+    A renamed file's time of change is that of the rename.
+    """
+    found = {}
+    for path in site.repo.glob("archive/demo/**/0*"):
+        if path.is_file() and not path.name.endswith(".pgbackrest.tmp"):
+            found[path.name.partition("-")[0]] = path.stat().st_ctime_ns
+    acks = {path.name: path.stat().st_mtime_ns for path in (site.root / "acks").iterdir()}
+    assert acks
+    return {name for name, when in acks.items() if when < found.get(name, when + 1)}
 
 
 def test_whatever_postgresql_takes_for_archived_is_there_at_every_moment(
@@ -174,7 +233,7 @@ def test_whatever_postgresql_takes_for_archived_is_there_at_every_moment(
 ):
     proxy.rate = 4 * RATE
     before = archived(site)
-    archive_command(site, archiver)
+    witness(site, archiver)
     archiver.start()
     write_segments(site)
     victims = ["worker", "session", "archiver"]
@@ -188,12 +247,48 @@ def test_whatever_postgresql_takes_for_archived_is_there_at_every_moment(
         else:
             archiver.kill()
             archiver.start()
-        # In this order: what is acknowledged meanwhile was stored before.
-        done = archived(site) - before
-        assert done <= set(stored(site))
     proxy.rate = None
     drained(site, archiver)
-    assert archived(site) - before <= set(stored(site))
+    new = archived(site) - before
+    assert new and new <= set(stored(site))
+    assert early(site) == set()
+
+
+def test_the_witness_accuses_who_says_so_too_early(site, archiver):
+    witness(site, archiver)
+    script = site.root / "witness.sh"
+    script.write_text(script.read_text().replace(" archive-push ", " archive-push /nowhere; : "))
+    (name,) = make_segments(site, 1)
+    until((site.root / "acks" / name).exists, "not acknowledged")
+    # It is there in the end, and was not then.
+    archiver.start()
+    archiver.push(name)
+    assert name in early(site)
+
+
+def test_one_of_two_that_falls_silent_in_the_middle_of_a_segment_is_waited_for(
+    site, archiver, proxy
+):
+    other = site.root / "other"
+    site.configure(repo2_path=str(other), repo2_type="posix", io_timeout="3s")
+    proxy.rate = None
+    site.run("stanza-create")
+    proxy.rate = RATE
+    names = make_segments(site, 3)
+    archiver.start()
+    begun(site, archiver)
+    with proxy.hole():
+        until(lambda: set(names) <= set(stored(site, other)), "repo2 waits for repo1", archiver)
+        # One has it, which is not enough.
+        said = archiver.push(names[-1], code=104)
+        assert "archive-push failed on 1 of 2 repositories" in said
+        assert "repo1: " in said and "repo2: " not in said
+        assert names[-1] not in stored(site)
+    proxy.rate = None
+    witness(site, archiver)
+    drained(site, archiver, 120)
+    assert set(names) <= set(stored(site)) & set(stored(site, other))
+    assert early(site) == set()
 
 
 def test_duplicates_asked_for_at_once_are_sent_once(site, archiver, proxy):

@@ -100,5 +100,18 @@ def test_permission_taken_away(repository, share):
         share,
         deny_at=1 + int(requests * share),
         cause="permission denied",
-        hint="may the SFTP user write",
+        hint="may this user write",
+    )
+
+
+def test_a_file_system_that_becomes_read_only(repository):
+    repository.set_back()
+    repository.run("backup", "--no-online", "--type=full")
+    in_the_middle(
+        repository,
+        "half",
+        deny_at=repository.shared.requests.value // 2,
+        read_only=True,
+        cause=r"unable to .*: read-only file system",
+        hint="errors of a disk",
     )

@@ -71,8 +71,8 @@ def test_a_full_disk(deployed_lab, free):
         pgsftp(lab, "verify", f"--set={labels(lab)[-1]}")
         assert not lab.run("sftp-srv", f"find {SPACE} -name '*.tmp'").stdout
     finally:
-        # The archiver's session may have a file open just now.
-        lab.run("sftp-srv", f"for i in $(seq 60); do umount {SPACE} && exit; sleep 1; done; exit 1")
+        # A session of the archiver has its working directory there.
+        lab.run("sftp-srv", f"umount --lazy {SPACE}")
     assert labels(lab) == before
 
 

@@ -12,10 +12,28 @@ from ansible_collections.pgsftp.backup.tests.support.engine import (
 from ansible_collections.pgsftp.backup.tests.support.fixtures import (
     fixture_repositories,
 )
+from ansible_collections.pgsftp.backup.tests.support.openssh import (
+    connect,
+    server,
+    special,
+)
+from ansible_collections.pgsftp.backup.tests.support.place import (
+    place_of,
+)
 from ansible_collections.pgsftp.backup.tests.support.postgres import (
     new_cluster,
     postgres,
 )
 
 # Fixtures for the tests of this directory.
-__all__ = ["fixture_repositories", "host_command", "new_cluster", "postgres", "sites"]
+__all__ = [
+    "connect",
+    "fixture_repositories",
+    "host_command",
+    "new_cluster",
+    "place_of",
+    "postgres",
+    "server",
+    "sites",
+    "special",
+]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -85,6 +86,41 @@ def test_64_ready_segments_are_sent_ahead_and_answered(site, archiver):
     assert archiver.stop() == 0
     assert not (archiver.run_path / "demo.sock").exists()
     assert "ERROR" not in archiver.said
+
+
+def test_what_is_encrypted_is_pushed_and_fetched_ahead_like_anything_else(site, archiver):
+    site.repo = site.root / "sealed"
+    site.configure(
+        repo1_path=str(site.repo), repo1_cipher_type="aes-256-cbc", repo1_cipher_pass="a pass"
+    )
+    site.run("stanza-create")
+    spool = site.root / "spool"
+    spool.mkdir()
+    own(spool)
+    names = make_segments(site, 4)
+    content = {name: (site.cluster.data / "pg_wal" / name).read_bytes() for name in names}
+    archiver.start()
+    for name in names:
+        archiver.push(name)
+    for name in names:
+        (path,) = site.repo.glob(f"archive/demo/*/*/{name}-*")
+        assert path.read_bytes().startswith(b"Salted__")
+
+    def get(name):
+        target = site.root / "got"
+        asking = archiver.popen("archive-get", name, str(target))
+        assert asking.wait(60) == 0
+        data = target.read_bytes()
+        target.unlink()
+        return data
+
+    assert get(names[0]) == content[names[0]]
+    ahead = spool / "archive" / "demo" / "fetched" / names[1]
+    until(lambda: f"fetched {names[1]}" in archiver.said, "not fetched ahead", archiver)
+    assert ahead.read_bytes() == content[names[1]]
+    for name in names[1:]:
+        assert get(name) == content[name]
+    assert not ahead.exists()
 
 
 def test_only_the_owner_may_talk_to_it(site, archiver):
@@ -190,6 +226,17 @@ def test_sessions_that_are_lost_are_opened_again(site, archiver, sshd):
     (name,) = make_segments(site, 1)
     archiver.push(name)
     assert name in stored(site)
+
+
+def test_a_session_that_is_lost_while_nobody_asks_is_opened_again(site, archiver, sshd):
+    archiver.start()
+    until(lambda: archiver.status()["sessions"], "no session", archiver)
+    workers = archiver.workers
+    end_sessions(sshd)
+    until(lambda: "; trying again" in archiver.said, "not noticed", archiver)
+    until(lambda: archiver.status()["sessions"], "no other session", archiver)
+    assert not set(workers) & set(archiver.workers)
+    assert "lost" in archiver.status()["error"]["message"]
 
 
 def test_nothing_is_answered_before_it_is_durable(site, archiver, sshd):
@@ -325,6 +372,65 @@ def test_metrics_are_written_for_prometheus(site, archiver):
     text = file.read_text()
     assert "# TYPE pgsftp_archiver_lag_segments gauge" in text
     assert 'pgsftp_archiver_lag_segments{stanza="demo",repo="1"} ' in text
+    # One that is gone is not up, and not without lag.
+    assert archiver.stop() == 0
+    assert not list(metrics.iterdir())
+
+
+def test_the_service_manager_hears_that_it_is_ready_alive_and_about_to_end(site, archiver):
+    path = site.root / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        own(path)
+        manager.settimeout(20)
+        archiver.environ = {"NOTIFY_SOCKET": str(path)}
+        archiver.start()
+        assert manager.recv(100) == b"READY=1"
+        # It listens when it says so: whoever is started after it may ask.
+        assert archiver.status()["key"] == 1
+        assert [manager.recv(100) for _beat in range(3)] == [b"WATCHDOG=1"] * 3
+        assert archiver.stop() == 0
+        said = []
+        while not said or said[-1] != b"STOPPING=1":
+            said.append(manager.recv(100))
+        assert set(said[:-1]) <= {b"WATCHDOG=1"}
+
+
+def test_more_than_the_queue_may_hold_is_dropped_and_the_rest_is_sent_later(site, archiver):
+    good = site.settings["repo1-sftp-host-port"]
+    site.configure(repo1_sftp_host_port="1", archive_push_queue_max="3MiB")
+    names = make_segments(site, 6)
+    archiver.start()
+    said = archiver.push(names[0])
+    assert said.startswith(f"WARN: dropped WAL file '{names[0]}'")
+    assert "3MB" in said or "3MiB" in said or str(3 << 20) in said
+    archive_command(site, archiver)
+    # PostgreSQL is rid of all that is too much, and of no more.
+    until(lambda: len(ready(site)) <= 3, "not dropped", archiver)
+    kept = ready(site)
+    assert kept == names[3:]
+    assert not stored(site)
+    site.configure(repo1_sftp_host_port=good)
+    drained(site, archiver, 120)
+    assert set(stored(site)) >= set(kept)
+    assert not set(stored(site)) & set(names[:3])
+
+
+def test_the_log_file_may_be_rotated_and_its_level_changed(site, archiver):
+    file = site.root / "demo-archiver.log"
+    archiver.start()
+    until(lambda: "connected" in file.read_text(), "no log", archiver)
+    file.rename(site.root / "rotated.log")
+    archiver.process.send_signal(signal.SIGHUP)
+    until(lambda: file.exists() and "loaded anew" in file.read_text(), "not written", archiver)
+    (name,) = make_segments(site, 1)
+    archiver.push(name)
+    assert "stored WAL file" not in file.read_text()
+    site.configure(log_level_file="detail")
+    (name,) = make_segments(site, 1)
+    archiver.push(name)
+    assert f"stored WAL file '{name}'" in file.read_text()
+    assert f"'{name}'" not in (site.root / "rotated.log").read_text()
 
 
 def test_the_status_reads_well(site, archiver):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ import pytest
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, until
 from ansible_collections.pgsftp.backup.tests.support.engine import own
+from ansible_collections.pgsftp.backup.tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.integration
 
@@ -164,7 +166,11 @@ class Copy:
             *self.flags, "archive-get", name, str(target),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        out, _dummy = done.communicate(timeout=60)
+        try:
+            out, _dummy = done.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            done.kill()
+            raise AssertionError(f"no answer\n{self.archiver.said}") from None
         assert done.returncode == code, out.decode()
         assert target.exists() == (code == 0)
         target.unlink(missing_ok=True)
@@ -323,3 +329,81 @@ def test_another_data_directory_is_not_served(copies):
     )  # fmt: skip
     assert "archive-get does the work itself" in done.stderr
     assert not Path(copy.root / "taken").exists()
+
+
+@pytest.fixture
+def line(site, sshd):
+    """What repo1 is reached through; repo2 has the same, and no line to it."""
+    other = site.root / "other"
+    shutil.rmtree(other, ignore_errors=True)
+    shutil.copytree(site.repo, other)
+    for path in (other, *other.rglob("*")):
+        own(path)
+    before = dict(site.settings)
+    with Proxy((sshd.host, sshd.port)) as made:
+        site.configure(
+            repo1_sftp_host_port=str(made.port), repo1_sftp_host_key_check_type="none",
+            repo1_sftp_known_host=None, repo2_type="posix", repo2_path=str(other),
+        )  # fmt: skip
+        yield made
+    site.settings = before
+    site.configure()
+
+
+def segments(site):
+    """The whole ones of the first timeline."""
+    found = [path.name.partition("-")[0] for path in site.repo.glob("archive/demo/*/*/00000001*-*")]
+    return sorted(name for name in found if len(name) == 24)
+
+
+def test_a_repository_that_never_answers_delays_no_file_of_the_other(copies, site, line):
+    copy = copies()
+    names = segments(site)[:5]
+    with line.hole():
+        copy.feed()
+        begun = time.monotonic()
+        for name in names:
+            copy.get(name, 0)
+        # Connecting in vain takes half a minute.
+        assert time.monotonic() - begun < 25
+    assert copy.fetched[: len(names)]
+
+
+def test_a_repository_that_falls_silent_is_waited_for_once(copies, site, line):
+    site.configure(io_timeout="4s", archive_get_queue_max="2MiB")
+    copy = copies()
+    copy.feed()
+    names = segments(site)
+    copy.get(names[0], 0)
+    with line.hole():
+        begun = time.monotonic()
+        for name in names[1:11]:
+            copy.get(name, 0)
+        assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("repos", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "code", "text"),
+    [
+        ("default", 200, "given up after 3s, and recovery stops here"),
+        ("standby", 1, "the standby will ask again"),
+    ],
+)
+def test_absent_in_one_and_silence_of_the_other_is_not_the_end_of_the_wal(
+    copies, site, line, kind, code, text, repos
+):
+    site.configure(io_timeout="2s")
+    if repos == 1:
+        site.configure(repo2_type=None, repo2_path=None)
+    copy = copies(f"--type={kind}")
+    copy.feed()
+    copy.get(segments(site)[0], 0)
+    with line.hole():
+        begun = time.monotonic()
+        assert text in copy.get("0000000100000000000000FF", code)
+        # What is silent is waited for as long as io-timeout, and asked again for archive-timeout.
+        assert time.monotonic() - begun < 30
+        if repos == 2:
+            copy.get(segments(site)[-1], 0)
+    copy.get("0000000100000000000000FF", 1)

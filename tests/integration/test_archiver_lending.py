@@ -109,18 +109,27 @@ def test_several_in_a_row_and_at_once(site, sshd, archiver):
     assert connections(sshd) == before
 
 
-def test_no_library_is_loaded(site, archiver):
+@pytest.mark.parametrize("command", [*COMMANDS, ["archive-get"]], ids=" ".join)
+def test_no_library_is_loaded(site, sshd, archiver, command):
     lent(archiver)
+    archiver.status()
+    before = connections(sshd)
+    if command == ["archive-get"]:
+        # The newest but one is in the archive, and goes nowhere that matters.
+        status = site.cluster.data / "pg_wal" / "archive_status"
+        name = max(path.stem for path in status.glob("*.done") if len(path.stem) == 24)
+        command = [*command, name, str(site.root / "got")]
     (path,) = re.findall(r'^sys.path.insert\(0, "(.*)"\)$', site.command.read_text(), re.MULTILINE)
     words = [f"--config={site.config}", "--stanza=demo", f"--archiver-path={archiver.run_path}"]
     owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
     python = site.command.read_text().splitlines()[0][2:].split()[0]
     done = subprocess.run(
-        [python, "-I", "-c", LOADS.format(path=path, words=[*words, "info"])],
+        [python, "-I", "-c", LOADS.format(path=path, words=[*words, *command])],
         capture_output=True, text=True, check=False, cwd="/", **owner,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith("loaded: ")
+    assert connections(sshd) == before
 
 
 def test_with_another_key_or_another_check_nothing_is_lent(site, sshd, archiver):
@@ -165,7 +174,7 @@ def test_a_server_that_grants_one_session_only_lends_none(sites, site, tmp_path_
         server.stop()
 
 
-def test_nobody_else_is_lent_anything(archiver):
+def test_nobody_else_is_lent_anything(site, archiver):
     lent(archiver)
     if os.geteuid() != 0:
         pytest.skip("needs another user")
@@ -182,3 +191,22 @@ def test_nobody_else_is_lent_anything(archiver):
         user="nobody", group="nogroup", extra_groups=[], check=False, cwd=str(ROOT.anchor),
     )  # fmt: skip
     assert done.returncode == 7
+    # Where the socket's mode does not keep him out, his number does.
+    for path in (archiver.run_path, archiver.run_path / "demo.sock"):
+        path.chmod(0o777)
+    code = (
+        "import socket, sys\n"
+        "line = socket.socket(socket.AF_UNIX)\n"
+        "line.connect(sys.argv[1])\n"
+        "line.sendall(b'status\\n')\n"
+        "sys.exit(8 if line.recv(1) else 9)\n"
+    )
+    site.cluster.root.chmod(0o755)
+    done = subprocess.run(
+        ["python3", "-c", code, str(archiver.run_path / "demo.sock")],
+        user="nobody", group="nogroup", extra_groups=[], check=False, cwd=str(ROOT.anchor),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    refused = ("Connection reset", "Broken pipe")
+    assert done.returncode == 9 or any(text in done.stderr for text in refused), done.stderr
+    assert "a connection of another user was refused" in archiver.said

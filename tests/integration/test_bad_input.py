@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.engine import own
+from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.integration
 
@@ -151,6 +155,41 @@ def test_a_repository_without_permission(site):
     refused(site, "stanza-create", code=105, cause="permission denied")
 
 
+@pytest.fixture
+def jail(site):
+    """A site whose server shows a user without rights a directory of root's, as sshd wants it."""
+    if os.geteuid() != 0 or not os.path.exists("/etc/pam.d/sshd"):
+        pytest.skip("only root's sshd has a chroot, and only PAM lets in who has no password")
+    # All above a chroot must be root's alone, which /tmp is not.
+    root = Path(tempfile.mkdtemp(prefix="pgsftp-jail-", dir="/run"))
+    root.chmod(0o755)
+    keys = Path(tempfile.mkdtemp(prefix="pgsftp-sshd-"))
+    # Who is let in has to read which keys may.
+    keys.chmod(0o755)
+    lines = ("UsePAM yes", f"ChrootDirectory {root}", "ForceCommand internal-sftp")
+    server = real_sshd.start(keys, *lines)
+    try:
+        site.use_sftp(dataclasses.replace(server, user=OWNER))
+        site.configure(repo1_path="/backup_space")
+        yield root
+    finally:
+        server.stop()
+        shutil.rmtree(root)
+        shutil.rmtree(keys)
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["owned by root", "missing"])
+def test_a_repository_that_the_administrator_did_not_hand_over(site, jail, made):
+    if made:
+        (jail / "backup_space").mkdir(mode=0o755)
+    hint = "is the repository directory there"
+    for command in ("stanza-create", "check"):
+        text = refused(site, command, code=105, cause="127.0.0.1:/backup_space", hint=hint)
+        assert text.endswith(": permission denied")
+    refused(site, "backup", code=55, cause="unable to load", hint="stanza-create")
+    assert [path.name for path in jail.rglob("*")] == ["backup_space"] * made
+
+
 def test_no_stanza(site):
     refused(site, "backup", "--type=full", code=55, cause="unable to load", hint="stanza-create")
     refused(site, "check", "--no-archive-check", code=55, cause="unable to load")
@@ -177,6 +216,14 @@ def test_postgres_is_down(sites):
     site.cluster.stop()
     refused(site, "stanza-create", code=56, cause="unable to connect to PostgreSQL at")
     assert not site.repo.exists()
+    site.cluster.start()
+    site.run("stanza-create")
+    site.cluster.stop()
+    before = sorted(site.repo.rglob("*"))
+    for command in ("stanza-create", "check", "backup"):
+        refused(site, command, code=56, cause="unable to connect to PostgreSQL at")
+    assert nothing_listed(site)
+    assert sorted(site.repo.rglob("*")) == before
 
 
 def test_archiving_is_off(sites):

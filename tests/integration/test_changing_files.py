@@ -9,22 +9,24 @@ under a load that creates, truncates and drops relations all the while.
 
 from __future__ import annotations
 
-import importlib
 import os
 import pwd
 import threading
-import traceback
+import time
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
     run as backup,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.second import (
+    Second,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import manifest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.tests.support import peer
-from ansible_collections.pgsftp.backup.tests.support.own_server import LIBRARIES
+from ansible_collections.pgsftp.backup.tests.support.own_server import as_owner
 from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.integration
@@ -39,28 +41,6 @@ def site(sites, new_cluster):
     made.run("stanza-create")
     made.cluster.psql("create extension amcheck")
     return made
-
-
-def as_owner(work):
-    """In a process of the owner of the cluster, which may replace what it likes of the engine."""
-    for name in LIBRARIES:
-        importlib.import_module(name)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if os.geteuid() == 0:
-                owner = pwd.getpwnam(OWNER)
-                os.setgroups([])
-                os.setgid(owner.pw_gid)
-                os.setuid(owner.pw_uid)
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def path_of(cluster, relation):
@@ -145,6 +125,40 @@ def test_each_kind_of_change_between_scan_and_copy(site, backup_type):
     assert (site.root / f"between-{backup_type}/data/notes/shrinks.txt").read_text() == "one\n"
 
 
+def test_a_change_without_a_later_time_is_seen_by_the_next_backup(site):
+    """In the second in which it was copied, by which the file looks as it did."""
+    note = site.cluster.data / "note"
+    note.write_text("before\n")
+    changed = int(note.stat().st_mtime)
+    options = load("backup", [f"--config={site.config}", "--stanza=demo", "--type=full"], {})
+    copy = backup.copy
+
+    def copy_and_change(*arguments):
+        copy(*arguments)
+        with note.open("r+") as stream:
+            stream.write("behind\n")
+        os.utime(note, (changed, changed))
+
+    def work():
+        backup.copy = copy_and_change
+        # It does not end, however long the backup takes.
+        backup.Second.now = lambda source: Second(
+            range(changed, changed + 1), int(source.now()) + 1, time.monotonic() + 3600
+        )
+        backup.run(options)
+
+    note.chmod(0o666)
+    os.chown(note, *[getattr(pwd.getpwnam(OWNER), key) for key in ("pw_uid", "pw_gid")])
+    as_owner(work)
+    for after, text in (("full", "before\n"), ("incr", "behind\n")):
+        if after == "incr":
+            site.run("backup", "--type=incr")
+        copied = site.restored(f"note-{after}")
+        site.run("restore", f"--pg1-path={copied.data}", "--type=none")
+        assert (copied.data / "note").read_text() == text
+    note.unlink()
+
+
 @pytest.mark.slow
 def test_a_backup_under_a_load_of_changing_files(site):
     cluster = site.cluster
@@ -186,6 +200,47 @@ def test_a_backup_under_a_load_of_changing_files(site):
     cluster.psql("select pg_switch_wal()")
     site.run("check")
     check_copy(site, "load", peer.contents(cluster))
+
+
+def test_damage_in_a_page_that_is_replayed_is_none_of_the_backup(site):
+    """It was written since the start, so the WAL has an image of it; one that was not is told."""
+    cluster = site.cluster
+    for name in ("replayed", "damaged"):
+        cluster.psql(f"create table {name} as {ROWS.format(100)}")
+    cluster.psql("vacuum replayed, damaged; checkpoint")
+    files = {name: path_of(cluster, name) for name in ("replayed", "damaged")}
+    options = load("backup", [f"--config={site.config}", "--stanza=demo", "--type=full"], {})
+    copy = backup.copy
+
+    def damage_and_copy(*arguments):
+        cluster.psql("update replayed set m = 'new' where i = 1; checkpoint")
+        for path in files.values():
+            with (cluster.data / path[len("pg_data/") :]).open("r+b") as stream:
+                # On disk alone: the server goes on from its buffers.
+                stream.seek(8191 - 100)
+                stream.write(b"damage")
+        return copy(*arguments)
+
+    def work():
+        backup.copy = damage_and_copy
+        backup.run(options)
+
+    as_owner(work)
+    label = max(path.name for path in (site.repo / "backup/demo").glob("2*"))
+    made = manifest.load(PosixStorage(str(site.repo)), "demo", label, None)
+    found = {file.name: (file.page_valid, file.page_errors) for file in made.files}
+    assert found[files["replayed"]] == (True, ())
+    assert found[files["damaged"]] == (False, (0,))
+    cluster.psql("select pg_switch_wal()")
+    site.run("check")
+    copied = site.restored("replayed")
+    site.run("restore", f"--pg1-path={copied.data}", f"--set={label}")
+    copied.configure(unix_socket_directories=str(copied.socket), archive_mode="off")
+    copied.start()
+    copied.wait("select pg_is_in_recovery()", "f")
+    assert copied.psql("select count(*), max(m) from replayed") == "100|new"
+    copied.stop()
+    cluster.psql("drop table replayed, damaged")
 
 
 @pytest.mark.slow

@@ -10,6 +10,12 @@ import time
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    run as backup,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
+from ansible_collections.pgsftp.backup.tests.support.own_server import as_owner
+
 pytestmark = pytest.mark.integration
 
 
@@ -65,6 +71,13 @@ def test_dropped_wal_makes_the_next_backup_a_full_one(site):
     assert dropped >= 3
     assert "WARN: dropped WAL file" in said
 
+    options = load("backup", [f"--config={site.config}", "--stanza=demo", "--type=incr"], {})
+
+    def foreseen():
+        found = backup.preview(options)
+        assert (found.type, found.prior) == ("full", None)
+
+    as_owner(foreseen)
     done = site.run("backup", "--type=incr")
     assert "is missing in the archive, incr backup has been changed to full" in done.stdout
     assert backups(site) == ["full", "incr", "full"]

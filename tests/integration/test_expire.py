@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -271,6 +272,41 @@ def test_a_history_of_a_timeline_that_goes_is_a_change(place):
     assert not place.expire(*RULE).changed
 
 
+def test_a_directory_of_no_backup_that_goes_is_a_change(place):
+    """An earlier expire ended between the manifest of a backup and its files."""
+    place.expire(*RULE)
+    left = place.path / "backup/demo/20260101-000000F"
+    (left / "pg_data").mkdir(parents=True)
+    dry = place.expire(*RULE, "--dry-run")
+    assert dry.changed
+    assert dry.as_dict()["removed_directories"] == [left.name]
+    assert left.exists()
+    done = place.expire(*RULE)
+    assert done.changed
+    assert done.removed_directories == dry.removed_directories
+    assert not left.exists()
+    assert not place.expire(*RULE).changed
+
+
+def test_a_list_that_is_put_right_is_a_change(place):
+    """One backup is not in it, and one of those that are is nowhere."""
+    place.expire(*RULE)
+    storage = PosixStorage(str(place.path))
+    catalogue = backup_info.load(storage, "demo", None)
+    full, incr = place.new
+    entry = catalogue.backups[incr]
+    listed = catalogue.without_backups([incr]).with_backup(
+        dataclasses.replace(entry, label=f"{full}_20261231-000000I")
+    )
+    backup_info.save(storage, "demo", listed, None)
+    for dry_run in (True, False):
+        result = place.expire(*RULE, *(["--dry-run"] if dry_run else []))
+        assert result.changed
+        assert result.relisted == (incr, f"{full}_20261231-000000I")
+    assert list(backup_info.load(storage, "demo", None).backups) == place.new
+    assert not place.expire(*RULE).changed
+
+
 def test_the_oldest_goes_when_asked(place):
     result = place.expire("--oldest")
     assert [row.label for row in result.verdicts if row.remove] == place.old
@@ -337,8 +373,10 @@ def test_one_repository_that_is_down_keeps_no_other_from_being_expired(place, tm
         "[demo]", f"repo2-path={second}\nrepo1-retention-full=1\nrepo2-retention-full=1\n[demo]"
     )
     place.config.write_text(text)
-    with pytest.raises(errors.CommandError, match="expire command encountered errors"):
+    with pytest.raises(errors.CommandError) as caught:
         expire.run(place.options("expire"))
+    assert caught.value.message.startswith("repo2: unable to ")
+    assert "stanza-create" in caught.value.hint
     assert place.labels() == place.new
     shutil.copytree(place.path, second, symlinks=True)
     assert [row.repo for row in expire.run(place.options("expire")).repos] == [1, 2]
@@ -355,3 +393,26 @@ def test_info_that_does_not_fit_the_archive_stops_before_wal_is_removed(place):
     with pytest.raises(errors.FormatError, match="history lists do not match"):
         place.expire(*RULE)
     assert [name for name in place.tree() if name.startswith("archive/")] == before
+
+
+def test_what_a_killed_push_left_goes_when_it_is_old(place):
+    kept = max(place.path.glob("archive/demo/15-1/*/*-*"))
+    histories = kept.parents[1]
+    (histories / "00000002.history").write_bytes(b"x")
+    old = [
+        kept.with_name(f"{kept.name}.0123456789abcdef.pgbackrest.tmp"),
+        kept.with_name(f"{kept.name}.pgbackrest.tmp"),  # the peer's
+        histories / "00000002.history.0123456789abcdef.pgbackrest.tmp",
+    ]
+    young = kept.with_name(f"{kept.name}.fedcba9876543210.pgbackrest.tmp")
+    for path in (*old, young):
+        path.write_bytes(b"half of it")
+    for path in old:
+        os.utime(path, (time.time() - 2 * 86400,) * 2)
+    place.expire(*RULE, "--dry-run")
+    assert all(path.exists() for path in old)
+    place.expire(*RULE)
+    assert not any(path.exists() for path in old)
+    assert young.exists()
+    assert kept.exists()
+    assert (histories / "00000002.history").exists()

@@ -62,7 +62,14 @@ def test_restore_gives_what_the_real_tool_restores(fixture_repositories, tmp_pat
     root.mkdir()
     entries = {row["path"]: row for row in repository.expected["entries"]}
     result = restore.run(
-        options("restore", repository, tmp_path, "--type=none", *_maps(entries, root))
+        options(
+            "restore",
+            repository,
+            tmp_path,
+            "--type=none",
+            "--archive-mode=preserve",
+            *_maps(entries, root),
+        )
     )
     assert result.label == repository.newest
     found = {path: _describe(root, path) for path in _walk(root)}
@@ -90,7 +97,15 @@ def test_every_backup_comes_back_as_its_manifest_lists_it(fixture_repositories, 
             if "--tablespace-map=" not in option or _has_tablespace(files, option)
         ]
         result = restore.run(
-            options("restore", repository, tmp_path, "--type=none", f"--set={label}", *maps)
+            options(
+                "restore",
+                repository,
+                tmp_path,
+                "--type=none",
+                "--archive-mode=preserve",
+                f"--set={label}",
+                *maps,
+            )
         )
         assert result.label == label
         # Where the tablespaces are is said by links: no restore of the peer's writes that file.

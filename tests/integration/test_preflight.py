@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,44 @@ def test_the_table_and_the_data(site_on):
     assert repo["preflight"] is None
 
 
+def test_before_there_is_a_stanza(site_on):
+    site = site_on()
+    shutil.rmtree(site.repo)
+    done = site.run("check", code=55)
+    assert "has stanza-create been run?" in done.stdout
+    assert "    rename over       yes" in done.stdout
+    assert not site.repo.exists()
+    # Nor is a cluster needed for it.
+    site.run("stanza-create")
+    site.cluster.stop()
+    try:
+        done = site.run("check", "--log-level-console=warn", code=56)
+        assert "    rename over       yes" in done.stdout
+    finally:
+        site.cluster.start()
+
+
+def test_the_table_comes_before_the_wait_for_wal(site_on):
+    site = site_on()
+    site.cluster.configure(archive_command="false pgbackrest")
+    site.cluster.reload()
+    done = site.run("check", "--archive-timeout=1", code=82)
+    table, failed = (done.stdout.index(text) for text in ("    rename over", "was not archived"))
+    assert table < failed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_full_disk_is_named(site_on):
+    site = site_on()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(site.repo)]
+    subprocess.run(command, check=True)
+    try:
+        done = site.run("check", code=64)
+    finally:
+        subprocess.run(["umount", "-l", str(site.repo)], check=True)
+    assert re.search(r"repository: write: no space left on the server \(\d+ bytes f", done.stdout)
+
+
 @pytest.mark.skipif(not os.path.exists(SFTP_SERVER), reason="no external sftp-server")
 def test_what_the_administrator_switched_off(site_on):
     site = site_on(f"{SFTP_SERVER} -P fsync,posix-rename,statvfs")
@@ -80,7 +121,8 @@ def test_a_server_that_takes_nothing_fails_the_check(site_on):
     config = server.directory / "sshd_config"
     config.write_text(config.read_text().replace("internal-sftp", f"{SFTP_SERVER} -P mkdir"))
     server.resume()
-    done = site.run("check", code=64)
-    assert "cannot serve as a repository: make directory: refused with status 3" in done.stdout
+    done = site.run("check", code=105)
+    assert "cannot serve as a repository: make directory: permission denied" in done.stdout
+    assert "may this user write" in done.stdout
     assert "    create            -           not tried" in done.stdout
     assert sorted(path.name for path in Path(site.repo).iterdir()) == ["archive", "backup"]

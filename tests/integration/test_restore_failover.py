@@ -33,10 +33,8 @@ def story(sites, new_cluster):
     second.psql("insert into told values ('two')")
     site.after_two = second.psql("select now()")
     # The server knows that it has passed a time only by a later commit.
-    second.psql("create table later (); select pg_switch_wal()")
-    second.wait(
-        "select count(*) > 0 from pg_stat_archiver where last_archived_wal like '00000002%'", "t"
-    )
+    segment = second.psql("create table later (); select pg_walfile_name(pg_switch_wal())")
+    second.wait_archived(segment)
     site.second = second
     return site
 
@@ -131,7 +129,7 @@ def test_a_backup_of_a_branch_that_was_left_is_refused(story):
     story.pass_second_of_last_backup(second)
     target = second.psql("select now()")
     segment = second.psql("create table latest (); select pg_walfile_name(pg_switch_wal())")
-    second.wait(f"select last_archived_wal >= '{segment}' from pg_stat_archiver", "t")
+    second.wait_archived(segment)
     out = story.run(
         "restore", f"--pg1-path={copy.data}", "--type=time", "--target-timeline=2",
         f"--target={target}", "--target-action=promote",

@@ -34,6 +34,10 @@ class Story:
         self.lsn_after_b = cluster.psql("select pg_current_wal_insert_lsn()")
         self.tell("c")
         cluster.psql("select pg_switch_wal()")
+        # Ends of backups have whole seconds: a target in the same second is not seen to be earlier.
+        cluster.wait(
+            f"select now() > date_trunc('second', '{self.after_a}'::timestamptz + '1s')", "t"
+        )
         self.second = self.backup("incr")
         site.pass_second_of_last_backup()
         self.tell("d")

@@ -43,11 +43,17 @@ def measured(repository):
     measure("backup, incremental", "backup", "--type=incr")
     measure("info", "info")
     measure("verify", "verify")
+    # How often a backup looks for its WAL depends on how fast that is archived: the best of three.
+    for what, kind in (("backup, full", "full"), ("backup, incremental", "incr")):
+        for _attempt in range(2):
+            before = figures[what]
+            measure(what, "backup", f"--type={kind}")
+            figures[what] = min(before, figures[what])
     unbundled = ("--type=full", "--no-repo1-bundle", "--no-expire-auto")
     repository.run("backup", *unbundled)
     measure("expire, nothing to do", "expire", "--repo1-retention-full=9")
     repository.run("backup", *unbundled)
-    # The first full and its incremental go, too; only the second full is left to measure.
+    # What was there before goes, too; only the second full is left to measure.
     repository.run("expire", "--repo1-retention-full=2")
     measure("expire, one unbundled full", "expire", "--repo1-retention-full=1")
     measure("check, without archiving", "check", "--no-archive-check")

@@ -237,6 +237,7 @@ def test_each_goes_on_where_the_other_stopped(story, kind):
     tale.change()
     backups = listed(tale.run)
     kind.assert_stored(tale.files(), backups)
+    tale.restore(second)
     assert [backup["type"] for backup in backups] == ["full", "diff", "incr", "incr", "incr"]
     full = backups[0]
     assert backups[1]["prior"] == full["label"]

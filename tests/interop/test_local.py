@@ -115,9 +115,7 @@ class Story:
         sql(f"update fact set m = 'changed {n}' where i = 7 + {n}")
         sql("create table if not exists t (i int); insert into t values (1)", 'quo"ted ü')
         segment = sql("select pg_walfile_name(pg_switch_wal())")
-        self.cluster.wait(
-            f"select last_archived_wal >= '{segment}' from pg_stat_archiver", "t", seconds=300
-        )
+        self.cluster.wait_archived(segment, seconds=300)
 
     def info(self) -> list[dict[str, t.Any]]:
         """The backups; both tools say the same of them."""
@@ -221,8 +219,10 @@ def test_each_goes_on_where_the_other_stopped(story, kind):
     tale.restore(first)
 
     tale.run[first]("backup", "--type=incr")
+    tale.change()
     backups = tale.verify()
     tale.compare_wal()
+    tale.restore(second)
     assert [backup["type"] for backup in backups] == ["full", "diff", "incr", "incr", "incr"]
     assert backups[1]["prior"] == backups[0]["label"]
     for prior, backup in zip(backups[1:], backups[2:]):

@@ -58,9 +58,7 @@ def site(sites, new_cluster):
         for _segment in range(2):
             made.cluster.psql("insert into fact select 1")
             segment = made.cluster.psql("select pg_walfile_name(pg_switch_wal())")
-        made.cluster.wait(
-            f"select last_archived_wal >= '{segment}' from pg_stat_archiver", "t", seconds=60
-        )
+        made.cluster.wait_archived(segment, seconds=60)
     made.cluster.configure(archive_mode="off")
     made.cluster.restart()
     assert tuple(backup["type"] for backup in backups(made)) == CHAIN

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,6 +30,8 @@ class Archiver:
         self.run_path.mkdir(exist_ok=True)
         own(self.run_path)
         self.process = None
+        self.environ = {}
+        """Further variables of its environment."""
         self.output = site.root / "archiver.out"
 
     @property
@@ -40,7 +43,12 @@ class Archiver:
         return subprocess.Popen(
             [str(self.site.command), *self.words, *arguments],
             cwd=self.site.cluster.data,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.site.root), "TZ": "UTC"},
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.site.root),
+                "TZ": "UTC",
+                **self.environ,
+            },
             **owner,
             **options,
         )
@@ -184,4 +192,6 @@ def end_sessions(sshd):
         ["pgrep", "-P", str(sshd.process.pid)], check=False, capture_output=True, text=True
     )
     for pid in listed.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
+        # It may have ended since it was listed.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)

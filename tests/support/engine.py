@@ -211,6 +211,15 @@ class SiteFactory:
         site.configure()
         return site
 
+    def with_backup(self) -> Site:
+        """One whose cluster has the table ``fact``, archives, and has a full backup."""
+        site = self()
+        site.archive()
+        site.cluster.psql("create table fact as select i from generate_series(1, 1000) i")
+        site.run("stanza-create")
+        site.run("backup", "--type=full")
+        return site
+
 
 @pytest.fixture(scope="module")
 def sites(new_cluster: ClusterFactory, host_command: Path) -> SiteFactory:

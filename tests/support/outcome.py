@@ -16,7 +16,7 @@ from .engine import Site
 STOCK = Path("/usr/bin/pgbackrest")
 
 # What is written by the restore itself, and differs from one release of pgBackRest to another.
-_OF_A_RESTORE = {Path("postgresql.auto.conf"), Path("recovery.signal"), Path("global/pg_control")}
+OF_A_RESTORE = {Path("postgresql.auto.conf"), Path("recovery.signal"), Path("global/pg_control")}
 
 
 def posix_view(site: Site) -> Site:
@@ -65,7 +65,7 @@ def assert_verified(site: Site) -> None:
 def assert_same_tree(left: Path, right: Path) -> None:
     """Same names, same bytes."""
     names, others = (
-        {path.relative_to(top) for path in top.rglob("*")} - _OF_A_RESTORE for top in (left, right)
+        {path.relative_to(top) for path in top.rglob("*")} - OF_A_RESTORE for top in (left, right)
     )
     assert not names ^ others, sorted(names ^ others)
     for name in names:

@@ -31,6 +31,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command impor
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
     run as backup,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    run as restore,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify import (
     run as verify,
 )
@@ -40,6 +43,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage impor
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.channel import (
     Channel,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.lanes import Lanes
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.server import (
+    MOST_READ_AHEAD,
+    Budget,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.storage import (
     SftpStorage,
 )
@@ -47,7 +55,16 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.
 from .engine import Site, own
 from .outcome import posix_view
 from .postgres import OWNER
-from .sftp_server import FAILURE, PERMISSION_DENIED, Defects, Line, SftpServer, _Refused
+from .sftp_server import (
+    EXTENDED,
+    FAILURE,
+    NAMES,
+    PERMISSION_DENIED,
+    Defects,
+    Line,
+    SftpServer,
+    _Refused,
+)
 from .sshd import keygen
 
 COMMANDS = {
@@ -56,6 +73,7 @@ COMMANDS = {
     "check": check.run,
     "expire": expire.run,
     "info": info.run,
+    "restore": restore.run,
     "stanza-create": stanza.run,
     "verify": verify.run,
 }
@@ -68,6 +86,35 @@ CHANGES = dict.fromkeys(
 
 # What the engine imports when it needs it.
 LIBRARIES = ("email.parser", "encodings.ascii", "paramiko", "psycopg2", "zstandard", "numpy")
+
+
+def as_owner(work: t.Callable[[], object]) -> None:
+    """Call it in a process of the owner of the cluster, which may replace what it likes of the
+    engine; it must return.
+    """
+    become = os.geteuid() == 0
+    for name in LIBRARIES if become else ():
+        importlib.import_module(name)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if become:
+                _become_owner()
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _become_owner() -> None:
+    owner = pwd.getpwnam(OWNER)
+    os.setgroups([])
+    os.setgid(owner.pw_gid)
+    os.setuid(owner.pw_uid)
 
 
 class Outcome(t.NamedTuple):
@@ -87,8 +134,11 @@ class Shared:
         room: int | None,
         deny_at: int | None = None,
         defects: t.Mapping[str, t.Any] | None = None,
+        counted: t.Container[str] | None = None,
+        read_only: bool = False,
     ) -> None:
         self.kill_at, self.room, self.deny_at = kill_at, room, deny_at
+        self.counted, self.read_only = counted, read_only
         self.defects = dict(defects or {})
         self.requests = multiprocessing.Value("q", 0)
         self.written = multiprocessing.Value("q", 0)
@@ -111,13 +161,18 @@ class _Server(SftpServer):
 
     def _answer(self, packet: bytes) -> bytes | None:
         requests = self._shared.requests
-        with requests.get_lock():
-            requests.value += 1
-            if requests.value == self._shared.kill_at:
-                os.killpg(os.getpgid(0), signal.SIGKILL)
+        counted = self._shared.counted
+        if counted is None or _name(packet) in counted:
+            with requests.get_lock():
+                requests.value += 1
+                if requests.value == self._shared.kill_at:
+                    os.killpg(os.getpgid(0), signal.SIGKILL)
         deny_at = self._shared.deny_at
         if deny_at is not None and requests.value >= deny_at:
-            self.defects.refuse = CHANGES
+            if self._shared.read_only:
+                self.defects.read_only = True
+            else:
+                self.defects.refuse = CHANGES
         free = self._free()
         self.defects.room = None if free is None else max(0, free)
         return super()._answer(packet)
@@ -135,6 +190,13 @@ class _Server(SftpServer):
                 written.value += max(0, free)
                 raise _Refused(FAILURE)
             written.value += size
+
+
+def _name(packet: bytes) -> str:
+    if packet[0] != EXTENDED:
+        return NAMES.get(packet[0], "")
+    size = int.from_bytes(packet[5:9], "big")
+    return packet[9 : 9 + size].decode()
 
 
 class _Line(Line):
@@ -166,7 +228,8 @@ class Repository:
         self.site = site
         self.path = site.repo
         self.defects: dict[str, t.Any] = {}
-        """What every server of this repository does worse than OpenSSH."""
+        """What every server of this repository does worse than OpenSSH; with a ``chroot`` of True
+        it sees nothing but the repository."""
         self.shared = Shared(None, None)
         """Of the command that ran last."""
         self._kept = site.root / "kept"
@@ -217,13 +280,18 @@ class Repository:
         room: int | None = None,
         deny_at: int | None = None,
         defects: t.Mapping[str, t.Any] | None = None,
+        counted: t.Container[str] | None = None,
+        read_only: bool = False,
     ) -> Outcome:
-        """Run a command; kill it instead of serving request ``kill_at``; have ``room`` bytes; let
-        nothing be changed from request ``deny_at`` on; have the server's ``defects``.
+        """Run a command; kill it instead of serving request ``kill_at`` (of those that are
+        ``counted`` by name, or of all); have ``room`` bytes; let nothing be changed from request
+        ``deny_at`` on, forbidden or on a file system that is ``read_only``; have the server's
+        ``defects``.
         """
         config = [f"--config={self.site.config}", "--stanza=demo"]
         options = load(command, [*config, *arguments], {})
-        shared = self.shared = Shared(kill_at, room, deny_at, {**self.defects, **(defects or {})})
+        wrong = {**self.defects, **(defects or {})}
+        shared = self.shared = Shared(kill_at, room, deny_at, wrong, counted, read_only)
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -231,11 +299,11 @@ class Repository:
                 # The interpreter of the tests may be where only root can read.
                 for name in LIBRARIES:
                     importlib.import_module(name)
-                owner = pwd.getpwnam(OWNER)
-                os.setgroups([])
-                os.setgid(owner.pw_gid)
-                os.setuid(owner.pw_uid)
-            _life(write, lambda: COMMANDS[command](options), str(self.path), shared)
+                _become_owner()
+            root = str(self.path)
+            if shared.defects.get("chroot"):
+                shared.defects["chroot"], root = root, "/"
+            _life(write, lambda: COMMANDS[command](options), root, shared)
         os.close(write)
         with open(read, encoding="utf-8") as stream:
             said = stream.read()
@@ -257,9 +325,21 @@ def _life(write: int, work: t.Callable[[], t.Any], root: str, shared: Shared) ->
         os.setpgid(0, 0)
         shared.parent = os.getpid()
 
-        def connect(_opener: object, generation: int = 0) -> SftpStorage:
+        def channel() -> Channel:
             line = _Line(shared)
-            return SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", root, generation)
+            return Channel(line, "sftp-srv", line.close)
+
+        def lane() -> Channel:
+            made = channel()
+            made.greet()
+            return made
+
+        def connect(opener: t.Any, generation: int = 0) -> SftpStorage:
+            lanes = Lanes(lane, opener._lanes) if opener._lanes else None
+            storage = SftpStorage(channel(), "sftp-srv", root, generation, lanes)
+            # Far away, where it matters how often somebody waits.
+            storage.server.read_ahead = Budget(MOST_READ_AHEAD)
+            return storage
 
         opening._SftpOpener.open = connect
         said = json.dumps(work().as_dict(), default=str)

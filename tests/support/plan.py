@@ -45,6 +45,9 @@ class Step(t.NamedTuple):
 class Plan(list[Step]):
     """The steps in their order."""
 
+    output = ""
+    """What ansible-playbook said."""
+
     def of(self, *modules: str) -> list[dict[str, t.Any]]:
         """The arguments of all steps of these modules."""
         return [step.args for step in self if step.module in modules]
@@ -79,19 +82,17 @@ def play(
     facts: dict[str, t.Any],
     variables: dict[str, t.Any] | None = None,
     rules: list[dict[str, t.Any]] | None = None,
+    fails: bool = False,
 ) -> Plan:
-    """The steps of these roles on a host with these facts.
+    """The steps of these roles, or of ``role/tasks``, on a host with these facts.
 
     A rule is ``{"module": ..., "contains": ..., "result": {...}}``; of those whose module fits and
     whose text is part of the arguments, the first one answers. Raises AssertionError with the
-    output when the play fails.
+    output when the play fails, or with ``fails`` when it does not.
     """
     tasks = [
         {"name": "Know the host", "ansible.builtin.set_fact": {**facts, "cacheable": True}},
-        *(
-            {"name": "Play", "ansible.builtin.include_role": {"name": f"pgsftp.backup.{role}"}}
-            for role in roles
-        ),
+        *({"name": "Play", "ansible.builtin.include_role": _included(role)} for role in roles),
     ]
     book = [{"hosts": "all", "gather_facts": False, "vars": variables or {}, "tasks": tasks}]
     (place / "play.yml").write_text(yaml.safe_dump(book), encoding="utf-8")
@@ -114,9 +115,16 @@ def play(
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
     lines = record.read_text(encoding="utf-8").splitlines()
-    return Plan(Step(**json.loads(line)) for line in lines)
+    plan = Plan(Step(**json.loads(line)) for line in lines)
+    plan.output = done.stdout + done.stderr
+    return plan
+
+
+def _included(role: str) -> dict[str, str]:
+    name, _dummy, tasks = role.partition("/")
+    return {"name": f"pgsftp.backup.{name}", "tasks_from": tasks or "main"}
 
 
 # What modules say of a host on which there is nothing yet.

@@ -132,3 +132,10 @@ class Playbook:
         out, rows = self.finish(self.start(self.write(task, defaults=defaults), *arguments))
         assert len(rows) == 1, out
         return rows[0]
+
+
+def restored(site: t.Any, name: str) -> tuple[t.Any, dict[str, t.Any]]:
+    """A directory beside the cluster, and the parameters of a task that restores to it."""
+    copy = site.restored(name)
+    options = {"pg1-path": str(copy.data), "cmd": str(site.command)}
+    return copy, {"options": options}

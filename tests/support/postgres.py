@@ -172,6 +172,14 @@ class Cluster:
                 raise AssertionError(f"{sql}: still {got!r} instead of {expected!r}")
             time.sleep(0.1)
 
+    def wait_archived(self, segment: str, seconds: float = 30.0) -> None:
+        """Wait until a segment is archived, or a later one of its timeline or of a later one."""
+        # A history has its timeline's name, too, and is archived before every segment of it.
+        self.wait(
+            f"select last_archived_wal collate \"C\" >= '{segment}' from pg_stat_archiver",
+            "t", seconds,
+        )  # fmt: skip
+
     def new_standby(self, name: str = "standby") -> Cluster:
         """A running standby of this cluster, made by pg_basebackup."""
         standby = Cluster(self.root / name, self.version)

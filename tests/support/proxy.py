@@ -31,6 +31,7 @@ class Proxy:
 
     ``idle``: seconds of silence after which a connection is cut. ``rate``: bytes per second that
     each connection takes from the client. ``most``: connections at once; one more is hung up on.
+    ``quota``: bytes of the client after which a connection is cut.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Proxy:
         idle: float | None = None,
         rate: float | None = None,
         most: int | None = None,
+        quota: int | None = None,
     ) -> None:
-        self.idle, self.rate, self.most = idle, rate, most
+        self.idle, self.rate, self.most, self.quota = idle, rate, most, quota
         self.connects: list[float] = []
         """When somebody connected."""
-        self.refused = 0
+        self.refusals: list[float] = []
+        """When somebody was hung up on."""
         self.cuts = 0
         self.most_open = 0
         self._target = target
@@ -75,6 +78,11 @@ class Proxy:
             link.cut()
 
     @property
+    def refused(self) -> int:
+        """How many were hung up on."""
+        return len(self.refusals)
+
+    @property
     def open(self) -> int:
         """Connections just now."""
         return len(self._links)
@@ -98,7 +106,7 @@ class Proxy:
                 return
             self.connects.append(time.monotonic())
             if self.most is not None and len(self._links) >= self.most:
-                self.refused += 1
+                self.refusals.append(time.monotonic())
                 client.close()
                 continue
             try:
@@ -111,18 +119,28 @@ class Proxy:
             link = _Link(client, server)
             self._links.append(link)
             self.most_open = max(self.most_open, len(self._links))
-            for source, sink, rate in ((client, server, self.rate), (server, client, None)):
+            for source, sink, rate, quota in (
+                (client, server, self.rate, self.quota),
+                (server, client, None, None),
+            ):
                 threading.Thread(
-                    target=self._pump, args=(link, source, sink, rate), daemon=True
+                    target=self._pump, args=(link, source, sink, rate, quota), daemon=True
                 ).start()
 
     def _pump(
-        self, link: _Link, source: socket.socket, sink: socket.socket, rate: float | None
+        self,
+        link: _Link,
+        source: socket.socket,
+        sink: socket.socket,
+        rate: float | None,
+        quota: int | None,
     ) -> None:
+        taken = 0
         try:
             while not self._stopped.is_set():
                 data = source.recv(65536)
-                if not data:
+                taken += len(data)
+                if not data or (quota is not None and taken > quota):
                     break
                 self._flows.wait()
                 if link.lost:

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """An SFTP server in this process, with the defects that real ones have, each to be switched on.
 
 ``SftpServer`` takes bytes and gives bytes, and works on the local file system. ``Line`` joins it to
@@ -19,7 +22,7 @@ UNSUPPORTED, FILE_ALREADY_EXISTS = 8, 11
 
 _OPEN, _CLOSE, _READ, _WRITE, _LSTAT, _FSTAT = 3, 4, 5, 6, 7, 8
 _OPENDIR, _READDIR, _REMOVE, _MKDIR, _RMDIR = 11, 12, 13, 14, 15
-_STAT, _RENAME, _READLINK, _SYMLINK, _EXTENDED = 17, 18, 19, 20, 200
+_STAT, _RENAME, _READLINK, _SYMLINK, EXTENDED = 17, 18, 19, 20, 200
 _STATUS, _HANDLE, _DATA, _NAME, _ATTRS, _EXTENDED_REPLY = 101, 102, 103, 104, 105, 201
 
 NAMES = {
@@ -28,6 +31,10 @@ NAMES = {
     _MKDIR: "mkdir", _RMDIR: "rmdir", _STAT: "stat", _RENAME: "rename", _READLINK: "readlink",
     _SYMLINK: "symlink",
 }  # fmt: skip
+
+_CHANGES = (
+    "write", "remove", "mkdir", "rmdir", "rename", "posix-rename@openssh.com", "symlink"
+)  # fmt: skip
 
 ALL_EXTENSIONS = {
     "posix-rename@openssh.com": "1",
@@ -62,10 +69,17 @@ class Defects:
     rename_taken: int | None = FAILURE  # None: plain RENAME replaces
     longest_read: int | None = None
     no_sizes: bool = False
+    no_modes: bool = False
+    unlink_path: int = FAILURE  # how a directory is refused by REMOVE
+    umask: int = 0
+    chroot: str = ""
     bare_listing: bool = False
     names_per_answer: int = 100
     handles: int | None = None
     room: int | None = None  # bytes that can still be written
+    frees: bool = False  # what is removed makes room again
+    inodes: int | None = None  # files that can still be made
+    read_only: bool = False  # the file system: a bare failure, as OpenSSH answers
     cut_after: int | None = None  # requests
     silent_after: int | None = None  # requests
     noise: bytes = b""
@@ -120,7 +134,7 @@ class SftpServer:
         number = packet[1:5]
         fields = _Fields(packet[5:])
         kind = packet[0]
-        name = fields.text() if kind == _EXTENDED else NAMES.get(kind, str(kind))
+        name = fields.text() if kind == EXTENDED else NAMES.get(kind, str(kind))
         self.requests.append(name)
         if defects.cut_after is not None and len(self.requests) > defects.cut_after:
             self.ended = True
@@ -130,6 +144,8 @@ class SftpServer:
         try:
             if name in defects.refuse:
                 raise _Refused(defects.refuse[name])
+            if defects.read_only and name in _CHANGES:
+                raise _Refused(FAILURE)
             reply, body = getattr(self, "_do_" + name.split("@")[0].replace("-", "_"))(fields)
         except _Refused as refused:
             reply, body = _STATUS, self._status(refused.code, refused.message)
@@ -152,6 +168,9 @@ class SftpServer:
 
     def _path(self, fields: _Fields) -> bytes:
         path = fields.string()
+        if self.defects.chroot:
+            inside = os.path.normpath(b"/" + path.lstrip(b"/"))
+            path = self.defects.chroot.encode() + inside.rstrip(b"/")
         for refused, code in self.defects.refuse_paths.items():
             if path == refused.encode() or path.startswith(refused.encode() + b"/"):
                 raise _Refused(code)
@@ -184,7 +203,13 @@ class SftpServer:
         system |= os.O_TRUNC if flags & 16 else 0
         system |= os.O_EXCL if flags & 32 else 0
         mode = fields.u32() if fields.u32() & 4 else 0o666
-        return self._give(os.open(path, system, mode))
+        if flags & 2 and self.defects.read_only:
+            raise _Refused(FAILURE)
+        if flags & 8 and self.defects.inodes is not None and not os.path.lexists(path):
+            if not self.defects.inodes:
+                raise _Refused(FAILURE)
+            self.defects.inodes -= 1
+        return self._give(os.open(path, system, mode & ~self.defects.umask))
 
     def _do_close(self, fields: _Fields) -> tuple[int, bytes]:
         thing = self._handles.pop(fields.string())
@@ -209,6 +234,8 @@ class SftpServer:
     def _attributes(self, found: os.stat_result) -> bytes:
         times = struct.pack(">II", int(found.st_atime), int(found.st_mtime))
         owner = struct.pack(">III", found.st_uid, found.st_gid, found.st_mode)
+        if self.defects.no_modes:
+            return struct.pack(">IQ", 0x9, found.st_size) + times
         if self.defects.no_sizes:
             return struct.pack(">I", 0xE) + owner + times
         return struct.pack(">IQ", 0xF, found.st_size) + owner + times
@@ -245,13 +272,18 @@ class SftpServer:
         return _NAME, body
 
     def _do_remove(self, fields: _Fields) -> tuple[int, bytes]:
-        os.unlink(self._path(fields))
+        path = self._path(fields)
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise _Refused(self.defects.unlink_path)
+        if self.defects.frees and self.defects.room is not None:
+            self.defects.room += os.path.getsize(path)
+        os.unlink(path)
         return self._ok()
 
     def _do_mkdir(self, fields: _Fields) -> tuple[int, bytes]:
         path = self._path(fields)
         mode = fields.u32() if fields.u32() & 4 else 0o777
-        os.mkdir(path, mode)
+        os.mkdir(path, mode & ~self.defects.umask)
         return self._ok()
 
     def _do_rmdir(self, fields: _Fields) -> tuple[int, bytes]:
@@ -269,6 +301,10 @@ class SftpServer:
         os.rename(self._path(fields), self._path(fields))
         return self._ok()
 
+    def _do_readlink(self, fields: _Fields) -> tuple[int, bytes]:
+        target = os.readlink(self._path(fields))
+        return _NAME, struct.pack(">I", 1) + 2 * _string(target) + struct.pack(">I", 0)
+
     def _do_symlink(self, fields: _Fields) -> tuple[int, bytes]:
         os.symlink(fields.string(), self._path(fields))
         return self._ok()
@@ -285,7 +321,13 @@ class SftpServer:
         free = found.f_bavail
         if self.defects.room is not None:
             free = self.defects.room // found.f_frsize
-        values = (found.f_bsize, found.f_frsize, found.f_blocks, free, free, 0, 0, 0, 0, 0, 255)
+        files = (0, 0, 0)
+        if self.defects.inodes is not None:
+            files = (1000, self.defects.inodes, self.defects.inodes)
+        flags = int(self.defects.read_only)
+        values = (
+            found.f_bsize, found.f_frsize, found.f_blocks, free, free, *files, 0, flags, 255
+        )  # fmt: skip
         return _EXTENDED_REPLY, struct.pack(">11Q", *values)
 
 

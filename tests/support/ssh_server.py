@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """An SSH server in this process, around ``SftpServer``: what may go wrong before SFTP begins."""
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ class Conduct:
     drop_at_auth: bool = False
     accept_session: bool = True
     subsystem: bool = True
+    cut_greetings: int = 0  # connections that end, each as SFTP is about to begin
     latency: float = 0.0  # seconds before each answer
+    last_word: bool = False  # says that it grants a service when that is used, and not before
 
 
 class SshServer:
@@ -42,7 +47,7 @@ class SshServer:
         self.sessions: list[SftpServer] = []
         self.connections = 0
         self.answers: list[list[str]] = []
-        self._host_keys = host_keys
+        self.host_keys = host_keys
         self._transports: list[paramiko.Transport] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -81,12 +86,39 @@ class SshServer:
     def _serve(self, client: socket.socket) -> None:
         transport = paramiko.Transport(client)
         self._transports.append(transport)
-        for key in self._host_keys:
+        for key in self.host_keys:
             transport.add_server_key(key)
+        if self.conduct.last_word:
+            _hold_back(transport)
         try:
             transport.start_server(server=_Interface(self, transport))
         except (paramiko.SSHException, EOFError, OSError):
             transport.close()
+
+
+_SERVICE_ACCEPT, _USERAUTH_REQUEST, _CHANNEL_DATA, _CHANNEL_SUCCESS = 6, 50, 94, 99
+
+
+def _hold_back(transport: paramiko.Transport) -> None:
+    """Send that a service is granted, and a subsystem, when the client has begun to use it."""
+    held: list[paramiko.Message] = []
+    send, read = transport._send_message, transport.packetizer.read_message
+
+    def send_later(message: paramiko.Message) -> None:
+        if message.asbytes()[0] in (_SERVICE_ACCEPT, _CHANNEL_SUCCESS):
+            held.append(message)
+        else:
+            send(message)
+
+    def read_and_send() -> tuple[int, paramiko.Message]:
+        kind, message = read()
+        if kind in (_USERAUTH_REQUEST, _CHANNEL_DATA):
+            while held:
+                send(held.pop(0))
+        return kind, message
+
+    transport._send_message = send_later
+    transport.packetizer.read_message = read_and_send
 
 
 class _Interface(paramiko.ServerInterface):
@@ -141,10 +173,20 @@ class _Interface(paramiko.ServerInterface):
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         if not self._conduct.subsystem or name != "sftp":
             return False
+        if self._conduct.cut_greetings:
+            self._conduct.cut_greetings -= 1
+            threading.Thread(target=_cut_greeting, args=(channel, self._transport)).start()
+            return True
         session = SftpServer(self._conduct.defects)
         self._server.sessions.append(session)
         threading.Thread(target=_talk, args=(channel, session, self._conduct), daemon=True).start()
         return True
+
+
+def _cut_greeting(channel: paramiko.Channel, transport: paramiko.Transport) -> None:
+    """As when the process of the session is killed: what the client says is not heard."""
+    channel.recv(1)
+    transport.sock.close()
 
 
 def _talk(channel: paramiko.Channel, session: SftpServer, conduct: Conduct) -> None:

@@ -102,6 +102,16 @@ def test_the_references_are_current():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_values_are_in_the_reference_as_they_are_written():
+    page = (guide.TOP / "docs/reference/modules.md").read_text(encoding="utf-8")
+    for path in (guide.TOP / "plugins/modules").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for value in re.findall(r"\bV\(([^)]*)\)", text):
+            assert f"`{' '.join(value.split())}`" in page, path.name
+    # Of what is another plugin's, the name alone.
+    assert "#module:" not in page and "#role" not in page
+
+
 def test_the_reference_of_errors_has_their_hints():
     text = (guide.TOP / "docs/reference/errors.md").read_text(encoding="utf-8")
     section = re.search(r"(?ms)^## 82\n(.*?)^## ", text)[1]

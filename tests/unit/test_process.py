@@ -85,3 +85,39 @@ def test_an_interrupt_from_the_terminal_is_not_for_it(start):
     process = start("cat")
     assert os.getpgid(process.pid) == process.pid
     assert os.getpgid(process.pid) != os.getpgid(0)
+
+
+def test_one_that_must_not_be_executed(tmp_path):
+    """The cause is that of the attempt, and no half-started child is left."""
+    (tmp_path / "it").write_text("")
+    with pytest.raises(errors.ExecuteError, match="it': Permission denied"):
+        Process([str(tmp_path / "it")])
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_standard_descriptors_that_are_closed_here():
+    """A daemon may have none: pipes get their numbers, and must not get lost for that."""
+    kept = [os.dup(number) for number in (0, 1)]
+    try:
+        os.close(0)
+        os.close(1)
+        process = Process(["cat"])
+        os.write(process.input, b"hello")
+        answer = os.read(process.output, 100)
+        process.close()
+    finally:
+        for number, descriptor in enumerate(kept):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+    assert answer == b"hello"
+
+
+def test_signals_that_are_ignored_here_end_it(start):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        process = start("sleep", "60")
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -56,12 +56,20 @@ def push(directory, *more, environ=None):
     return client.push(words, environ or {})
 
 
-def test_it_loads_nothing_to_speak_of():
+@pytest.mark.parametrize("command", ["push", "get"])
+def test_it_loads_nothing_to_speak_of(directory, command):
+    (directory / "fetched").write_bytes(b"wal")
+    answer = b"ok\n" if command == "push" else f"found {directory}/fetched\n".encode()
+    heard = answers(directory, b"..", answer)
+    words = [f"--archiver-path={directory}", "--stanza=demo"]
+    words += {"push": ["archive-push", "x"], "get": ["archive-get", "1", f"{directory}/got"]}[
+        command
+    ]
     code = (
         f"import sys; sys.path.insert(0, {str(ENGINE.parent)!r})\n"
         "before = set(sys.modules)\n"
         f"from {ENGINE.name}.archiver import client\n"
-        "client.push(['--stanza=demo', '--archiver-path=/nowhere', 'archive-push', 'x'], {})\n"
+        f"assert client.{command}({words!r}, {{}}) == 0\n"
         "print(*sorted(set(sys.modules) - before), file=sys.stdout)"
     )
     # Without site, as the installed command starts: that loads much by itself.
@@ -71,6 +79,8 @@ def test_it_loads_nothing_to_speak_of():
     top = {name.partition(".")[0] for name in done.stdout.split()}
     light = {"_socket", "os", "stat", "_stat", "posixpath", "genericpath", "_collections_abc"}
     assert top <= light | {"__future__", ENGINE.name}
+    assert len(heard) == 1
+    assert (directory / "got").exists() == (command == "get")
 
 
 def test_the_question_has_all_that_matters(directory):
@@ -78,6 +88,28 @@ def test_the_question_has_all_that_matters(directory):
     assert push(directory, "--config=/etc/x.conf", "--log-level-console=detail") == 0
     path = os.path.join(os.getcwd(), "pg_wal/1")
     assert heard == [f"push\t/etc/x.conf\tdemo\t{path}\n".encode()]
+
+
+def test_an_archiver_of_another_user_is_not_believed(directory, monkeypatch, capsys):
+    monkeypatch.setattr(resident, "peer_uid", lambda _socket: 4711)
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "demo.sock"))
+        listener.listen()
+        assert push(directory) is None
+        connection, _address = listener.accept()
+        with connection:
+            # He is not even told what is wanted.
+            assert connection.recv(100) == b""
+    assert f"'{directory}/demo.sock' belongs to another user" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("peer", "own"), [(4712, 4712), (0, 4712), (4711, 0)])
+def test_ours_and_root_s_are(directory, monkeypatch, peer, own):
+    answers(directory, b"ok\n")
+    monkeypatch.setattr(resident, "peer_uid", lambda _socket: peer)
+    monkeypatch.setattr(os, "geteuid", lambda: own)
+    assert push(directory) == 0
 
 
 def test_the_environment_counts(directory):
@@ -160,6 +192,25 @@ def test_without_a_stanza_it_goes_the_long_way():
     assert client.push(["--stanza=../x", "archive-push", "x"], {}) is None
 
 
+@pytest.mark.parametrize("kind", ["file", "link", "ours"])
+def test_what_another_user_has_put_there_silences_nobody(directory, tmp_path, capsys, kind):
+    notice = tmp_path / "notice"
+    if kind == "link":
+        notice.symlink_to("/nowhere")
+    else:
+        notice.touch()
+    if kind != "ours":
+        theirs(notice)
+    assert push(directory / "nowhere") is None
+    assert ("no archiver" in capsys.readouterr().err) == (kind != "ours")
+
+
+def theirs(path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(path, 12345, 12345, follow_symlinks=False)
+
+
 @pytest.mark.parametrize("text", ["", "one", "two\nlines", "\\n", "\\", "a\\\nb\\n"])
 def test_a_text_survives_the_line(text):
     assert "\n" not in resident.escape(text)
@@ -235,3 +286,13 @@ def test_with_another_repository_it_is_not_for_the_archiver(directory):
 def test_without_an_archiver_nothing_is_said_of_it(directory, capsys):
     assert get(directory / "nowhere", "00000002.history", "x") is None
     assert not capsys.readouterr().err
+
+
+def test_whether_an_archiver_is_there(tmp_path):
+    assert not resident.answers(str(tmp_path), "demo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(resident.socket_path(str(tmp_path), "demo"))
+        # One that has ended leaves its socket behind.
+        assert not resident.answers(str(tmp_path), "demo")
+        listener.listen()
+        assert resident.answers(str(tmp_path), "demo")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.queue import (
+    FIRST_HOLD,
     REFUSAL_STANDS,
     Identity,
     Queue,
@@ -23,9 +24,9 @@ HISTORY = "00000002.history"
 FOUND = Identity(1, 2, 3)
 
 
-def taken(queue):
+def taken(queue, now=0.0):
     names = []
-    while (name := queue.next()) is not None:
+    while (name := queue.next(now)) is not None:
         names.append(name)
     return names
 
@@ -57,7 +58,8 @@ def test_a_history_file_that_is_refused_does_not_block_for_ever():
     queue.follow([FIRST, HISTORY], 0.0)
     assert taken(queue) == [HISTORY]
     queue.refuse(HISTORY, ArchiveDuplicateError("other"), 0.0)
-    assert taken(queue) == [FIRST]
+    assert taken(queue) == []
+    assert taken(queue, FIRST_HOLD) == [FIRST]
 
 
 def test_what_was_on_a_lost_session_is_sent_again():
@@ -85,7 +87,7 @@ def test_what_is_stored_is_not_sent_twice_and_forgotten_when_it_is_done():
     taken(queue)
     queue.store(FIRST, FOUND)
     queue.follow([FIRST], 1.0)
-    assert queue.next() is None
+    assert queue.next(0.0) is None
     queue.follow([], 2.0)
     assert not queue.has(FIRST, FOUND)
 
@@ -98,10 +100,10 @@ def test_a_refusal_stands_for_a_while_or_until_somebody_asks():
     queue.refuse(FIRST, error, 10.0)
     assert queue.refusal(FIRST) is error
     queue.follow([FIRST], 10.0 + REFUSAL_STANDS / 2)
-    assert queue.next() is None
+    assert queue.next(0.0) is None
     queue.follow([FIRST], 10.0 + REFUSAL_STANDS)
     assert queue.refusal(FIRST) is None
-    assert taken(queue) == [FIRST]
+    assert taken(queue, 10.0 + REFUSAL_STANDS) == [FIRST]
     queue.refuse(FIRST, error, 100.0)
     queue.ask(FIRST)
     assert queue.refusal(FIRST) is None
@@ -116,7 +118,7 @@ def test_what_was_asked_for_stays_although_it_is_not_ready_any_more():
     queue.lose([FIRST])
     queue.answered(FIRST)
     queue.follow([], 1.0)
-    assert queue.next() is None
+    assert queue.next(0.0) is None
 
 
 def test_what_is_missing_is_told_oldest_first():
@@ -133,3 +135,47 @@ def test_pauses_grow_up_to_half_a_minute(chance):
     assert all(0.5 <= pause <= 30.0 for pause in pauses[1:])
     assert pauses == sorted(pauses)
     assert backoff(5, 0.0) < backoff(5, 1.0)
+
+
+FULL = ArchiveDuplicateError("no space left")
+
+
+def names(count):
+    return [f"0000000100000001000000{number:02X}" for number in range(count)]
+
+
+def test_a_repository_that_refuses_is_tried_with_one_file_after_longer_and_longer_pauses():
+    queue = Queue()
+    queue.follow(names(200), 0.0)
+    for name in (queue.next(0.0), queue.next(0.0)):
+        queue.refuse(name, FULL, 0.0)
+    tries, now = [], 0.0
+    while now < 600:
+        # As the service does: refusals stand for a minute, and then all of it is ready again.
+        queue.follow(names(200), now)
+        name = queue.next(now)
+        if name is not None:
+            assert queue.next(now) is None
+            tries.append(now)
+            queue.refuse(name, FULL, now)
+        now += 0.5
+    assert tries[:6] == [1.0, 3.0, 7.0, 15.0, 31.0, 63.0]
+    assert {later - earlier for earlier, later in zip(tries[6:], tries[7:])} == {REFUSAL_STANDS}
+
+
+def test_when_one_is_taken_all_others_follow():
+    queue = Queue()
+    queue.follow(names(4), 0.0)
+    queue.refuse(queue.next(0.0), FULL, 0.0)
+    probe = queue.next(1.0)
+    assert queue.next(1.0) is None
+    queue.store(probe, FOUND)
+    assert taken(queue) == names(4)[2:]
+
+
+def test_what_postgresql_asks_for_does_not_wait_for_the_pause():
+    queue = Queue()
+    queue.follow(names(4), 0.0)
+    queue.refuse(queue.next(0.0), FULL, 0.0)
+    queue.ask(names(4)[3])
+    assert taken(queue) == names(4)[3:]

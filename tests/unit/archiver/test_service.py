@@ -49,6 +49,7 @@ class Crew:
         self.error = None
         self.failed = 0.0
         self.sessions = 1
+        self.hung = {}
         self.connections = []
 
     def receive(self, connection, now):
@@ -123,7 +124,7 @@ def test_another_file_of_that_name_is_no_reason_for_ok(service, tmp_path):
         crew.queue.store(NAME, identity(str(path))._replace(mtime_ns=1))
     asking = Asking(service, tmp_path)
     assert asking.answer(asking.asker.since) == ""
-    assert [crew.queue.next() for crew in service._crews] == [NAME, NAME]
+    assert [crew.queue.next(0.0) for crew in service._crews] == [NAME, NAME]
 
 
 def test_an_error_waits_until_the_other_repository_has_it(service, tmp_path):
@@ -174,6 +175,18 @@ def test_a_refusal_is_told_with_its_code(service, tmp_path):
     assert asking.answer(asking.asker.since) == "error 45 another one\n"
 
 
+def test_who_waits_for_a_worker_that_hung_does_it_himself(service, tmp_path):
+    asking = Asking(service, tmp_path)
+    now = asking.asker.since
+    _first, second = service._crews
+    second.queue.next(now)
+    second.hung[NAME] = now - 1
+    # That was before he came.
+    assert asking.answer(now) == ""
+    second.hung[NAME] = now + 20
+    assert asking.answer(now + 20) == "alone the process that had the file hung\n"
+
+
 def test_waiting_has_an_end(service, tmp_path):
     asking = Asking(service, tmp_path)
     text = asking.answer(asking.asker.since + service._options.archive_timeout + 1)
@@ -206,6 +219,22 @@ def test_what_is_stored_is_not_dropped(service, tmp_path):
         crew.queue.store(NAME, found)
     asking = Asking(service, tmp_path)
     assert asking.socket.recv(4096) == b"ok\n"
+
+
+@pytest.mark.parametrize(("peer", "served"), [(4711, False), (4712, True), (0, True)])
+def test_only_our_own_user_and_root_are_served(
+    service, tmp_path, monkeypatch, caplog, peer, served
+):
+    monkeypatch.setattr(resident, "peer_uid", lambda _socket: peer)
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    connection = socket.socket(socket.AF_UNIX)
+    OPEN.append(connection)
+    connection.connect(resident.socket_path(str(tmp_path), "demo"))
+    service._desk.accept()
+    assert len(service._desk.askers) == served
+    assert ("another user was refused" in caplog.text) != served
+    if not served:
+        assert connection.recv(1) == b""
 
 
 def test_the_file_of_another_cluster_is_not_for_us(service, tmp_path):

@@ -40,3 +40,16 @@ def test_a_command_without_a_file_is_served_when_it_would_read_ours(settings, mo
     assert found.is_configured_by("")
     monkeypatch.setattr(file, "default", lambda: None)
     assert not found.is_configured_by("")
+
+
+def test_its_own_options_are_read_anew(settings):
+    found, path = settings
+    with open(path, "a", encoding="utf-8") as file_:
+        file_.write("[global:archiver]\nlog-level-file=detail\n")
+    assert found.changed()
+    anew = found.reloaded()
+    assert found.own.log_level_file == "info"
+    assert anew.own.log_level_file == "detail"
+    assert anew.own.spool_path == "/spool"
+    assert not anew.changed()
+    assert anew.is_configured_by(path)

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import alive
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import checkpoint
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Done
 
 MIB = 1024 * 1024
+STORAGE = types.SimpleNamespace(ended=False)
 
 
 class Clock:
@@ -34,19 +39,50 @@ def saved(monkeypatch, clock):
     def save(*_arguments):
         times.append(clock.now)
         clock.now += clock.cost
+        return Done()
 
     monkeypatch.setattr(checkpoint.manifest, "save_checkpoint", save)
+    monkeypatch.setattr(checkpoint.manifest, "begin_checkpoint", save)
     return times
 
 
-def made(clock, *, threshold=10 * MIB, total=100 * MIB):
-    return checkpoint.Checkpoint(
-        None, "demo", None, lambda: None, threshold=threshold, total=total, clock=clock
-    )
+def made(clock, saved, *, threshold=10 * MIB, total=100 * MIB):
+    """A checkpoint that collects; its first save is forgotten."""
+    point = checkpoint.Checkpoint(STORAGE, "demo", None, None, clock=clock)
+    point.collect(lambda: None, threshold=threshold, total=total)
+    saved.clear()
+    return point
+
+
+def test_a_backup_begins_with_one(clock, saved, monkeypatch):
+    manifests = []
+    for name in ("begin_checkpoint", "save_checkpoint"):
+        monkeypatch.setattr(
+            checkpoint.manifest, name, lambda _storage, *told: manifests.append(told) or Done()
+        )
+    point = checkpoint.Checkpoint(STORAGE, "demo", "pass", "first", clock=clock)
+    assert manifests == [("demo", "first", "pass")]
+    # Nobody can go on with a differential one: it says no more.
+    clock.now = 100.0
+    point.add(10**12)
+    point.save()
+    assert len(manifests) == 1
+    point.collect(lambda: "so far", threshold=1, total=1)
+    point.add(1)
+    assert manifests[1:] == [("demo", "so far", "pass")]
+
+
+def test_a_backup_shows_that_it_goes_on(clock, saved):
+    point = checkpoint.Checkpoint(STORAGE, "demo", None, None, clock=clock)
+    for second in range(600):
+        clock.now = float(second)
+        point.beat()
+    assert saved == [0.0, 180.0, 360.0, 540.0]
+    assert checkpoint.PULSE * 3 < alive.QUIET
 
 
 def test_when_so_much_is_copied(clock, saved):
-    point = made(clock)
+    point = made(clock, saved)
     for _step in range(25):
         point.add(MIB)
     assert len(saved) == 2
@@ -56,14 +92,14 @@ def test_when_so_much_is_copied(clock, saved):
 
 
 def test_one_percent_is_the_least(clock, saved):
-    point = made(clock, threshold=1, total=1000 * MIB)
+    point = made(clock, saved, threshold=1, total=1000 * MIB)
     for _step in range(19):
         point.add(MIB)
     assert len(saved) == 1
 
 
 def test_when_so_much_time_has_gone_by(clock, saved):
-    point = made(clock, threshold=10**12)
+    point = made(clock, saved, threshold=10**12)
     for second in range(35):
         clock.now = float(second)
         point.add(1)
@@ -72,16 +108,30 @@ def test_when_so_much_time_has_gone_by(clock, saved):
 
 def test_a_slow_repository_is_not_kept_busy_with_it(clock, saved):
     clock.cost = 3.0
-    point = made(clock, threshold=10**12)
-    for _step in range(200):
+    point = made(clock, saved, threshold=10**12)
+    for _step in range(260):
         clock.now += 1.0
         point.add(1)
     # A save of three seconds after sixty of copying.
-    assert [round(after - before) for before, after in zip(saved, saved[1:])] == [63, 63, 63]
+    assert [round(after - before) for before, after in zip(saved, saved[1:])] == [63] * 4
 
 
 def test_nothing_is_saved_when_nothing_is_new(clock, saved):
-    point = made(clock)
+    point = made(clock, saved)
     clock.now = 1000.0
     point.save()
     assert saved == []
+
+
+def test_no_worker_waits_for_a_save_that_has_to_connect_again(clock, saved, monkeypatch):
+    point = made(clock, saved, threshold=1)
+    monkeypatch.setattr(STORAGE, "ended", True)
+    clock.now = 100.0
+    point.add(MIB)
+    assert saved == []
+    # One that shows that the backup goes on is worth it, and so is one when the workers are gone.
+    clock.now = 200.0
+    point.beat()
+    point.add(MIB)
+    point.save()
+    assert saved == [200.0, 200.0]

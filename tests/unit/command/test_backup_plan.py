@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What an incremental backup reads, and what it only refers to."""
 
 from __future__ import annotations
@@ -88,7 +91,7 @@ def test_an_empty_file_is_a_reference_only_where_it_is_stored():
 def test_a_reference_names_the_holder_and_has_todays_attributes():
     older = "20251231-000000F"
     row = prior((TABLE, 8192, 1000, older)).files[0]
-    made = plan.reference(entry(mtime=5000, mode=0o640), row, prior())
+    made = plan.reference(entry(mtime=5000, mode=0o640), row, FULL)
     assert (made.reference, made.timestamp, made.mode, made.user) == (
         older,
         5000,
@@ -97,10 +100,10 @@ def test_a_reference_names_the_holder_and_has_todays_attributes():
     )
     assert (made.checksum, made.repo_size) == (SHA1, 4096)
     row = row._replace(reference=None)
-    assert plan.reference(entry(), row, prior()).reference == FULL
+    assert plan.reference(entry(), row, FULL).reference == FULL
 
 
-def jobs(entries, *, standby=None, rule=None, page_size=8192):
+def jobs(entries, *, standby=None, rule=None, page_size=8192, fresh=()):
     store = plan.Layout("demo", FULL, Encoding("zst", 3), rule, Framing.WHOLE)
     return plan.plan(
         DataDirectory("/d", files=entries),
@@ -110,6 +113,8 @@ def jobs(entries, *, standby=None, rule=None, page_size=8192):
         page_size=page_size,
         prior=None,
         delta=False,
+        replayed_from=77,
+        fresh=fresh,
     )
 
 
@@ -131,11 +136,21 @@ def test_only_relation_files_are_bounded_and_checked():
     second = entry("pg_data/base/5/1259.1")
     files = {f.name: f for job in jobs([entry(), conf, second]).jobs[1] for f in job.files}
     assert files[TABLE].limit == 8192
-    assert files[TABLE].pages == (8192, 0)
-    assert files["pg_data/base/5/1259.1"].pages == (8192, 131072)
+    assert files[TABLE].pages == (8192, 0, 77)
+    assert files["pg_data/base/5/1259.1"].pages == (8192, 131072, 77)
     assert (files["pg_data/postgresql.conf"].limit, files["pg_data/postgresql.conf"].pages) == (
         None,
         None,
     )
     unchecked = jobs([entry()], page_size=None).jobs[1][0].files[0]
     assert unchecked.pages is None
+
+
+def test_files_of_the_second_of_the_scan_come_last():
+    entries = [entry(f"pg_data/base/5/{name}", mtime=name) for name in (2002, 1999, 2000, 1000)]
+    (queue,) = jobs(
+        entries, rule=BundleRule(20 << 20, 2 << 20), fresh=range(2000, 2003)
+    ).jobs.values()
+    names = [({f.name.rpartition("/")[2] for f in job.files}, job.fresh) for job in queue]
+    assert names == [({"1000", "1999"}, False), ({"2000", "2002"}, True)]
+    assert [job.bundle_id for job in queue] == [1, 2]

@@ -10,7 +10,17 @@ import hashlib
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import resume
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    record,
+    resume,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.copy import (
+    CopiedFile,
+    Outcome,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.plan import (
+    CopyPlan,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify.files import (
     Checker,
 )
@@ -111,6 +121,29 @@ def keep(storage, saved, entries, *, delta=False):
 def stored_files(tmp_path):
     top = tmp_path / "repo/backup/demo" / LABEL
     return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_was_not_looked_at_again_before_the_next_interruption_is_not_lost(
+    storage, saved, tmp_path, again
+):
+    """Two files were to be compared by checksum; the run ends when it has done so for one."""
+    entries = [entry(name, mtime=2000) for name in CONTENTS]
+    kept = keep(storage, saved, entries, delta=True)
+    assert sorted(kept.candidates) == [f"pg_data/{name}" for name in CONTENTS]
+    name = "pg_data/base/1/2"
+    done = {name: CopiedFile(name, Outcome.UNCHANGED, 60, kept.candidates[name].checksum)}
+    planned = CopyPlan({}, {}, kept.candidates, 0)
+    files = record.Copied(DataDirectory("/data", files=entries), planned, done, set())
+    rows = record.rows_so_far(files, checksum_page=False)
+    manifest.save_checkpoint(storage, "demo", dataclasses.replace(saved, files=rows), None)
+    later = manifest.load(storage, "demo", LABEL, None)
+    kept = keep(storage, later, entries, delta=again)
+    if again:
+        assert sorted(kept.candidates) == [f"pg_data/{name}" for name in CONTENTS]
+    else:
+        # The others may have changed meanwhile: their times of today say nothing of what is stored.
+        assert list(kept.files) == [name]
 
 
 def test_what_has_not_changed_is_kept_with_todays_attributes(storage, saved, tmp_path):

@@ -92,6 +92,24 @@ def test_space_is_compared_with_the_last_full_backup():
     assert "may not fit" in text
 
 
+def test_space_is_not_compared_where_there_is_no_backup():
+    assert preflight.consequences(SURVEY, None) == ()
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.StorageAccessError, errors.StorageFullError, errors.StorageLimitError]
+)
+def test_the_class_of_a_refusal_and_its_hint_are_kept(kind):
+    refused = Trial("write", False, "", kind("write: no (7 bytes free)", hint="why it is so."))
+    survey = SURVEY._replace(trials=(refused, *SURVEY.trials[1:]))
+    with pytest.raises(kind) as raised:
+        preflight.run(FakeStorage(survey), 1, None)
+    assert raised.value.message == (
+        "sftp-srv:/backup_space cannot serve as a repository: write: no (7 bytes free)"
+    )
+    assert raised.value.hint == "why it is so."
+
+
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_server_that_cannot_serve_fails_the_check(name):
     with pytest.raises(errors.StorageError, match=f"cannot serve as a repository: {name}: refused"):

@@ -101,6 +101,17 @@ def test_delta_fetches_only_what_differs(bundle, tmp_path):
         assert (tmp_path / name).read_bytes() == content
 
 
+def test_what_is_right_already_is_not_touched(bundle, tmp_path):
+    repo, contents, files = bundle
+    restore(repo, files)
+    (tmp_path / "two").chmod(0o644)
+    before = {name: (tmp_path / name).stat().st_ctime_ns for name in contents}
+    restore(repo, files, Keep.SAME_CHECKSUM)
+    after = {name: (tmp_path / name).stat().st_ctime_ns for name in contents}
+    assert {name for name in contents if before[name] != after[name]} == {"two"}
+    assert (tmp_path / "two").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_file_of_the_same_time_is_trusted_only_when_asked(bundle, tmp_path):
     repo, contents, files = bundle
     restore(repo, files)
@@ -134,11 +145,28 @@ def test_a_bundle_that_was_cut_fails(bundle):
         restore(repo, files)
 
 
-def test_a_link_in_the_place_of_a_file_is_not_followed(bundle, tmp_path):
-    repo, _dummy, files = bundle
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(bundle, tmp_path):
+    repo, contents, files = bundle
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / "one").symlink_to(victim)
-    with pytest.raises(errors.FileOpenError):
-        restore(repo, files)
+    restore(repo, files)
     assert victim.read_text() == "precious"
+    assert not (tmp_path / "one").is_symlink()
+    assert (tmp_path / "one").read_bytes() == contents["one"]
+
+
+def test_another_name_of_a_file_keeps_what_it_has(bundle, tmp_path):
+    repo, contents, files = bundle
+    (tmp_path / "one").write_text("precious")
+    os.link(tmp_path / "one", tmp_path / "kept")
+    restore(repo, files)
+    assert (tmp_path / "kept").read_text() == "precious"
+    assert (tmp_path / "one").read_bytes() == contents["one"]
+
+
+def test_a_directory_in_the_place_of_a_file_is_named(bundle, tmp_path):
+    repo, _dummy, files = bundle
+    (tmp_path / "one").mkdir()
+    with pytest.raises(errors.FileOpenError, match="/one': Is a directory"):
+        restore(repo, files)

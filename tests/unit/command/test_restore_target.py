@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The place that a restore writes to: what is refused, removed, made, and in which order."""
 
 from __future__ import annotations
@@ -84,9 +87,9 @@ def test_link_all_keeps_the_links(tmp_path):
 
 
 def test_a_map_of_something_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(errors.TablespaceMapError, match="nosuch"):
+    with pytest.raises(errors.TablespaceMapError, match="'nosuch'\nHINT: the backup has "):
         plan.places(manifest(), options(tmp_path, tablespace_map=(("nosuch", "/x"),)))
-    with pytest.raises(errors.LinkMapError, match="nosuch"):
+    with pytest.raises(errors.LinkMapError, match="'nosuch'\nHINT: name what"):
         plan.places(manifest(), options(tmp_path, link_map=(("nosuch", "/x"),)))
 
 
@@ -159,8 +162,31 @@ def test_pg_control_goes_first(tmp_path):
     for name in ("pg_control", "pg_control.pgbackrest.tmp"):
         (tmp_path / "data/global" / name).write_text("x")
     place, _dummy = target(tmp_path)
-    place.remove_control()
+    assert place.clean(preserve=()) == 0
     assert os.listdir(tmp_path / "data/global") == []
+
+
+def test_what_is_refused_is_refused_before_pg_control_goes(tmp_path):
+    (tmp_path / "data/global").mkdir(parents=True)
+    (tmp_path / "data/global/pg_control").write_text("x")
+    (tmp_path / "ts1").mkdir()
+    (tmp_path / "ts1/PG_15_1").write_text("a file")
+    place, _dummy = target(tmp_path)
+    with pytest.raises(errors.PathCreateError, match="PG_15_1' exists but is not a directory"):
+        place.clean(preserve=())
+    assert (tmp_path / "data/global/pg_control").exists()
+
+
+def test_cleaning_goes_by_what_a_name_is_in_the_backup(tmp_path):
+    data = tmp_path / "data"
+    (data / "PG_VERSION/deep").mkdir(parents=True)
+    (data / "PG_VERSION/deep/file").write_text("x")
+    (data / "base").write_text("x")
+    (data / "global").mkdir()
+    os.mkfifo(data / "postgresql.conf")
+    place, _dummy = target(tmp_path)
+    assert place.clean(preserve=()) == 5
+    assert os.listdir(data) == ["global"]
 
 
 def test_settings_are_replaced_as_a_whole(tmp_path):

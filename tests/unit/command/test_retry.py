@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Jobs are done again when their session is lost, and their results count once."""
 
 from __future__ import annotations
@@ -6,12 +9,19 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.retry import Retrying
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sessions import Sessions
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sessions import (
+    MOST_LOSSES,
+    Sessions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.turns import Turns
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import Done
+from ansible_collections.pgsftp.backup.tests.support.clock import Clock
 
 
 class Session:
     location = "sftp-srv:/repo"
+    unfinished = frozenset()
+    answered = True
 
     def __init__(self, number):
         self.number = number
@@ -24,6 +34,8 @@ class Session:
 class Opener:
     def __init__(self):
         self.sessions = []
+        self.clock = Clock()
+        self.turns = Turns(clock=self.clock, sleep=self.clock.sleep)
 
     def open(self, generation=0):
         self.sessions.append(Session(generation))
@@ -55,7 +67,7 @@ def opener():
 
 
 def retrying(opener, handler):
-    return Retrying(Sessions(opener, sleep=lambda s: None), lambda s: lambda job: handler(s, job))
+    return Retrying(Sessions(opener), lambda s: lambda job: handler(s, job))
 
 
 def test_a_job_goes_through(opener):
@@ -90,3 +102,24 @@ def test_any_other_error_is_raised(opener):
 
     with pytest.raises(errors.StorageFullError):
         retrying(opener, handler)(7)
+
+
+@pytest.mark.parametrize("when", ["while it is sent", "while answers are awaited"])
+def test_a_job_that_ends_every_session_is_given_up(opener, when):
+    """As a server that falls silent at the same fsync each time."""
+
+    def handler(session, job):
+        if when == "while it is sent":
+            raise lost()
+        return Late(session, job, 10**9)
+
+    with pytest.raises(errors.TransportLostError, match="lost, for the 8th time at the same work"):
+        retrying(opener, handler)(7).result()
+    assert len(opener.sessions) == MOST_LOSSES
+    assert opener.clock() > 1000 + 50
+
+
+def test_twenty_losses_with_progress_between_them(opener):
+    handler = retrying(opener, lambda s, job: Late(s, job, job))
+    assert [handler(job).result() for job in range(1, 21)] == [(job, job) for job in range(1, 21)]
+    assert opener.clock() == 1000

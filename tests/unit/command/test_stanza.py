@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.stanza import create
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.stanza import (
+    Former,
+    create,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.stanza_upgrade import (
+    planned,
     upgrade,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import RepoOptions
@@ -148,10 +152,22 @@ def test_an_upgrade_that_broke_off_is_finished(storage: PosixStorage) -> None:
     new = cluster("17", system_id=9)
     half = archive_info.load(storage, "demo", None).upgraded(9, "17")
     archive_info.save(storage, "demo", half, None)
-    assert upgrade(storage, REPO, "demo", new)
+    # What it was of is said as the file tells it that has not been written.
+    assert upgrade(storage, REPO, "demo", new) == Former(2**63 + 5, "15")
     archive = archive_info.load(storage, "demo", None)
     backup = backup_info.load(storage, "demo", None)
     assert archive.current.id == backup.current.id == 2
     assert (backup.current.system_id, backup.current.version) == (9, "17")
-    assert not upgrade(storage, REPO, "demo", new)
+    assert upgrade(storage, REPO, "demo", new) is None
     assert not create(storage, REPO, "demo", new)
+
+
+def test_an_upgrade_is_foreseen_without_writing(storage: PosixStorage, tmp_path: Path) -> None:
+    create(storage, REPO, "demo", cluster())
+    before = contents(tmp_path)
+    foreseen = planned(storage, REPO, "demo", cluster("17", system_id=9))
+    assert foreseen.former == Former(2**63 + 5, "15")
+    assert planned(storage, REPO, "demo", cluster()).former is None
+    assert contents(tmp_path) == before
+    with pytest.raises(FileMissingError):
+        planned(storage, REPO, "other", cluster())

@@ -67,9 +67,9 @@ def test_nothing_there():
 
 
 def test_info_files_that_cannot_be_used_end_it():
-    result = VerifyResult("demo", 1, ("No usable backup.info file",), checked_backups=False)
+    result = VerifyResult("demo", 1, ("no usable backup.info file",), checked_backups=False)
     assert render_text(result, verbose=True) == (
-        "stanza: demo\nstatus: error\n  No usable backup.info file\n"
+        "stanza: demo\nstatus: error\n  no usable backup.info file\n"
     )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import typing as t
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import pytest
 import yaml
 
 from ansible_collections.pgsftp.backup.plugins.doc_fragments.common import ModuleDocFragment
+from ansible_collections.pgsftp.backup.plugins.module_utils import failure
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import PathNotEmptyError
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
@@ -45,14 +49,102 @@ def test_documented_options_are_the_argument_spec(
     assert fake_module.spec == documented
 
 
-@pytest.mark.parametrize("name", NAMES)
+FROM_ZERO: dict[str, tuple[dict[str, str], dict[str, t.Any]]] = {
+    "stanza": (
+        {},
+        {"changed": True, "diff": {"before": {"stanza": None}, "after": {"stanza": "demo"}}},
+    ),
+    "stanza upgraded": (
+        {"state": "upgraded"},
+        {
+            "changed": False,
+            "upgraded": [],
+            "diff": {"before": {"stanza": None}, "after": {"stanza": None}},
+        },
+    ),
+    "stanza absent": (
+        {"state": "absent"},
+        {
+            "changed": False,
+            "deleted": [],
+            "backups": [],
+            "diff": {"before": {"stanza": None}, "after": {"stanza": None}},
+        },
+    ),
+    "backup": ({"max_age": "1d"}, {"changed": True, "plan": {"type": "full"}}),
+    "restore": ({}, {"changed": True}),
+    "restore confirmed": ({"state": "confirmed"}, {"changed": False}),
+    "restore reverted": ({"state": "reverted"}, {"changed": False}),
+    "expire": ({}, {"changed": False, "repos": [], "diff": {"before": {}, "after": {}}}),
+    "verify": ({}, {"changed": False}),
+    "check": ({}, {"changed": False}),
+    "stanza_info": ({}, {"changed": False}),
+}
+
+
+@pytest.mark.parametrize("case", FROM_ZERO)
 def test_check_mode_before_the_installation_answers(
-    name: str, fake_module: t.Any, answer_of: t.Any
+    case: str, fake_module: t.Any, answer_of: t.Any
 ) -> None:
+    parameters, expected = FROM_ZERO[case]
     fake_module.check_mode = True
-    fake_module.params = {"stanza": "demo", "config": "/does/not/exist"}
-    answer = answer_of(_module(name).main)
-    assert answer.result["changed"] is (name in ("stanza", "backup", "restore"))
+    fake_module.params = {"stanza": "demo", "config": "/does/not/exist", **parameters}
+    answer = answer_of(_module(case.split()[0]).main)
+    assert not answer.failed
+    assert answer.result == {"msg": "/does/not/exist does not exist yet", **expected}
+
+
+def test_every_module_has_been_asked_before_the_installation() -> None:
+    assert {case.split()[0] for case in FROM_ZERO} == set(NAMES)
+
+
+@pytest.mark.parametrize("case", FROM_ZERO)
+def test_what_is_not_there_before_the_installation_is_documented_so(case: str) -> None:
+    name = case.split()[0]
+    default = _options(name).get("state", {}).get("default")
+    current = FROM_ZERO[case][0].get("state", default)
+    for value, row in yaml.safe_load(_module(name).RETURN).items():
+        there = value in FROM_ZERO[case][1]
+        never = any(
+            phrase in row["returned"]
+            for phrase in (
+                "failure",
+                "not in check mode",
+                "except in check mode",
+                "there is a backup already",
+            )
+        )
+        states = re.findall(r"O\(state=(\w+)\)", row["returned"])
+        never = never or bool(states and current not in states)
+        assert there is not never, f"{value}: {row['returned']}"
+
+
+def test_every_module_documents_what_a_failure_returns() -> None:
+    """The same words everywhere: Ansible has no fragments for what is returned."""
+    told = failure.told(PathNotEmptyError("the cause", hint="the way out."))
+    documented = {}
+    for name in NAMES:
+        rows = yaml.safe_load(_module(name).RETURN)
+        assert rows["failure"]["contains"].keys() == told["failure"].keys(), name
+        documented[name] = rows["failure"]["contains"]
+        assert rows["failure"]["returned"] == rows["code"]["returned"]
+        assert "returned" in rows["code"] and rows["code"]["type"] == "int"
+    assert all(row == documented["backup"] for row in documented.values())
+    of = {"str": str, "int": int}
+    for key, row in documented["backup"].items():
+        assert isinstance(told["failure"][key], of[row["type"]])
+        assert isinstance(row["sample"], of[row["type"]])
+
+
+def test_the_sample_of_a_failure_is_one_of_the_engine() -> None:
+    sample = {
+        key: row["sample"]
+        for key, row in yaml.safe_load(_module("backup").RETURN)["failure"]["contains"].items()
+    }
+    error = getattr(errors, sample["type"])
+    assert error.code == sample["code"]
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    assert sample["hint"] in page
 
 
 def test_every_module_is_in_the_action_group() -> None:

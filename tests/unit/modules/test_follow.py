@@ -106,6 +106,15 @@ def test_check_mode_and_async_ask_once(task: dict[str, t.Any]) -> None:
     "arguments",
     [
         {"options": {"repo1-cipher-pass": "geheim"}},
+        {"options": {"repo1_cipher_pass": "geheim"}},
+        {"options": {"Repo1-Cipher-Pass": "geheim"}},
+        {"options": {"repo1-sftp-private-key-passphras": "geheim"}},
+        {"options": "repo1-cipher-pass=geheim"},
+        {"options": '{"repo1_cipher_pass": "geheim"}'},
+        {"options": "geheim"},
+        {"options": ["geheim"]},
+        {"options": {"recovery_option": "primary_conninfo=password=geheim"}},
+        {"options": {"recovery-option": {"primary_conninfo": "password=geheim"}}},
         {"recovery_options": {"primary_conninfo": "host=a password=geheim"}},
         {"recovery_options": {"primary_conninfo": "postgresql://u:geheim@a/b"}},
         {"options": {"recovery-option": "primary_conninfo=password=geheim"}},
@@ -120,3 +129,31 @@ def test_secrets_and_what_is_not_the_users_do_not_reach_the_host(
         host.act()
     assert "geheim" not in str(caught.value)
     assert host.asked == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"process-max": 2, "repo1-retention-full": 3, "db-path": "/data"},
+        {"recovery-option": {"primary_conninfo": "host=a passfile=/p"}},
+        "process-max=2",
+        None,
+    ],
+)
+def test_options_that_the_engine_knows_reach_the_host_as_they_are(options: t.Any) -> None:
+    host = Host([{"changed": True}], {"options": options}, check_mode=True)
+    assert host.act() == {"changed": True}
+    assert host.asked[0]["options"] == options
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("repo1_cipher_pass", "option 'repo1_cipher_pass' is not allowed in a task"),
+        ("process_max", "invalid option 'process_max' in the task.*did you mean 'process-max'"),
+        ("repo1-sftp-private-key-passphras", "did you mean 'repo1-sftp-private-key-passphrase'"),
+    ],
+)
+def test_an_option_that_is_none_is_named_with_what_was_meant(name: str, said: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=f"(?s){said}"):
+        Host([], {"options": {name: "geheim"}}).act()

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -77,10 +79,52 @@ def test_it_outlives_the_process_that_began_it(task: job.Job, tmp_path: Path) ->
     assert task.wait(None)["answer"] == {"changed": True}
 
 
+@pytest.fixture
+def busctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What systemd is asked; it runs as far as the job knows, and the job is root's."""
+    asked = tmp_path / "asked"
+    program = tmp_path / "bin/busctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" > {asked}.new\nmv {asked}.new {asked}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setattr(job, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return asked
+
+
+def test_roots_leaves_the_login_before_it_works(task: job.Job, busctl: Path) -> None:
+    task.begin(lambda tell: {"pid": os.getpid(), "asked": busctl.read_text()})
+    answer = task.wait(None)["answer"]
+    assert "org.freedesktop.systemd1.Manager StartTransientUnit" in answer["asked"]
+    pid = answer["pid"]
+    assert f" pgsftp-backup-1-{pid}.scope fail 2 PIDs au 1 {pid} " in answer["asked"]
+
+
+@pytest.mark.parametrize("without", ["root", "systemd", "busctl", "success"])
+def test_where_that_cannot_be_it_works_all_the_same(
+    without: str, task: job.Job, busctl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = busctl.parent / "bin/busctl"
+    if without == "root":
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    elif without == "systemd":
+        monkeypatch.setattr(job, "SYSTEMD", "/nonexistent")
+    elif without == "busctl":
+        program.unlink()
+        monkeypatch.setenv("PATH", str(program.parent))
+    else:
+        program.write_text("#!/bin/sh\nexit 1\n")
+    task.begin(lambda tell: {"asked": busctl.exists()})
+    assert task.wait(None)["answer"] == {"asked": False}
+
+
 def test_one_that_was_killed_is_no_answer_and_is_begun_again(task: job.Job, tmp_path: Path) -> None:
     task.begin(when_told(tmp_path / "never", {}))
     os.kill(progress(task)["pid"], signal.SIGKILL)
-    assert "died" in task.wait(None)["answer"]["msg"]
+    answer = task.wait(None)["answer"]
+    assert "died" in answer["msg"]
+    assert answer["failed"] and answer["failure"]["type"] == "ExecuteError"
     assert task.begin(lambda tell: {"changed": True})
     assert task.wait(None)["answer"] == {"changed": True}
 
@@ -124,3 +168,15 @@ def test_the_same_arguments_make_the_same_task() -> None:
     assert job.name("backup", one) == job.name("backup", same)
     assert job.name("backup", one) != job.name("restore", one)
     assert job.name("backup", one) != job.name("backup", {**one, "stanza": "other"})
+
+
+def test_who_has_answered_may_take_a_moment_to_end(task: job.Job, tmp_path: Path) -> None:
+    """The lock is free when all processes of the work have ended, which is after the answer."""
+    assert task.begin(lambda tell: {"changed": True})
+    assert task.wait(None)["answer"] == {"changed": True}
+    task.forget()
+    with open(task._lock, "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(0.3, fcntl.flock, [held, fcntl.LOCK_UN]).start()
+        assert task.begin(lambda tell: {"changed": False})
+    assert task.wait(None)["answer"] == {"changed": False}

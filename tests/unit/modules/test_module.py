@@ -96,6 +96,7 @@ def test_a_process_that_dies_is_a_failure(config: Path, answer_of: t.Any) -> Non
     answer = _run(answer_of, work)
     assert answer.failed
     assert "signal 9" in answer.result["msg"]
+    assert answer.result["code"] == answer.result["failure"]["code"] == 102
 
 
 def test_options_of_the_task_replace_those_of_the_file(
@@ -171,11 +172,19 @@ def test_root_becomes_the_owner_of_the_data_directory(
 def test_libraries_of_the_role_are_found_without_being_told(
     config: Path, tmp_path: Path, answer_of: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "venv").mkdir()
-    (tmp_path / "venv" / "only_in_the_venv.py").write_text("FOUND = True\n", encoding="utf-8")
-    monkeypatch.setattr(module, "LIBRARIES", str(tmp_path / "venv"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    venv = tmp_path / "anywhere" / "venv"
+    libraries = venv / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    libraries.mkdir(parents=True)
+    (venv / "pyvenv.cfg").touch()
+    (libraries / "only_in_the_venv.py").write_text("FOUND = True\n", encoding="utf-8")
+    command = tmp_path / "pgsftp"
+    command.write_text(f"#!{venv}/bin/python3 -IS\n", encoding="utf-8")
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"[global:backup]\ncmd={command}\n")
 
     def work(task: module.Task) -> module.Result:
+        task.options("backup")
         return {"found": importlib.import_module("only_in_the_venv").FOUND}
 
     assert _run(answer_of, work).result["found"] is True

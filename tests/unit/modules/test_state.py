@@ -88,6 +88,11 @@ def test_no_stanza_means_no_young_backup(options: Options) -> None:
     assert state.young_backup(options, "1d") is None
 
 
+def test_without_a_stanza_only_the_type_of_a_backup_is_known(options: Options) -> None:
+    incremental = dataclasses.replace(options, type="incr")
+    assert state.backup_plan(incremental) == {"type": "full"}
+
+
 def test_a_young_backup_is_told_as_a_backup_tells_itself(options: Options) -> None:
     _store(options, _entry(30), _entry(5), _entry(2))
     found = state.young_backup(options, "6h")
@@ -130,6 +135,8 @@ def test_an_old_one_does_not_serve(options: Options) -> None:
         ("y", True, True),
         ("y", False, False),
         ("prefer", True, True),
+        # It fell back to the primary.
+        ("prefer", False, True),
     ],
 )
 def test_it_must_have_been_taken_the_same_way(
@@ -138,6 +145,15 @@ def test_it_must_have_been_taken_the_same_way(
     _store(options, _entry(1, standby=standby))
     found = state.young_backup(dataclasses.replace(options, backup_standby=backup_standby), "1d")
     assert (found is not None) is enough
+
+
+def test_a_damaged_one_does_not_serve(options: Options) -> None:
+    """Pages were bad when it was taken: the one before it counts, or another is taken."""
+    _store(options, _entry(30), dataclasses.replace(_entry(1), error=True))
+    assert state.young_backup(options, "1d") is None
+    found = state.young_backup(options, "2d")
+    assert found is not None
+    assert found["timestamp_stop"] < time.time() - 29 * HOUR
 
 
 @pytest.mark.parametrize("text", ["", "soon", "1 fortnight", "-1d"])

@@ -1,14 +1,11 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Both sides of the line between two nodes, joined by pipes instead of SSH."""
+"""Both sides of the line between two nodes: what is asked, what is served, and what is refused."""
 
 from __future__ import annotations
 
-import json
 import os
-import struct
-import threading
 
 import pytest
 
@@ -18,165 +15,14 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     PgOptions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
-    control,
-    frames,
     node,
-    releases,
     remote,
     service,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.server import (
-    BackupStart,
-    BackupStop,
-    Database,
     ReplayStatus,
-    Server,
-    ServerFacts,
 )
-
-FACTS = ServerFacts(
-    150004, "15", "/pg", 2**63 + 1, False, "on", "true", 1 << 24, True, 1, "0/1", 300
-)  # fmt: skip
-
-
-class FakeServer(Server):
-    """Answers as a server would, and remembers what it was asked."""
-
-    def __init__(self):
-        self.calls = []
-        self.closed = False
-
-    def facts(self):
-        return FACTS
-
-    def now(self):
-        return 1795345637.25
-
-    def in_recovery(self):
-        return False
-
-    def start_backup(self, label, fast):
-        self.calls.append((label, fast))
-        return BackupStart("0/2000028", "000000010000000000000002", 1795345637)
-
-    def stop_backup(self):
-        return BackupStop("0/2000100", "000000010000000000000002", "label\n", "", 1795345638)
-
-    def databases(self):
-        return [Database("postgres", 5, 4), Database("日本", 2**31 + 1, 4)]
-
-    def tablespaces(self):
-        return {1663: "pg_default", 16384: "ts1"}
-
-    def create_restore_point(self, name):
-        self.calls.append(name)
-        return "0/3"
-
-    def switch_wal(self):
-        raise errors.DbQueryError("unable to execute query: no", hint="try again.")
-
-    def current_wal_segment(self):
-        return "000000010000000000000002"
-
-    def replay_status(self):
-        return ReplayStatus("0/4", None, "0/2", 1)
-
-    def checkpoint(self):
-        self.calls.append("checkpoint")
-
-    def close(self):
-        self.closed = True
-
-
-class Transport:
-    """The serving side in a thread."""
-
-    def __init__(self, serve):
-        self.requests, self.input = os.pipe()
-        self.output, self.answers = os.pipe()
-        self.said = ""
-        self.failure = None
-        self._thread = threading.Thread(target=self._run, args=(serve,))
-        self._thread.start()
-
-    def _run(self, serve):
-        try:
-            serve(self.requests, self.answers)
-        except Exception as cause:
-            self.failure = cause
-        finally:
-            os.close(self.answers)
-
-    def errors(self):
-        return self.said
-
-    def close(self):
-        if self.input >= 0:
-            os.close(self.input)
-            self.input = -1
-            self._thread.join(10)
-            assert not self._thread.is_alive()
-            os.close(self.output)
-            os.close(self.requests)
-
-
-class Host:
-    """Two hosts: the one that asks, and the one with the data directory ``data``."""
-
-    def __init__(self, tmp_path, monkeypatch):
-        self.data = tmp_path / "data"
-        (self.data / "global").mkdir(parents=True)
-        (self.data / "base" / "5").mkdir(parents=True)
-        self.server = FakeServer()
-        self.monkeypatch = monkeypatch
-        self.transports = []
-        self.theirs = Options(
-            "remote",
-            stanza="demo",
-            pgs=(
-                PgOptions(key=1, path=str(self.data)),
-                PgOptions(key=2, path="/elsewhere", host="pg2-srv"),
-            ),
-        )
-        monkeypatch.setattr(node, "connect", lambda *_args, **_options: self.server)
-        monkeypatch.setattr(remote, "Process", self.start)
-
-    def start(self, command):
-        self.command = command
-        self.transports.append(
-            Transport(lambda receive, send: service.serve(receive, send, self.theirs))
-        )
-        return self.transports[-1]
-
-    def open(self, stanza="demo", **changes):
-        pg = PgOptions(**{"key": 2, "path": str(self.data), "host": "pg1-srv", **changes})
-        options = Options("backup", stanza=stanza, protocol_timeout=10.0)
-        return remote.RemoteNode(pg, options)
-
-
-@pytest.fixture
-def host(tmp_path, monkeypatch):
-    made = Host(tmp_path, monkeypatch)
-    yield made
-    for transport in made.transports:
-        transport.close()
-
-
-@pytest.fixture
-def far(host):
-    opened = host.open()
-    yield opened
-    opened.close()
-
-
-def make_control(path):
-    release = releases.of_name("15")
-    data = bytearray(8192)
-    struct.pack_into("<QII", data, 0, 7, release.control_version, release.catalog_version)
-    struct.pack_into("<I", data, release.page_size, 8192)
-    struct.pack_into("<I", data, release.wal_segment_size, 1 << 24)
-    struct.pack_into("<I", data, release.crc, control.crc32c(bytes(data[: release.crc])))
-    (path / "global" / "pg_control").write_bytes(data)
+from ansible_collections.pgsftp.backup.tests.support.two_nodes import FACTS, make_control
 
 
 def test_every_verb_of_a_server(host, far):
@@ -205,6 +51,29 @@ def test_the_session_with_the_server_ends_with_the_line(host, far):
     far.close()
     assert host.server.closed
     assert host.transports[0].failure is None
+
+
+def test_locks_are_held_for_as_long_as_the_line(host):
+    make_control(host.data)
+    claim = ["1-00000000", ["backup"], [1]]
+    holding, other = host.open(claim=claim), host.open()
+    holding.control_bytes()
+    other.control_bytes()
+    other.close()
+    assert host.locks.claims == [claim]
+    holding.close()
+    assert host.locks.claims == []
+
+
+@pytest.mark.parametrize("kind", [errors.LockAcquireError, errors.StopError])
+def test_a_refused_lock_says_where(host, kind):
+    host.locks.refusal = kind("unable", hint="is somebody there?")
+    with pytest.raises(kind) as caught:
+        host.open(claim=["1-00000000", ["backup"], [1]]).control_bytes()
+    assert caught.value.message == "unable on 'pg1-srv'"
+    assert caught.value.hint == "is somebody there?"
+    # Nothing is served either.
+    assert host.transports[0].input == -1
 
 
 def test_control_and_scan(host, far):
@@ -294,6 +163,12 @@ def test_a_request_that_is_none(far, message):
         far.session.ask(**message)
 
 
+def test_a_verb_of_no_server_is_named(far):
+    far.connect()
+    with pytest.raises(errors.ProtocolError, match="'vacuum' is no verb of a server"):
+        far.session.ask("server", call="vacuum")
+
+
 def test_how_much_may_be_asked_for(host, far):
     (host.data / "x").write_bytes(bytes(service.READ_LIMIT + 1))
     far.session.ask("open", handle=1, path="x")
@@ -327,119 +202,3 @@ def test_a_cluster_that_is_not_of_that_host(host):
         host.open(path="/elsewhere").control_bytes()  # configured there, but of a third host
     with pytest.raises(errors.DbMismatchError, match="serves stanza 'demo' but was asked for 'x'"):
         host.open(stanza="x").control_bytes()
-
-
-def garbage(*frames_, say=b""):
-    def serve(_receive, send):
-        os.write(send, say + b"".join(frames_))
-
-    return serve
-
-
-@pytest.mark.parametrize(
-    ("serve", "error", "message"),
-    [
-        (garbage(), errors.HostConnectError, "lost the connection to 'pg1-srv'"),
-        (garbage(say=b"Welcome to pg1-srv!\n"), errors.ProtocolError,
-         "unexpected output instead of a greeting: 'Welcome to pg1-srv!' on 'pg1-srv'"),
-        (garbage(say=b"pgsftp-node 99\n"), errors.ProtocolError,
-         "the other side speaks 'pgsftp-node 99', this one 'pgsftp-node 1'"),
-        (garbage(say=frames.GREETING), errors.HostConnectError, "lost the connection"),
-        (garbage(b"\x07\0\0\0\1x", say=frames.GREETING), errors.ProtocolError, "unexpected frame"),
-        (garbage(b"\1\xff\xff\xff\xff", say=frames.GREETING), errors.ProtocolError,
-         "unexpected frame"),
-        (garbage(b"\1\0\0\0\1x", say=frames.GREETING), errors.ProtocolError, "is no JSON"),
-        (garbage(b"\1\0\0\0\2[]", say=frames.GREETING), errors.ProtocolError, "is no object"),
-        (garbage(b"\1\0\0\0\2{", say=frames.GREETING), errors.HostConnectError,
-         "the other side ended the connection"),
-    ],
-)  # fmt: skip
-def test_another_side_that_is_no_engine(host, monkeypatch, serve, error, message):
-    def start(_command):
-        host.transports.append(Transport(serve))
-        return host.transports[-1]
-
-    monkeypatch.setattr(remote, "Process", start)
-    with pytest.raises(error) as caught:
-        host.open().control_bytes()
-    assert message in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("said", "hint"),
-    [
-        ("postgres@pg1-srv: Permission denied (publickey).", "may the key of this user log in"),
-        ("Host key verification failed.", "is the host's key in known_hosts"),
-        ("ssh: Could not resolve hostname pg1-srv", "is the name of the host right?"),
-        ("bash: line 1: pgsftp: command not found", "is the engine installed there?"),
-        ("ERROR: [031]: invalid option", "do SSH and the engine work on that host?"),
-    ],
-)
-def test_what_ssh_says_is_told(host, monkeypatch, said, hint):
-    def start(_command):
-        host.transports.append(Transport(garbage()))
-        host.transports[-1].said = said
-        return host.transports[-1]
-
-    monkeypatch.setattr(remote, "Process", start)
-    with pytest.raises(errors.HostConnectError) as caught:
-        host.open().control_bytes()
-    assert caught.value.message == f"unable to use the connection to 'pg1-srv': {said}"
-    assert caught.value.hint.startswith(hint)
-
-
-def test_silence_is_bounded(host, monkeypatch):
-    wait = threading.Event()
-
-    def start(_command):
-        host.transports.append(Transport(lambda *_: wait.wait(10)))
-        return host.transports[-1]
-
-    monkeypatch.setattr(remote, "Process", start)
-    opened = remote.RemoteNode(
-        PgOptions(path="/pg", host="pg1-srv"),
-        Options("backup", stanza="demo", protocol_timeout=0.2),
-    )
-    monkeypatch.setattr(Transport, "close", lambda self: None)
-    with pytest.raises(errors.HostConnectError, match=r"no answer for 0\.2s"):
-        opened.control_bytes()
-    monkeypatch.undo()
-    wait.set()
-
-
-def test_an_unknown_error_of_the_other_side(host, monkeypatch):
-    frame = json.dumps({"error": "__import__", "message": "x", "hint": None}).encode()
-    serve = garbage(b"\1" + struct.pack(">I", len(frame)) + frame, say=frames.GREETING)
-
-    def start(_command):
-        host.transports.append(Transport(serve))
-        return host.transports[-1]
-
-    monkeypatch.setattr(remote, "Process", start)
-    with pytest.raises(errors.ProtocolError, match="x"):
-        host.open().control_bytes()
-
-
-def test_the_command_of_ssh(host):
-    pg = PgOptions(path="/pg", host="pg1-srv")
-    words = remote.ssh_command(pg, Options("backup", stanza="demo"))
-    assert words[0] == "ssh"
-    assert "BatchMode=yes" in words
-    assert words[-5:] == ["-l", "postgres", "--", "pg1-srv", "pgsftp --stanza=demo remote"]
-    pg = PgOptions(
-        path="/pg", host="pg1-srv", host_user="pg", host_port=2222, host_cmd="/opt/a b/pgsftp",
-        host_config="/etc/x.conf",
-    )  # fmt: skip
-    words = remote.ssh_command(pg, Options("backup", stanza="demo", cmd_ssh="/usr/bin/ssh"))
-    assert words[0] == "/usr/bin/ssh"
-    assert words[words.index("-p") + 1] == "2222"
-    assert words[-1] == "'/opt/a b/pgsftp' --config=/etc/x.conf --stanza=demo remote"
-
-
-@pytest.mark.parametrize(
-    "changes", [{"host": "-oProxyCommand=id"}, {"host": "a b"}, {"host_user": "-x"}, {"host": ""}]
-)
-def test_a_host_that_would_be_an_option(changes):
-    pg = PgOptions(**{"path": "/pg", "host": "pg1-srv", **changes})
-    with pytest.raises(errors.OptionInvalidValueError):
-        remote.ssh_command(pg, Options("backup", stanza="demo"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.bu
     Kind,
     plan,
     queue_of,
+    shared,
 )
 
 RULE = BundleRule(size=100, limit=50)
+MIB = 1024 * 1024
 
 
 class File(t.NamedTuple):
@@ -36,6 +39,27 @@ def test_queues() -> None:
     assert queue_of("pg_data/base/5/1") == "pg_data"
     assert queue_of("pg_data/PG_VERSION") == "pg_data"
     assert queue_of("pg_tblspc/16384/PG_15_202209061/5/1") == "pg_tblspc/16384"
+
+
+@pytest.mark.parametrize(
+    ("total", "processes", "each"),
+    [
+        (22, 1, 20),
+        (22, 2, 11),
+        (32, 16, 2),
+        (3, 16, 1),
+        (40, 2, 20),
+        # Two rounds of two, instead of three that take as long.
+        (60, 2, 15),
+        (4000, 2, 20),
+    ],
+)
+def test_all_processes_have_bundles(total: int, processes: int, each: int) -> None:
+    files = [File(f"pg_data/{number}", MIB) for number in range(total)]
+    rule = BundleRule(20 * MIB, 2 * MIB)
+    size = shared([*files, File("pg_data/alone", 90 * MIB)], rule, processes).size
+    assert round(size / MIB) == each
+    assert MIB <= size <= rule.size
 
 
 def test_large_files_first_then_bundles() -> None:

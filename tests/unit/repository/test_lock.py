@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     FileOpenError,
     LockAcquireError,
+    ProtocolError,
     StopError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import lock
@@ -43,8 +44,10 @@ def test_names_and_content(tmp_path: Path) -> None:
         assert sorted(path.name for path in directory.iterdir()) == [
             "demo-archive-1.lock",
             "demo-archive-2.lock",
+            "demo-archive.lock",
             "demo-backup-1.lock",
             "demo-backup-2.lock",
+            "demo-backup.lock",
         ]
         path = directory / "demo-backup-1.lock"
         assert path.read_text() == f'{{"execId":"{held.exec_id}","pid":{os.getpid()}}}'
@@ -77,7 +80,86 @@ def test_all_or_none(tmp_path: Path) -> None:
     with take(tmp_path, keys=[2]):
         with pytest.raises(LockAcquireError):
             take(tmp_path, LockType.ARCHIVE, LockType.BACKUP, keys=[1, 2])
-        assert [path.name for path in tmp_path.iterdir()] == ["demo-backup-2.lock"]
+        left = sorted(path.name for path in tmp_path.iterdir())
+        assert left == ["demo-backup-2.lock", "demo-backup.lock"]
+
+
+def test_an_older_pgbackrest_is_kept_away_and_keeps_away(tmp_path: Path) -> None:
+    """Before 2.53 it has one lock for all repositories; ours of two repositories go together."""
+    path = tmp_path / "demo-backup.lock"
+    first, second = take(tmp_path, keys=[1]), take(tmp_path, keys=[2])
+    second.progress(10, 5)
+    assert "sz" not in path.read_text()
+    for held in (first, second):
+        with path.open() as older:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(older, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.release()
+    assert not list(tmp_path.iterdir())
+    with path.open("w") as older:
+        fcntl.flock(older, fcntl.LOCK_EX)
+        older.write('{"execId":"1-aaaaaaaa","pid":17}')
+        older.flush()
+        assert state(tmp_path) == LockState(True, 17)
+        with pytest.raises(LockAcquireError, match=r"demo-backup.lock'"):
+            take(tmp_path)
+        assert [path] == list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> t.Any:
+    """The options of another host."""
+    return types.SimpleNamespace(lock_path=str(tmp_path / "there"), require_stanza=lambda: "demo")
+
+
+def through_json(claim: t.Any) -> t.Any:
+    return json.loads(json.dumps(claim))
+
+
+def test_what_a_command_claims_is_taken_on_another_host(tmp_path: Path, host: t.Any) -> None:
+    assert Locks().claim is None
+    with take(tmp_path / "here", *lock.ALL, keys=[1, 2]) as held:
+        claim = through_json(held.claim)
+        with lock.granted(host, claim) as there:
+            names = [sorted(os.listdir(tmp_path / name)) for name in ("here", "there")]
+            assert names[0] == names[1]
+            # A second session of the same command.
+            lock.granted(host, claim).release()
+            assert state(tmp_path / "there").pid == os.getpid()
+            with pytest.raises(LockAcquireError, match=r"there/demo-backup-1.lock'"):
+                take(tmp_path / "there")
+            other = through_json(lock.Claim("1-00000000", ("backup",), (1,)))
+            with pytest.raises(LockAcquireError):
+                lock.granted(host, other)
+        assert there.exec_id == held.exec_id
+    lock.granted(host, other).release()
+
+
+def test_a_stopped_host_grants_nothing(tmp_path: Path, host: t.Any) -> None:
+    lock.create_stop(host.lock_path, "demo")
+    with pytest.raises(StopError, match="stop file exists for stanza demo"):
+        lock.granted(host, ["1-00000000", ["backup"], [1]])
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        None,
+        "1-00000000",
+        ["1-00000000", ["backup"]],
+        ["1-00000000", ["../backup"], [1]],
+        ["1-00000000", ["backup"], [0]],
+        ["1-00000000", ["backup"], ["../1"]],
+        ["1-00000000", "backup", [1]],
+        ["1-00000000", ["backup"], 1],
+        ["1 x", ["backup"], [1]],
+        [1, ["backup"], [1]],
+    ],
+)
+def test_what_is_no_claim(host: t.Any, claim: object) -> None:
+    with pytest.raises(ProtocolError, match="is no claim of locks"):
+        lock.granted(host, claim)
+    assert not os.path.exists(host.lock_path)
 
 
 def test_the_same_run_may_have_it_already(tmp_path: Path) -> None:
@@ -167,7 +249,8 @@ def test_the_locks_of_a_command(tmp_path: Path) -> None:
         repos=[types.SimpleNamespace(key=1), types.SimpleNamespace(key=3)],
     )
     with lock.acquire(t.cast(t.Any, options), *lock.ALL):
-        assert len(list(tmp_path.iterdir())) == 6
+        assert len(list(tmp_path.glob("*-[13].lock"))) == 6
+    assert not list(tmp_path.iterdir())
 
 
 def test_stop_files(tmp_path: Path) -> None:
@@ -178,13 +261,13 @@ def test_stop_files(tmp_path: Path) -> None:
     path = tmp_path / "new" / "demo.stop"
     assert path.stat().st_mode & 0o777 == 0o640
     assert path.read_bytes() == b""
-    with pytest.raises(StopError, match=r"^stop file exists for stanza demo$"):
+    with pytest.raises(StopError, match=r"^stop file exists for stanza demo\n"):
         lock.check_stop(directory, "demo")
     lock.check_stop(directory, "other")
     assert lock.remove_stop(directory, "demo")
     assert not lock.remove_stop(directory, "demo")
     lock.create_stop(directory, None)
-    with pytest.raises(StopError, match=r"^stop file exists for all stanzas$"):
+    with pytest.raises(StopError, match=r"^stop file exists for all stanzas\n"):
         lock.check_stop(directory, "demo")
     assert lock.remove_stop(directory, None)
     lock.check_stop(directory, "demo")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def remove(repository: FixtureRepository, name: str) -> None:
 def test_nothing_to_do(repository: FixtureRepository) -> None:
     storage, info = load(repository)
     result = rule.load_reconstructed(storage, "demo", None)
-    assert result == rule.Reconstruction(info, on_disk={FULL: True, DIFF: True, INCR: True})
+    on_disk = {FULL: True, DIFF: True, INCR: True}
+    assert result == rule.Reconstruction(info, on_disk=on_disk, history=tuple(on_disk))
     assert not result.changed
 
 
@@ -146,3 +148,50 @@ def test_only_candidates_are_loaded(repository: FixtureRepository) -> None:
 
 def test_an_empty_stanza(tmp_path: Path) -> None:
     assert rule.labels_on_disk(PosixStorage(str(tmp_path)), "demo") == {}
+
+
+@pytest.mark.parametrize("year", [2001, time.localtime().tm_year - 1, time.localtime().tm_year])
+def test_the_history_is_that_of_the_newest_year(tmp_path: Path, year: int) -> None:
+    storage = PosixStorage(str(tmp_path))
+    years = "backup/demo/backup.history"
+    storage.write(f"{years}/1999/19991231-235959F.manifest.gz", b"")
+    storage.write(f"{years}/{year}/{year}0203-040506F.manifest.gz", b"")
+    storage.write(f"{years}/{year}/{year}0203-040506F_{year}0204-040506I.manifest.gz", b"")
+    # Not ours, and behind every year.
+    storage.write(f"{years}/lost+found/x", b"")
+    assert rule.look(storage, "demo").history == (
+        f"{year}0203-040506F",
+        f"{year}0203-040506F_{year}0204-040506I",
+    )
+
+
+def test_what_killed_runs_were_writing(repository: FixtureRepository) -> None:
+    storage, _info = load(repository)
+    found = rule.load_reconstructed(storage, "demo", None)
+    assert not found.half_saved and not found.unfinished
+    year = max(path.name for path in (repository.path / "backup/demo/backup.history").iterdir())
+    years = f"backup/demo/backup.history/{year}"
+    dead, alive = (
+        f"{years}/{name}.manifest.gz.pgbackrest.tmp" for name in ("20990101-000000F", FULL)
+    )
+    for path in (dead, alive):
+        storage.write(path, b"")
+    found = rule.load_reconstructed(storage, "demo", None)
+    assert found.orphans([]) == [dead]
+    assert sorted(found.orphans([FULL])) == sorted([dead, alive])
+
+
+@pytest.mark.parametrize("state", ["no copy", "a part of a copy", "a part of itself"])
+def test_a_save_that_was_killed_shows(repository: FixtureRepository, state: str) -> None:
+    storage, info = load(repository)
+    if state == "no copy":
+        storage.remove("backup/demo/backup.info.copy")
+    else:
+        suffix = ".copy" if "copy" in state else ""
+        storage.write(f"backup/demo/backup.info{suffix}.pgbackrest.tmp", b"")
+    found = rule.load_reconstructed(storage, "demo", None)
+    assert found.half_saved
+    assert len(found.parts) == (0 if state == "no copy" else 1)
+    if state == "no copy":
+        backup_info.save(storage, "demo", info, None)
+        assert not rule.load_reconstructed(storage, "demo", None).half_saved

@@ -136,17 +136,17 @@ def test_a_new_stanza() -> None:
 
 
 @pytest.mark.parametrize(
-    ("repo", "code", "message"),
+    ("repo", "code", "message", "rest"),
     [
-        (RepoFacts(1, "none", present=False), 1, "missing stanza path"),
-        (RepoFacts(1, "none"), 3, "missing stanza data"),
+        (RepoFacts(1, "none", present=False), 1, "missing stanza path", ""),
+        (RepoFacts(1, "none"), 3, "missing stanza data", "    cipher: none\n"),
     ],
 )
-def test_no_stanza(repo: RepoFacts, code: int, message: str) -> None:
+def test_no_stanza(repo: RepoFacts, code: int, message: str, rest: str) -> None:
     found = report.stanza_report("demo", [repo])
     assert (found["archive"], found["backup"], found["db"]) == ([], [], [])
     assert found["status"]["code"] == code
-    assert text_of(repo) == f"stanza: demo\n    status: error ({message})\n    cipher: none\n"
+    assert text_of(repo) == f"stanza: demo\n    status: error ({message})\n{rest}"
 
 
 def test_an_error_is_shown_and_is_no_failure() -> None:
@@ -168,7 +168,19 @@ def test_an_error_is_shown_and_is_no_failure() -> None:
 
 def test_a_backup_that_is_not_there(fixture_repositories: FixtureRepositories) -> None:
     text = text_of(facts(fixture_repositories["a"]), backup_set="20200101-000000F")
-    assert "status: error (requested backup not found)" in text
+    assert text == (
+        "stanza: demo\n    status: error (requested backup not found)\n    cipher: none\n"
+    )
+
+
+def test_one_type_of_backup(fixture_repositories: FixtureRepositories) -> None:
+    repo = facts(fixture_repositories["a"])
+    kinds = {row["type"] for row in report.stanza_report("demo", [repo])["backup"]}
+    assert len(kinds) > 1
+    for kind in kinds:
+        found = report.stanza_report("demo", [repo], kind=kind)
+        assert {row["type"] for row in found["backup"]} == {kind}
+        assert found["status"]["code"] == 0
 
 
 def test_a_former_cluster(fixture_repositories: FixtureRepositories) -> None:

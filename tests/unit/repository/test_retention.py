@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Retention as pure rules: what goes, what stays, and why."""
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.re
 FULL = [f"2026010{day}-000000F" for day in range(1, 6)]
 
 
-def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None, error=False):
+def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None, error=False, online=True):
     kind = {"F": "full", "D": "diff", "I": "incr"}[label[-1]]
     return BackupEntry(
         label=label,
@@ -29,8 +32,8 @@ def entry(label, *, prior=None, db_id=1, stop=0, number=0, last=None, error=Fals
         size_delta=1,
         repo_size=1,
         repo_size_delta=1,
-        archive_start=f"{number:024X}",
-        archive_stop=f"{number if last is None else last:024X}",
+        archive_start=f"{number:024X}" if online else None,
+        archive_stop=f"{number if last is None else last:024X}" if online else None,
         prior=prior,
         error=error,
     )
@@ -94,6 +97,16 @@ def test_the_last_good_backup_stays_while_newer_ones_have_damaged_pages():
         if row.label in (FULL[1], incr)
     }
     assert reason == "newer backups have damaged pages"
+
+
+def test_what_the_newest_backup_needs_stays_although_it_is_an_older_diff():
+    diffs = [f"{FULL[0]}_2026010{day}-010000D" for day in (1, 2)]
+    newest = f"{FULL[0]}_20260103-010000I"
+    chain = [entry(label, prior=FULL[0]) for label in diffs]
+    current = catalogue(entry(FULL[0]), *chain, entry(newest, prior=diffs[0]))
+    verdicts = {row.label: row for row in retention.backups(current, RetentionRule(diff=1), now=0)}
+    assert not any(row.remove for row in verdicts.values())
+    assert verdicts[diffs[0]].reason == f"{newest} is the newest backup"
 
 
 def test_only_what_the_last_good_backup_needs_stays_with_it():
@@ -189,6 +202,34 @@ def test_wal_without_any_backup_goes_only_with_a_former_cluster(current_id, kept
     assert retention.keeps(verdict, f"{1:024X}") is kept
 
 
+def test_a_former_cluster_keeps_its_wal_while_an_incremental_backup_needs_it():
+    """Its full backup was made while the cluster was stopped, and tells of no WAL."""
+    incr = f"{FULL[0]}_20260101-010000I"
+    current = catalogue(
+        entry(FULL[0], online=False), entry(incr, prior=FULL[0], number=5, last=6),
+        entry(FULL[1], db_id=2, number=9),
+    )  # fmt: skip
+    for rule in (RetentionRule(full=2), RetentionRule(archive=1), RetentionRule(archive=3)):
+        verdict = retention.archive(current, rule, 1, current_id=2)
+        assert all(retention.keeps(verdict, f"{number:024X}") for number in (5, 6))
+
+
+def test_wal_after_a_backup_of_a_stopped_cluster_stays():
+    """As in pgBackRest: where what is needed begins is not known."""
+    current = catalogue(entry(FULL[0], number=3), entry(FULL[1], online=False))
+    verdict = retention.archive(current, RetentionRule(archive=1), 1, current_id=1)
+    assert verdict.ranges is None
+    assert verdict.reason == f"{FULL[1]} does not tell where the WAL after it begins"
+    verdict = retention.archive(current, RetentionRule(archive=2), 1, current_id=1)
+    assert not retention.keeps(verdict, f"{2:024X}")
+
+
+def test_nothing_of_a_former_cluster_goes_while_there_are_fewer_backups_than_the_rule():
+    current = catalogue(entry(FULL[0], db_id=2, number=1))
+    verdict = retention.archive(current, RetentionRule(full=2), 1, current_id=2)
+    assert verdict.ranges is None
+
+
 labels = st.lists(st.integers(0, 27), min_size=1, max_size=12, unique=True).map(sorted)
 
 
@@ -225,10 +266,13 @@ def test_all_wal_that_a_remaining_backup_needs_stays(days, keep, archive):
 
 @st.composite
 def trees(draw):
-    """Full backups, and on each of them diffs and incrs, some of them with damaged pages."""
-    rows, number = [], 0
+    """Full backups, and on each of them diffs and incrs, some of them with damaged pages, some
+    made while the cluster was stopped; the cluster may have been upgraded between full backups.
+    """
+    rows, number, db_id = [], 0, 1
     for day in range(1, draw(st.integers(1, 4)) + 1):
         chain = []
+        db_id += draw(st.booleans())
         for hour, kind in enumerate(["F", *draw(st.lists(st.sampled_from("DI"), max_size=4))]):
             number += 16
             label = f"202601{day:02d}-000000F"
@@ -247,6 +291,8 @@ def trees(draw):
                     number=number,
                     last=number + draw(st.integers(0, 3)),
                     error=draw(st.booleans()),
+                    online=draw(st.booleans()),
+                    db_id=db_id,
                 )
             )
     return catalogue(*rows)
@@ -273,8 +319,14 @@ def test_whatever_stays_can_be_restored(current, rule, now):
     good = [label for label, row in current.items() if not row.error]
     assert not good or stay & set(good)
     remaining = {label: current[label] for label in stay}
-    verdict = retention.archive(remaining, rule, 1, current_id=1)
+    too_old = retention.outdated(current, rule, now=now)
+    current_id = max(row.db_id for row in current.values())
     for row in remaining.values():
+        verdict = retention.archive(
+            remaining, rule, row.db_id, current_id=current_id, too_old=too_old
+        )
+        if row.archive_start is None:
+            continue
         for number in range(int(row.archive_start, 16), int(row.archive_stop, 16) + 1):
             assert retention.keeps(verdict, f"{number:024X}")
 

@@ -93,7 +93,7 @@ def test_a_lost_connection_is_nothing_else(storage: PosixStorage, main: str, cop
 
 
 def test_both_are_written(storage: PosixStorage, tmp_path: Path) -> None:
-    save_twins(storage, "a/x.info", b"content").wait()
+    storage.wait(save_twins(storage, "a/x.info", b"content"))
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["x.info", "x.info.copy"]
     assert (tmp_path / "a/x.info").read_bytes() == (tmp_path / "a/x.info.copy").read_bytes()
 
@@ -105,7 +105,7 @@ class _FullWriter(Writer):
     def write(self, data: object) -> None:
         raise StorageFullError("full")
 
-    def finish(self, *, after: object = None) -> object:  # type: ignore[override]
+    def finish(self, *, after: object = (), twin: object = None) -> object:  # type: ignore[override]
         raise StorageFullError("full")
 
     def abort(self) -> None:
@@ -121,7 +121,7 @@ class _FullStorage(PosixStorage):
 def test_the_copy_stays_when_the_first_cannot_be_written(tmp_path: Path) -> None:
     put(PosixStorage(str(tmp_path)), "old", "old")
     with pytest.raises(StorageFullError):
-        save_twins(_FullStorage(str(tmp_path)), "x.info", b"new").wait()
+        save_twins(_FullStorage(str(tmp_path)), "x.info", b"new")
     assert (tmp_path / "x.info").read_bytes() == b"old"
     assert (tmp_path / "x.info.copy").read_bytes() == b"old"
     assert not (tmp_path / "x.info.copy.pgbackrest.tmp").exists()

@@ -224,3 +224,41 @@ def test_watch_knows_when_there_never_was_a_backup(
 @pytest.mark.parametrize("words", [[], ["demo"], ["demo", "nothing"]])
 def test_what_cannot_be_is_refused(stand: Stand, words: list[str]) -> None:
     assert stand.program.main(words) == 2
+
+
+@pytest.mark.parametrize("job", ["incr", "expire"])
+def test_a_job_waits_while_somebody_else_works_with_the_repository(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], job: str
+) -> None:
+    stand.settings["jobs"].append("expire")
+    stand.settings["command"] = str(stand._script("locked", "exit 50"))
+    pauses: list[float] = []
+
+    def until_the_other_is_done(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            stand._script("locked", "exit 0")
+
+    monkeypatch.setattr(stand.program.time, "sleep", until_the_other_is_done)
+    assert stand.job(job) == 0
+    assert pauses == [300, 300, 300]
+    assert capsys.readouterr().out.count("tried again in 300 s") == 3
+    assert stand.age(job) is not None
+
+
+def test_a_job_that_waited_in_vain_is_left_out_and_has_not_gone_well(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand.settings["command"] = str(stand._script("locked", "exit 50"))
+    pauses: list[float] = []
+    monkeypatch.setattr(stand.program.time, "sleep", pauses.append)
+    assert stand.job("full") == 0
+    assert sum(pauses) == 3600
+    assert "full: left out: somebody else works" in capsys.readouterr().out
+    assert stand.age("full") is None
+
+
+def test_every_other_exit_code_is_a_failure(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stand.program.time, "sleep", lambda _seconds: pytest.fail("waits"))
+    stand.settings["command"] = str(stand._script("fails", "exit 51"))
+    assert stand.job("full") == 1

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Storages to test: every verb on both kinds, and SFTP with any defect."""
 
 from __future__ import annotations
@@ -7,6 +10,10 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.channel import (
     Channel,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.server import (
+    MOST_READ_AHEAD,
+    Budget,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.storage import (
     SftpStorage,
@@ -29,6 +36,8 @@ def sftp(root):
         server = SftpServer(Defects(**defects))
         line = Line(server, window)
         storage = SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", str(root))
+        # A line without time is as good as a long one.
+        storage.server.read_ahead = Budget(MOST_READ_AHEAD)
         storage.test_server = server
         storage.line = line
         return storage
@@ -56,3 +65,13 @@ def storage(request, root, sftp):
         window=5000,
         handles=2,
     )
+
+
+@pytest.fixture(params=["posix", "sftp", "sftp without extensions"])
+def two(request, root, sftp):
+    """Two processes' storages on ``root``, neither of which knows of the other."""
+    if request.param == "posix":
+        root.mkdir()
+        return PosixStorage(str(root)), PosixStorage(str(root))
+    lacking = {"extensions": {}, "rename_taken": 11} if request.param != "sftp" else {}
+    return sftp(**lacking), sftp(**lacking)

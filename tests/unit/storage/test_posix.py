@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What only a local directory does."""
 
 from __future__ import annotations
@@ -72,24 +75,9 @@ def test_what_is_there_as_a_link_is_a_directory(tmp_path):
     assert (tmp_path / "real/sub").is_dir()
 
 
-def test_two_processes_that_write_the_same_file_do_not_meet(tmp_path):
-    """As a hung archiver and the archive-push that gave up on it."""
-    first = posix.PosixStorage(str(tmp_path)).writer("a", publish=Publish.RENAME)
-    second = posix.PosixStorage(str(tmp_path), 1).writer("b", publish=Publish.RENAME)
-    third = posix.PosixStorage(str(tmp_path)).writer("b", publish=Publish.RENAME)
-    second.write(b"half")
-    third.write(b"whole of it")
-    third.finish().wait()
-    assert (tmp_path / "b").read_bytes() == b"whole of it"
-    second.write(b" and half")
-    second.finish().wait()
-    assert (tmp_path / "b").read_bytes() == b"half and half"
-    first.abort()
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
-
-
-def test_what_a_former_generation_left_is_removed(tmp_path):
-    posix.PosixStorage(str(tmp_path), 1).writer("a", publish=Publish.RENAME).write(b"left behind")
-    storage = posix.PosixStorage(str(tmp_path), 2)
-    storage.write("a", b"whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+def test_new_directories_are_durable_with_all_their_parents(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(posix, "_sync_path", synced.append)
+    storage = posix.PosixStorage(str(tmp_path))
+    storage.make_paths(["a/b/c", "a/d", "a/d"])
+    assert synced == [f"{tmp_path}{below}" for below in ("", "/a", "/a/b", "/a")]

@@ -1,8 +1,9 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sessions that are lost, and a storage to which that does not matter."""
 
 from __future__ import annotations
-
-import itertools
 
 import pytest
 
@@ -11,20 +12,31 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.resilient import (
     ResilientStorage,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sessions import Sessions
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sessions import (
+    MOST_LOSSES,
+    Sessions,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.channel import (
     Channel,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.storage import (
     SftpStorage,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.turns import Turns
+from ansible_collections.pgsftp.backup.tests.support.clock import Clock
 from ansible_collections.pgsftp.backup.tests.support.sftp_server import Defects, Line, SftpServer
 
 
 class Opener:
-    """Opens sessions with an in-process server; session N ends after ``cuts[N]`` requests."""
+    """Opens sessions with an in-process server; session N ends after ``cuts[N]`` requests, all that
+    have no number after ``every``. ``asked`` has the time of each attempt.
+    """
 
-    def __init__(self, root, cuts, refusals=()):
+    def __init__(self, root, cuts, refusals, every):
+        self.clock = Clock()
+        self.turns = Turns(clock=self.clock, sleep=self.clock.sleep)
+        self.asked = []
+        self._every = every
         self._root = root
         self._cuts = list(cuts)
         self._refusals = list(refusals)
@@ -32,11 +44,12 @@ class Opener:
         self.servers = []
 
     def open(self, generation=0):
+        self.asked.append(self.clock())
         if self._refusals:
             error = self._refusals.pop(0)
             if error is not None:
                 raise error
-        cut = self._cuts[self.opened] if self.opened < len(self._cuts) else None
+        cut = self._cuts[self.opened] if self.opened < len(self._cuts) else self._every
         self.opened += 1
         server = SftpServer(Defects(cut_after=cut))
         self.servers.append(server)
@@ -46,9 +59,9 @@ class Opener:
         )
 
 
-def sessions(root, cuts=(), refusals=(), **changes):
+def sessions(root, cuts=(), refusals=(), every=None, **changes):
     root.mkdir(exist_ok=True)
-    return Sessions(Opener(root, cuts, refusals), sleep=lambda seconds: None, **changes)
+    return Sessions(Opener(root, cuts, refusals, every), **changes)
 
 
 def refused():
@@ -65,11 +78,12 @@ def test_a_server_that_does_not_let_us_in_is_an_error_at_once(root):
 
 def test_a_server_that_hangs_up_is_asked_again_for_a_while(root):
     busy = errors.HostBusyError("unable to connect to 'sftp-srv:22': closed before SSH began")
-    now = itertools.count(step=4)
-    some = sessions(root, refusals=[busy] * 3, clock=lambda: next(now))
+    some = sessions(root, refusals=[busy] * 3)
     assert some.current.list("") == []
+    some = sessions(root, refusals=[busy] * 30)
     with pytest.raises(errors.HostBusyError):
-        _dummy = sessions(root, refusals=[busy] * 30, clock=lambda: next(now)).current
+        _dummy = some.current
+    assert some._opener.clock() < 1060
 
 
 def test_a_lost_session_is_replaced_once_however_many_find_it_lost(root, caplog):
@@ -82,35 +96,59 @@ def test_a_lost_session_is_replaced_once_however_many_find_it_lost(root, caplog)
 
 
 def test_connecting_again_goes_on_while_the_server_is_away(root):
-    some = sessions(root, refusals=[None, *(refused() for _dummy in range(20))])
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(10))])
     some.renew(some.current, errors.TransportLostError("lost"))
     assert some.current.list("") == []
 
 
 def test_patience_ends(root):
-    now = itertools.count(step=10.0)
-    some = sessions(
-        root, refusals=[None, *(refused() for _dummy in range(100))], clock=lambda: next(now)
-    )
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(100))])
     with pytest.raises(errors.HostConnectError, match="refused"):
         some.renew(some.current, errors.TransportLostError("lost"))
+    assert 1200 < some._opener.clock() <= 1301
 
 
-def test_pauses_grow_and_are_bounded(root):
-    slept = []
-    some = sessions(root, refusals=[None, *(refused() for _dummy in range(12))])
-    some._sleep = slept.append
-    some.renew(some.current, errors.TransportLostError("lost"))
-    assert slept[0] <= 0.5
-    assert max(slept) <= 15.0
-    # Fewer than six attempts a minute once the pauses have grown.
-    assert min(slept[-3:]) >= 7.5
+def test_a_server_that_refuses_is_asked_less_than_six_times_a_minute(root):
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(100))])
+    with pytest.raises(errors.HostConnectError):
+        some.renew(some.current, errors.TransportLostError("lost"))
+    asked = some._opener.asked[1:]
+    assert len(asked) > 10
+    for begin in asked:
+        assert sum(begin <= moment < begin + 60 for moment in asked) < 6
+
+
+def test_patience_with_a_server_does_not_begin_anew_as_long_as_nothing_is_achieved(root):
+    away = [refused() for _dummy in range(10)]
+    some = sessions(root, cuts=[0] * 9, refusals=[None, *([*away, None] * 9)])
+    with pytest.raises(errors.HostConnectError):
+        ResilientStorage(some).list("")
+    assert some._opener.clock() < 1330
 
 
 def test_a_key_that_is_refused_is_not_tried_again(root):
     some = sessions(root, refusals=[None, errors.ServiceError("public key refused")])
     with pytest.raises(errors.ServiceError):
         some.renew(some.current, errors.TransportLostError("lost"))
+
+
+def test_a_borrowed_session_that_never_answered_is_no_reason_for_patience(root):
+    some = sessions(root, refusals=[None, refused()])
+    borrowed = SftpStorage(some.current.channel, "sftp-srv", str(root), borrowed=True)
+    assert not borrowed.answered
+    some._storage = borrowed
+    with pytest.raises(errors.HostConnectError, match="refused"):
+        some.renew(borrowed, errors.TransportLostError("lost"))
+
+
+def test_one_that_answered_is_worth_waiting_for(root):
+    some = sessions(root, refusals=[None, refused()])
+    borrowed = SftpStorage(some.current.channel, "sftp-srv", str(root), borrowed=True)
+    borrowed.list("")
+    assert borrowed.answered
+    some._storage = borrowed
+    some.renew(borrowed, errors.TransportLostError("lost"))
+    assert some.current.list("") == []
 
 
 # The storage, with the session cut after every possible request of what it does.
@@ -121,10 +159,10 @@ def everything(storage):
     writers = [storage.writer(f"d/{n}", publish=Publish.RENAME) for n in range(3)]
     for number, writer in enumerate(writers):
         writer.write(bytes([number]) * 300000)
-    last = None
+    last = []
     for writer in writers:
-        last = writer.finish(after=last)
-    last.wait()
+        last = [writer.finish(after=last)]
+    last[0].wait()
     storage.write("info", b"one")
     storage.write("info", b"two")
     seen = [
@@ -173,6 +211,66 @@ def test_many_lost_sessions_in_a_row(tmp_path):
     assert some.generation >= 3
 
 
+def test_twenty_lost_sessions_with_progress_between_them_cost_no_pause(root):
+    some = sessions(root, cuts=[3] * 20)
+    storage = ResilientStorage(some)
+    for number in range(60):
+        storage.info_many([str(number)])
+    assert some.generation == 20
+    assert some._opener.clock() == some._opener.asked[0]
+
+
+VERBS = {
+    "list": lambda storage: storage.list(""),
+    "info": lambda storage: storage.info("x"),
+    "remove": lambda storage: storage.remove("x"),
+    "rename": lambda storage: storage.rename("x", "y"),
+    "read": lambda storage: storage.read("x"),
+    "write": lambda storage: storage.write("y", b"z" * 1_000_000),
+    "make": lambda storage: storage.make_paths(["d"]),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("every", [0, 1])
+def test_a_server_that_ends_each_session_at_the_same_request(root, verb, every):
+    some = sessions(root, every=every)
+    (root / "x").write_bytes(b"1")
+    storage = ResilientStorage(some)
+    try:
+        VERBS[verb](storage)
+    except errors.TransportLostError as cause:
+        error = cause
+    else:
+        assert every == 1
+        return
+    assert error.message.startswith("connection to sftp-srv lost: ")
+    assert error.message.endswith(", for the 8th time at the same work")
+    assert error.hint is not None
+    asked = some._opener.asked
+    assert len(asked) == MOST_LOSSES
+    # The second comes at once, the others later and later.
+    pauses = [after - before for before, after in zip(asked, asked[1:], strict=False)]
+    assert pauses[0] == 0
+    assert pauses[1] >= 1
+    assert min(pauses[5:]) >= 15
+    # Whoever asks again is told so at once.
+    with pytest.raises(errors.TransportLostError, match="for the 8th time"):
+        storage.list("")
+    assert len(asked) == MOST_LOSSES
+
+
+def test_of_files_whose_names_come_in_order_each_is_given_up(root):
+    some = sessions(root, every=2)
+    storage = ResilientStorage(some)
+    first = storage.writer("a", publish=Publish.RENAME)
+    second = storage.writer("b", publish=Publish.RENAME)
+    after = first.finish()
+    with pytest.raises(errors.TransportLostError, match="for the 8th time"):
+        second.finish(after=[after]).wait()
+    assert len(some._opener.asked) <= 2 * MOST_LOSSES
+
+
 def test_a_refusal_is_not_taken_for_a_lost_session(root):
     storage = ResilientStorage(sessions(root))
     with pytest.raises(errors.StorageMissingError):
@@ -191,11 +289,34 @@ def test_what_a_lost_session_still_does_cannot_hurt_the_file_sent_anew(root):
     storage.write("x", b"new")
     assert sorted(path.name for path in root.iterdir()) == ["x"]
     # The rename of the lost session arrives late at the server, and finds nothing.
-    assert not (root / "x.pgbackrest.tmp").exists()
     assert storage.read("x") == b"new"
 
 
-def test_a_first_session_that_is_lost_before_it_is_of_use_is_asked_for_again(root):
-    # The server ends the session in the middle of the greeting.
-    some = sessions(root, refusals=[errors.TransportLostError("connection to sftp-srv lost")])
-    assert some.current.list("") == []
+def test_what_a_lost_session_had_finished_costs_nothing(root):
+    some = sessions(root)
+    storage = ResilientStorage(some)
+    for number in range(20):
+        storage.write(f"x{number}", b"old")
+    for number in range(5):
+        first = some.current
+        begun = first.writer(f"x{number}", publish=Publish.RENAME)
+        first.list("")
+        some.renew(first, errors.TransportLostError("lost"))
+        assert begun
+    last = some._opener.servers[-1]
+    assert last.count("remove") == 1
+    storage.write("x0", b"new")
+    assert last.count("remove") == 1
+    assert len(list(root.iterdir())) == 20
+
+
+def test_what_is_left_is_removed_although_the_next_session_is_lost_with_it(root):
+    some = sessions(root, cuts=[None, 1])
+    first = some.current
+    first.writer("x", publish=Publish.RENAME).write(b"old" * 100000)
+    first.list("")
+    some.renew(first, errors.TransportLostError("lost"))
+    assert [path.name for path in root.iterdir()] != []
+    ResilientStorage(some).list("")
+    assert some._opener.opened == 3
+    assert [path.name for path in root.iterdir()] == []

@@ -94,6 +94,48 @@ def test_what_cannot_be_removed(sftp):
     assert found.trial("remove").works is False
 
 
+@pytest.mark.parametrize(
+    "defects, trial, kind, reason",
+    [
+        ({"refuse": {"mkdir": 3}}, "make directory",
+         errors.StorageAccessError, "permission denied"),
+        ({"read_only": True}, "make directory", errors.StorageAccessError, "read-only file system"),
+        ({"inodes": 0}, "create", errors.StorageFullError, "no inodes left on the server ("),
+        ({"room": 3_000_000}, "write", errors.StorageFullError, "no space left on the server ("),
+        ({"refuse": {"open": 4}, "message": "Too many open files"}, "create",
+         errors.StorageLimitError, "too many open files"),
+        ({"refuse": {"rename": 4}}, "rename", errors.StorageError, "the server gives no reason"),
+        ({"refuse": {"symlink": 8}}, "symlink", errors.StorageError, "operation not supported"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_of_the_class_of_its_cause(sftp, root, defects, trial, kind, reason):
+    error = surveyed(sftp(**defects), root).trial(trial).error
+    assert error.__class__ is kind
+    assert error.message.startswith(f"{trial}: {reason}")
+
+
+def test_a_repository_that_is_not_there_yet(sftp, root):
+    storage = sftp()
+    root.rmdir()
+    found = storage.survey(SCRATCH)
+    assert not_working(found) == set()
+    assert found.free > 0
+    assert not root.exists(), "the repository's directory is left"
+
+
+def test_a_repository_that_cannot_be_made(sftp, root):
+    storage = sftp(refuse_paths={str(root): 3})
+    root.rmdir()
+    found = storage.survey(SCRATCH)
+    assert found.trial("make directory").error.__class__ is errors.StorageAccessError
+
+
+def test_what_works_has_no_error_and_data_none_at_all(sftp, root):
+    found = surveyed(sftp(refuse={"symlink": 8}), root)
+    assert [trial.name for trial in found.trials if trial.error is not None] == ["symlink"]
+    assert set(found.as_dict()["trials"][0]) == {"name", "works", "detail"}
+
+
 def test_a_server_that_is_full_keeps_nothing(sftp, root):
     found = surveyed(sftp(room=1_000_000), root)
     assert found.trial("write").works is False
@@ -103,7 +145,7 @@ def test_a_server_that_is_full_keeps_nothing(sftp, root):
 
 def test_short_answers_are_no_fault(sftp, root):
     found = surveyed(sftp(longest_read=1000), root)
-    assert found.trial("read") == ("read", True, "answers are shorter than asked")
+    assert found.trial("read")[:3] == ("read", True, "answers are shorter than asked")
     assert found.trial("range read").works
 
 

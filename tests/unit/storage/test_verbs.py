@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every verb means the same on every storage."""
 
 from __future__ import annotations
@@ -7,6 +10,7 @@ import os
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import base
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (
     FileKind,
     Missing,
@@ -294,10 +298,10 @@ def chain(storage, names, data=b"x"):
     writers = [storage.writer(name, publish=Publish.RENAME) for name in names]
     for writer in writers:
         writer.write(data)
-    last = None
+    last = []
     for writer in writers:
-        last = writer.finish(after=last)
-    return last
+        last = [writer.finish(after=last)]
+    return last[0]
 
 
 def test_names_come_in_the_order_that_was_asked_for(storage, root):
@@ -318,3 +322,53 @@ def test_what_follows_a_file_that_failed_gets_no_name(storage, root):
     # Without an atomic rename a temporary file may be all there is, so it stays.
     names = [path.name for path in root.rglob("*") if path.is_file()]
     assert [name for name in names if not name.endswith(".pgbackrest.tmp")] == []
+
+
+# Two processes that write the same file, as two archivers or a push by hand beside PostgreSQL's.
+
+
+def begun(storage, data):
+    """A writer of whose bytes some are at the storage."""
+    writer = storage.writer("d/x", publish=Publish.RENAME)
+    writer.write(data)
+    storage.list("")
+    return writer
+
+
+def test_whoever_is_first_what_gets_the_name_is_whole(two, root):
+    first, second = (begun(storage, letter * 600_000) for storage, letter in zip(two, (b"a", b"b")))
+    first.finish().wait()
+    assert (root / "d/x").read_bytes() == b"a" * 600_000
+    second.write(b"c" * 600_000)
+    assert (root / "d/x").read_bytes() == b"a" * 600_000
+    second.finish().wait()
+    assert (root / "d/x").read_bytes() == b"b" * 600_000 + b"c" * 600_000
+    assert os.listdir(root / "d") == ["x"]
+
+
+def test_one_that_gives_up_takes_nothing_from_the_other(two, root):
+    first, second = (begun(storage, letter * 600_000) for storage, letter in zip(two, (b"a", b"b")))
+    second.abort()
+    first.write(b"c" * 600_000)
+    first.finish().wait()
+    assert (root / "d/x").read_bytes() == b"a" * 600_000 + b"c" * 600_000
+    assert os.listdir(root / "d") == ["x"]
+
+
+def test_one_that_is_killed_leaves_a_name_that_readers_pass_over(two, root):
+    first, second = (begun(storage, letter * 600_000) for storage, letter in zip(two, (b"a", b"b")))
+    del second  # what it had on its way stays as it is
+    first.finish().wait()
+    assert (root / "d/x").read_bytes() == b"a" * 600_000
+    (left,) = [path.name for path in (root / "d").iterdir() if path.name != "x"]
+    assert left.startswith("x.")
+    assert left.endswith(".pgbackrest.tmp")
+
+
+def test_a_writer_does_not_take_a_file_that_is_there(two, root, monkeypatch):
+    monkeypatch.setattr(base, "_token", lambda: "same")
+    first = begun(two[0], b"a" * 600_000)
+    with pytest.raises(errors.EngineError):
+        begun(two[1], b"b").finish().wait()
+    first.finish().wait()
+    assert (root / "d/x").read_bytes() == b"a" * 600_000

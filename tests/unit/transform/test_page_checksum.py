@@ -65,8 +65,9 @@ def check(
     reread: t.Callable[[int, int], bytes] | None = None,
     step: int = 1 << 20,
     page_size: int = PAGE,
+    replayed_from: int | None = None,
 ) -> PageReport:
-    pages = PageCheck(page_size, block, reread)
+    pages = PageCheck(page_size, block, reread, replayed_from=replayed_from)
     for start in range(0, len(data), step):
         pages.update(memoryview(data)[start : start + step])
     return pages.finish()
@@ -178,6 +179,60 @@ def test_a_page_that_changed_meanwhile_is_good() -> None:
 
 def test_a_page_that_is_gone_meanwhile_is_good() -> None:
     assert check(damaged(3, {2}), reread=lambda _offset, _size: b"") == GOOD
+
+
+START = 0x2_FFFFFF28
+
+
+def at(position: int) -> bytes:
+    """A damaged page that the WAL at this position changed last."""
+    return struct.pack("<II", position >> 32, position & 0xFFFFFFFF) + bytes(8) + b"x" * (PAGE - 16)
+
+
+@pytest.mark.parametrize(
+    ("position", "bad"),
+    [
+        (START, False),
+        (START + 1, False),
+        (0x3_00000000, False),
+        (START + (1 << 40) - 1, False),
+        (START - 1, True),
+        (0x1_FFFFFFFF, True),
+        # Halves the wrong way round, and bytes that are no position at all.
+        (0xFFFFFF28_00000002, True),
+        (START + (1 << 40), True),
+        (0xFFFFFFFF_FFFFFFFF, True),
+        (0, True),
+    ],
+)
+def test_a_page_written_since_the_start_is_replayed(position: int, bad: bool) -> None:
+    page = at(position)
+    assert check(page).errors == (0,)
+    expected = PageReport(False, (0,), False) if bad else GOOD
+    assert check(page, replayed_from=START) == expected
+
+
+def test_pages_that_are_replayed_are_told_from_damaged_ones_in_any_batch() -> None:
+    pages = [make_page(index, index) for index in range(3 * BATCH_PAGES)]
+    for index in (1, BATCH_PAGES - 1, BATCH_PAGES, 2 * BATCH_PAGES + 5):
+        pages[index] = at(START + index)
+    for index in (2, BATCH_PAGES + 1, 3 * BATCH_PAGES - 1):
+        pages[index] = at(START - index)
+    for step in (PAGE, 100 * PAGE, 1 << 20):
+        report = check(b"".join(pages), replayed_from=START, step=step)
+        assert report.errors == (2, BATCH_PAGES + 1, 3 * BATCH_PAGES - 1)
+
+
+def test_a_page_is_read_again_before_its_position_counts() -> None:
+    asked: list[int] = []
+
+    def reread(offset: int, size: int) -> bytes:
+        asked.append(offset)
+        return at(START - 1)
+
+    data = at(START - 1) + at(START) + make_page(1, 2)
+    assert check(data, reread=reread, replayed_from=START).errors == (0,)
+    assert asked == [0, PAGE]
 
 
 @pytest.mark.parametrize("rest", [1, 511, 512, 1000, PAGE - 1])

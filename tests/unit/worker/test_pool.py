@@ -1,7 +1,12 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Worker processes: order, overlap, errors, death."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -9,6 +14,7 @@ import time
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker import pool as pool_module
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import (
     Done,
     Finished,
@@ -33,6 +39,88 @@ def test_a_pool_can_run_again():
     with WorkerPool(2, lambda number, progress: lambda job: Done(-job)) as pool:
         for _dummy in range(2):
             assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
+
+
+def test_the_parent_has_work_of_its_own_while_the_first_jobs_are_done():
+    begun = []
+    with WorkerPool(2, lambda number, progress: Done) as pool:
+        for _event in pool.run(_jobs(range(5)), meanwhile=lambda: begun.append(1)):
+            assert begun == [1]
+    assert begun == [1]
+
+
+def test_a_worker_never_runs_what_the_parent_does_for_a_signal(monkeypatch):
+    """It may be ended before it has had time to say what it does."""
+    heard, hears = os.pipe()
+    fork = os.fork
+
+    def fork_and_end():
+        pid = fork()
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return pid
+
+    before = signal.signal(signal.SIGTERM, lambda *_told: os.write(hears, b"heard"))
+    monkeypatch.setattr(pool_module.os, "fork", fork_and_end)
+    try:
+        pool = WorkerPool(1, lambda number, progress: Done)
+        pid = pool._workers[0].pid
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGTERM)
+        # The parent is as it was.
+        assert os.read(heard, 100) == b"heard"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_few_jobs_are_shared_by_all_workers(late):
+    """Whoever connects first does not take what the other could do."""
+
+    def setup(number, progress):
+        if number == late:
+            time.sleep(0.3)
+
+        def handler(job):
+            time.sleep(0.6)
+            return Done(job)
+
+        return handler
+
+    with WorkerPool(2, setup) as pool:
+        finished = [f for f in pool.run(_jobs(["one", "other"])) if isinstance(f, Finished)]
+    assert sorted(f.worker for f in finished) == [1, 2]
+
+
+def test_who_has_nothing_left_to_do_ends(tmp_path):
+    """Its session may be the one that another worker, which has lost its own, is waiting for."""
+
+    def hold():
+        session = os.open(tmp_path / "session", os.O_CREAT | os.O_RDWR)
+        fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def setup(number, progress):
+        if number == 2:
+            hold()
+
+        def handler(job):
+            if number == 2:
+                return Done(number)
+            time.sleep(0.5)
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    hold()
+                    return Done("somebody else's session")
+                time.sleep(0.05)
+            return Done(number)
+
+        return handler
+
+    with WorkerPool(2, setup) as pool:
+        events = pool.run(_jobs(["one", "other"]), for_good=True)
+        finished = {f.worker: f.result for f in events if isinstance(f, Finished)}
+    assert finished == {1: "somebody else's session", 2: 2}
 
 
 def test_what_was_finished_before_the_end_is_not_lost():
@@ -95,6 +183,24 @@ def test_progress_reaches_the_parent():
     with WorkerPool(2, setup) as pool:
         sizes = [r.size for r in pool.run(_jobs([10, 20])) if isinstance(r, Report)]
     assert sorted(sizes) == [10, 20]
+
+
+def test_a_stalled_worker_does_not_keep_the_parent_from_its_other_duties(monkeypatch):
+    """What keeps a session with a server alive must not depend on what a worker has to say."""
+    monkeypatch.setattr(pool_module, "TICK", 0.01)
+    reader, writer = os.pipe()
+
+    def handler(_job):
+        os.read(reader, 1)
+        return Done(None)
+
+    with WorkerPool(1, lambda number, progress: handler) as pool:
+        events = pool.run(_jobs([1]))
+        assert [next(events) for _dummy in range(3)] == [Report(0, 0)] * 3
+        os.write(writer, b"x")
+        assert [event for event in events if event != Report(0, 0)] == [Finished(1, 1, None)]
+    os.close(reader)
+    os.close(writer)
 
 
 def test_an_engine_error_arrives_with_class_message_and_hint():

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Percent, rate, time left; and sizes as pgBackRest prints them."""
 
 from __future__ import annotations
@@ -21,6 +24,13 @@ def test_a_line_is_due_once_an_interval():
     assert (snapshot.percent, snapshot.rate, snapshot.left) == (20.0, 20.0, 40.0)
     assert str(snapshot) == "20.0% of 1000B, 20B/s, 40s left"
     assert progress.add(1) is None
+
+
+def test_what_is_done_twice_leaves_nothing_to_do():
+    now = [0.0]
+    progress = Progress(1000, interval=10, clock=lambda: now[0])
+    now[0] = 10
+    assert str(progress.add(1500)) == "100.0% of 1000B, 150B/s, 0s left"
 
 
 def test_nothing_to_do_is_complete():

@@ -50,6 +50,7 @@ class Site:
         self.servers = []
         self.lines = []
         self.refuse = False
+        self.tight = False
         root.mkdir(exist_ok=True)
         self.storage = self.session(0)
 
@@ -67,7 +68,7 @@ class Site:
         return channel
 
     def session(self, generation):
-        made = lanes.Lanes(self.lane)
+        made = lanes.Lanes(self.lane, tight=lambda: self.tight)
         return SftpStorage(self.channel(), "sftp-srv", str(self.root), generation, made)
 
     def send(self, data, path="backup/large"):
@@ -76,7 +77,7 @@ class Site:
             sent.write(data[offset : offset + 700_001])
             deadline = time.monotonic() + 5
             # Connections are made in the background.
-            while offset > 2_000_000 and len(self.servers) < 4 and not self.refuse:
+            while offset > 2_000_000 and len(self.servers) < 4 and not (self.refuse or self.tight):
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
         return sent.finish()
@@ -125,6 +126,60 @@ def test_nearby_nothing_is_shared(tmp_path, data, monkeypatch):
     assert len(site.servers) == 1
 
 
+@pytest.mark.parametrize(
+    "processes, each", [(1, 3), (2, 3), (3, 2), (4, 2), (5, 1), (8, 1), (9, 0), (16, 0)]
+)
+def test_the_processes_of_a_command_share_what_a_server_can_bear(processes, each):
+    assert lanes.share(processes) == each
+    assert processes * each <= lanes.LANES_OF_ALL
+
+
+def test_far_away_the_distance_is_measured_without_waiting_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "FAR", 0.015)
+    made = SftpServer()
+    line = Line(made)  # answers only when it is waited for
+    channel = Channel(line, "sftp-srv", line.close)
+    storage = SftpStorage(channel, "sftp-srv", str(tmp_path), 0, lanes.Lanes(lambda: channel))
+    assert (storage.round_trips, line.waits) == (0, 1)
+    assert made.requests == ["limits@openssh.com", "lstat"]
+    assert storage.server.lanes is not None
+
+
+def test_no_connection_is_added_while_the_server_refuses_some(tmp_path, data):
+    site = Site(tmp_path / "repo")
+    site.tight = True
+    site.send(data).wait()
+    assert len(site.servers) == 1
+    site.tight = False
+    site.send(data, "backup/next").wait()
+    assert len(site.servers) == 4
+
+
+def test_connections_that_no_file_needs_are_given_back_to_a_server_that_refuses(tmp_path, data):
+    site = Site(tmp_path / "repo")
+    site.send(data).wait()
+    site.tight = True
+    site.storage.write("small", b"x")
+    assert [line.closed for line in site.lines] == [False, True, True, True]
+    site.send(data[::-1], "backup/next").wait()
+    assert (tmp_path / "repo/backup/next").read_bytes() == data[::-1]
+
+
+def test_connections_are_given_back_when_the_file_that_needs_them_is_done(tmp_path, data):
+    site = Site(tmp_path / "repo")
+    sent = site.storage.writer("backup/large", publish=Publish.RENAME)
+    for offset in range(0, SIZE, 500_000):
+        sent.write(data[offset : offset + 500_000])
+        while len(site.servers) < 4 and offset > 2_000_000:
+            time.sleep(0.001)
+        site.tight = offset > SIZE / 2
+    assert sum(line.closed for line in site.lines) < 3
+    sent.finish().wait()
+    site.storage.write("small", b"x")
+    assert [line.closed for line in site.lines] == [False, True, True, True]
+    assert (tmp_path / "repo/backup/large").read_bytes() == data
+
+
 def test_a_server_that_grants_no_more_connections(tmp_path, data):
     site = Site(tmp_path / "repo")
     site.refuse = True
@@ -168,9 +223,11 @@ def test_a_lane_that_is_lost_loses_the_session(tmp_path, data, after):
     with pytest.raises(errors.TransportLostError):
         site.send(data).wait()
     assert not (tmp_path / "repo/backup/large").exists()
+    left = site.storage.unfinished
     site.storage.close()
     site.lane_defects = {}
     site.storage = site.session(1)
+    assert site.storage.remove_many(left) == 1
     site.send(data).wait()
     site.storage.close()
     assert (tmp_path / "repo/backup/large").read_bytes() == data

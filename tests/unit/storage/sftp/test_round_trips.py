@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What distance costs: every figure here is a number of sequential round trips.
 
 A figure that grows is a promise broken; one that shrinks may be written down here.
@@ -5,7 +8,10 @@ A figure that grows is a promise broken; one that shrinks may be written down he
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import server
 
 
 def cost(storage, action):
@@ -134,11 +140,32 @@ def test_files_whose_names_come_in_order_cost_one_for_each_name(sftp):
         writers = [storage.writer(f"f{n}", publish=Publish.RENAME) for n in range(5)]
         for writer in writers:
             writer.write(b"x")
-        last = None
+        last = []
         for writer in writers:
-            last = writer.finish(after=last)
-        last.wait()
+            last = [writer.finish(after=last)]
+        last[0].wait()
 
     # OPEN; WRITE, fsync, CLOSE; the renames.
     assert cost(storage, chain)[0] == 2 + 5
     assert storage.test_server.count("posix-rename@openssh.com") == 5
+
+
+def test_twins_get_their_names_together_where_that_takes_one_step(sftp):
+    storage = sftp()
+    # The first rename of a session shows that files are replaced in one step.
+    storage.write("warm", b"")
+
+    def both():
+        first = storage.writer("info", publish=Publish.RENAME)
+        second = storage.writer("info.copy", publish=Publish.RENAME)
+        end = first.finish()
+        storage.wait([end, second.finish(twin=end)])
+
+    assert cost(storage, both)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "mebibytes"), [(0, 4), (1, 4), (20, 6), (50, 15), (95, 28.5), (500, 32)]
+)
+def test_what_is_asked_for_ahead_fills_the_line_and_not_the_server(milliseconds, mebibytes):
+    assert server.read_ahead(milliseconds / 1000) == pytest.approx(mebibytes * 2**20, rel=0.01)

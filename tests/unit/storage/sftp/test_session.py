@@ -1,7 +1,11 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The way to a session: each cause has its class, its exit code and its sentence."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import os
@@ -20,6 +24,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (  # noqa: E402
     open as opening,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (  # noqa: E402
+    turns,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (  # noqa: E402
     Publish,
@@ -68,13 +75,14 @@ def connect(keys, tmp_path):
     """Open a storage on a server; host keys are not checked unless said otherwise."""
     opened = []
 
-    def connect(port, *, io_timeout=5.0, host="127.0.0.1", **options):
+    def connect(port, *, io_timeout=5.0, host="127.0.0.1", replaced=False, **options):
         options.setdefault("key_check_type", "none")
         options.setdefault("private_key_file", keys["user"])
         sftp = SftpOptions(host=host, port=port, user="pgbackrest", **options)
         repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
-        # One session, without what replaces a lost one.
-        storage = opening.prepare(repo, io_timeout=io_timeout).open()
+        opener = opening.prepare(repo, io_timeout=io_timeout)
+        # One session, without what replaces a lost one, unless that is wanted.
+        storage = opener.storage() if replaced else opener.open()
         opened.append(storage)
         return storage
 
@@ -183,6 +191,21 @@ def test_a_session_that_ends_before_the_protocol(server, connect):
         connect(server(defects=Defects(ends=True)).port)
 
 
+def test_a_connection_that_ends_before_the_protocol(server, connect):
+    """Killed or restarted in the moment of the greeting: no word about how SFTP is set up."""
+    with pytest.raises(errors.HostBusyError, match="lost before SFTP began: closed by the server"):
+        connect(server(cut_greetings=1).port)
+
+
+def test_one_that_ends_before_the_protocol_is_replaced(server, connect, monkeypatch):
+    monkeypatch.setattr(turns, "FIRST_PAUSE", 0.01)
+    made = server(cut_greetings=2)
+    storage = connect(made.port, replaced=True)
+    storage.write("x", b"y")
+    assert storage.read("x") == b"y"
+    assert made.connections == 3
+
+
 def test_a_cut_connection(server, connect):
     running = server()
     storage = connect(running.port)
@@ -245,12 +268,45 @@ def test_a_changed_host_key(server, connect, keys, tmp_path):
         connect(running.port, key_check_type="strict", known_hosts=(str(known),))
 
 
-def test_a_host_key_of_another_type_than_on_record(server, connect, keys, tmp_path):
+@pytest.mark.parametrize("rule", ["strict", "accept-new"])
+def test_a_host_key_of_another_type_than_on_record(
+    server, connect, keys, tmp_path, monkeypatch, rule
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
     running = server("ssh-rsa")
     known = tmp_path / "known_hosts"
     known.write_text(line(running.port, keys["ecdsa-sha2-nistp256"]))
-    with pytest.raises(errors.EngineError, match=r"host key"):
-        connect(running.port, key_check_type="strict", known_hosts=(str(known),))
+    with pytest.raises(errors.ServiceError, match="has changed") as raised:
+        connect(running.port, key_check_type=rule, known_hosts=(str(known),))
+    for kind in ("ssh-rsa", "ecdsa-sha2-nistp256"):
+        digest = base64.b64encode(hashlib.sha256(keys[kind].asbytes()).digest()).decode()
+        assert f"{kind} SHA256:{digest.rstrip('=')}" in raised.value.message
+    assert running.connections == 2
+    assert not running.sessions
+
+
+@pytest.mark.parametrize("rule", ["strict", "none"])
+def test_a_host_key_that_changes_its_type_between_sessions(server, keys, tmp_path, rule):
+    running = server("ecdsa-sha2-nistp256")
+    known = tmp_path / "known_hosts"
+    known.write_text(line(running.port, keys["ecdsa-sha2-nistp256"]))
+    sftp = SftpOptions(
+        host="127.0.0.1",
+        port=running.port,
+        user="u",
+        private_key_file=keys["user"],
+        key_check_type=rule,
+        known_hosts=(str(known),),
+    )
+    repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
+    opener = opening.prepare(repo, io_timeout=5)
+    opener.open().close()
+    running.host_keys = [keys["ssh-rsa"]]
+    if rule == "none":
+        opener.open().close()
+    else:
+        with pytest.raises(errors.ServiceError, match="has changed"):
+            opener.open()
 
 
 @pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp256"])
@@ -333,3 +389,10 @@ def test_fast_ciphers_come_first():
     ciphers = session.gcm_first(["aes128-ctr", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com"])
     assert ciphers == ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr"]
     assert session.gcm_first(["aes128-ctr"]) == ["aes128-ctr"]
+
+
+def test_what_can_only_be_granted_is_used_at_once(server, connect):
+    """Two round trips of each connection: a client that waits for the word waits for ever here."""
+    storage = connect(server(last_word=True).port)
+    storage.write("x", b"data")
+    assert storage.read("x") == b"data"

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who lends, and what becomes of that when a server refuses a session or a worker ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import (
+    crew,
+    lending,
+    worker,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    Options,
+    RepoOptions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import protocol
+
+# A server's first packet: version 3, no extensions.
+GREETING = b"\0\0\0\5\2\0\0\0\3"
+
+
+class Line:
+    """A channel on which the server says its greeting, and then nothing until it is closed."""
+
+    def __init__(self):
+        self.ours, self.theirs = socket.socketpair()
+        self.ours.sendall(GREETING)
+
+    def sendall(self, data):
+        self.theirs.sendall(data)
+
+    def recv(self, size):
+        return self.theirs.recv(size)
+
+    def settimeout(self, timeout):
+        self.theirs.settimeout(timeout)
+
+    def close(self):
+        for end in (self.ours, self.theirs):
+            end.close()
+
+
+class Server:
+    """Grants channels, or refuses them."""
+
+    def __init__(self):
+        self.refuses = False
+        self.asked = 0
+        self.lines = []
+
+    def open(self):
+        self.asked += 1
+        if self.refuses:
+            raise OSError("administratively prohibited")
+        self.lines.append(Line())
+        return self.lines[-1]
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    # Threads that prepare the next one may still be at work.
+    deadline = time.monotonic() + 10
+    while len(made.lines) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for line in made.lines:
+        line.close()
+
+
+def answer(lender):
+    """What somebody is told who wants a session."""
+    ours, theirs = socket.socketpair()
+    lender.lend(theirs)
+    with ours:
+        ours.settimeout(10)
+        with contextlib.suppress(BrokenPipeError):  # refused already
+            ours.sendall(protocol.init())
+        said = b""
+        while not said.endswith(b"\n"):
+            said += ours.recv(1)
+    return said.decode().partition(" ")[0]
+
+
+def test_a_refusal_is_forgotten_after_a_while(server):
+    now = [1000.0]
+    server.refuses = True
+    lender = lending.Lender(lending.Sibling(server.open, "x", "y"), clock=lambda: now[0])
+    assert answer(lender) == "alone"
+    asked = server.asked
+    server.refuses = False
+    now[0] += lending.REFUSAL_STANDS - 1
+    # The server is not bothered by everybody who comes.
+    assert answer(lender) == "alone"
+    assert server.asked == asked
+    now[0] += 1
+    assert answer(lender) == "lent"
+    assert server.asked > asked
+
+
+@pytest.fixture
+def some(tmp_path, monkeypatch):
+    """A crew of workers that leave a file when they are told to lend."""
+
+    def serve(connection, _work):
+        connection.send(worker.Opened())
+        while True:
+            if isinstance(connection.recv(), worker.BeginToLend):
+                (tmp_path / f"told-{os.getpid()}").touch()
+
+    monkeypatch.setattr(worker, "serve", serve)
+    repo = RepoOptions(key=1, type="posix", path=str(tmp_path))
+    options = Options(command="archive-push", stanza="demo", process_max=2, repos=(repo,))
+    made = crew.Crew(options, repo, lambda: None)
+    yield made
+    made.close()
+
+
+def opened(some, count):
+    """Have that many workers open."""
+    for number in range(16):
+        some.queue.ask(f"00000001000000000000000{number:X}")
+    deadline = time.monotonic() + 20
+    while some.sessions < count:
+        assert time.monotonic() < deadline
+        some.feed(time.monotonic())
+        for connection in some.connections:
+            if connection.poll(0.05):
+                some.receive(connection, time.monotonic())
+
+
+def lends(some):
+    return [row.process.pid for row in some._workers if row.lends]
+
+
+def test_when_the_one_who_lends_ends_another_one_does(some, tmp_path):
+    opened(some, 2)
+    (pid,) = lends(some)
+    os.kill(pid, signal.SIGKILL)
+    (gone,) = [row for row in some._workers if row.lends]
+    while gone in some._workers:
+        assert gone.connection.poll(10)
+        some.receive(gone.connection, time.monotonic())
+    assert lends(some) == []
+    # Nothing more is wanted, so that no worker is started for another reason.
+    some.feed(time.monotonic())
+    (successor,) = [row for row in some._workers if row.lends]
+    told = tmp_path / f"told-{successor.process.pid}"
+    deadline = time.monotonic() + 10
+    while not told.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_one_who_lends_is_not_let_go(some):
+    opened(some, 2)
+    first, second = some._workers
+    first.lends, second.lends = False, True
+    for row in (first, second):
+        for name in row.names:
+            some.queue.store(name, None)
+        row.names.clear()
+    while (name := some.queue.next(time.monotonic())) is not None:
+        some.queue.store(name, None)
+    some.feed(time.monotonic() + 2 * crew.IDLE)
+    assert some._workers == [second]
