@@ -47,7 +47,7 @@ def _archive_push(options: Options) -> object:
 def _archiver(options: Options) -> object:
     from .archiver.run import run
 
-    return run(options)
+    return run(options, main)
 
 
 def _backup(options: Options) -> object:

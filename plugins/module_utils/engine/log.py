@@ -130,3 +130,11 @@ def detach(handler: logging.Handler) -> None:
     """Undo ``attach``."""
     _logger.removeHandler(handler)
     handler.close()
+
+
+def detach_all() -> None:
+    """Undo every ``attach``, in a process that was forked from one with handlers of its own."""
+    for handler in list(_logger.handlers):
+        # Not closed: the file is the parent's, and so may its lock be.
+        _logger.removeHandler(handler)
+    _logger.addHandler(logging.NullHandler())

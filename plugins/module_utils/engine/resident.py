@@ -13,6 +13,12 @@ import _socket  # ``socket`` is written in Python, and as much again as the rest
 import os
 import sys
 
+# As typing has it, which would be half of what is loaded.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 DIRECTORY = "/run/pgsftp"
 
 # An archiver that is silent for so many seconds hangs.
@@ -66,6 +72,15 @@ class Line:
                 raise Alone("it ended without an answer")
             data = (data + chunk).lstrip(b".")
         return os.fsdecode(data[:-1])
+
+    def hand_over(self, descriptors: Sequence[int]) -> None:
+        """Give open files away; what is said then may take as long as it takes."""
+        rights = b"".join(number.to_bytes(4, sys.byteorder) for number in descriptors)
+        try:
+            self._socket.settimeout(None)
+            self._socket.sendmsg([b"!"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+        except OSError as cause:
+            raise Alone(f"it ended the connection ({cause.strerror or cause})") from None
 
     def detach(self) -> int:
         """The connection's file descriptor, which is the caller's from now on."""

@@ -1,14 +1,12 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the host command begins: what PostgreSQL runs takes a short way, all else a long one."""
+"""Where the host command begins: what the archiver does takes a short way, all else a long one."""
 
 from __future__ import annotations
 
 import os
 import sys
-
-from .archiver import client
 
 
 def main() -> int:
@@ -17,17 +15,11 @@ def main() -> int:
     The interpreter may have been started without ``site``, which the short way has no use for.
     """
     words = sys.argv[1:]
-    light = None
-    if "archive-push" in words:
-        light = client.push
-    elif "archive-get" in words:
-        light = client.get
-    if light is not None:
-        code = light(words, os.environ)
-        if code is not None:
-            sys.stderr.flush()
-            # Taking the interpreter apart would take a tenth of the command's time.
-            os._exit(code)
+    code = _ask(words)
+    if code is not None:
+        sys.stderr.flush()
+        # Taking the interpreter apart would take a tenth of the command's time.
+        os._exit(code)
     if sys.flags.no_site:
         import site
 
@@ -35,3 +27,20 @@ def main() -> int:
     from . import cli
 
     return cli.main(words)
+
+
+def _ask(words: list[str]) -> int | None:
+    """The archiver's answer; None when the command must be run here."""
+    if "archive-push" in words:
+        from .archiver import client
+
+        return client.push(words, os.environ)
+    if "archive-get" in words:
+        from .archiver import client
+
+        return client.get(words, os.environ)
+    if "info" in words:
+        from .archiver import delegate
+
+        return delegate.info(words, os.environ)
+    return None

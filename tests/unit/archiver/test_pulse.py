@@ -113,10 +113,10 @@ def test_one_that_cannot_end_is_not_waited_for(forking):
     process.end(signal.SIGTERM)
     assert time.monotonic() - started < 5
     forked.reap()
-    assert process in forked._ending
+    assert process.pid in forked._ending
     os.kill(process.pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while process in forked._ending:
+    while process.pid in forked._ending:
         forked.reap()
         assert time.monotonic() < deadline
     with pytest.raises(ChildProcessError):

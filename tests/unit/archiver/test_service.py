@@ -61,6 +61,10 @@ class Crew:
         pass
 
 
+def no_command(*_arguments, **_options):
+    raise AssertionError("no command was to be run")
+
+
 @pytest.fixture
 def service(tmp_path):
     """A service of two repositories on a data directory with one segment."""
@@ -73,7 +77,7 @@ def service(tmp_path):
         archiver_path=str(tmp_path),
         pgs=(PgOptions(path=str(tmp_path)),),
     )
-    made = Service(Settings(options, options, options, Settings.of_files(options)))
+    made = Service(Settings(options, options, options, Settings.of_files(options)), no_command)
     made._crews = [Crew(1), Crew(2)]
     made._selector.register(made._listener, selectors.EVENT_READ)
     yield made
@@ -103,6 +107,20 @@ class Asking:
             return self.socket.recv(4096).decode()
         except BlockingIOError:
             return ""
+
+
+@pytest.mark.parametrize(
+    "question", ["run", "run\t/other.conf\tutf-8\tstrict\t0\tinfo", "run\t\tutf-8\tstrict\tx"]
+)
+def test_what_it_runs_for_nobody(service, tmp_path, question):
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(resident.socket_path(str(tmp_path), "demo"))
+        line.sendall(f"{question}\n".encode())
+        service._desk.accept()
+        (asker,) = service._desk.askers.values()
+        service._desk.read(asker)
+        assert line.recv(4096) == b"alone that is not run here\n"
+    assert not service._desk.askers
 
 
 def test_ok_needs_every_repository(service, tmp_path):

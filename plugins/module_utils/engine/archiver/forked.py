@@ -45,7 +45,7 @@ class Hands(t.Protocol):
 # How long the end of a process is waited for, in seconds: longer than one takes that can end.
 ENDING = 0.1
 
-_ending: list[Process] = []
+_ending: list[int] = []
 
 
 class Process:
@@ -69,23 +69,27 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
         deadline = time.monotonic() + ENDING
-        while not self.has_ended():
+        while not _has_ended(self.pid):
             if time.monotonic() > deadline:
-                _ending.append(self)
+                _ending.append(self.pid)
                 return
             time.sleep(0.001)
 
     def has_ended(self) -> bool:
         """Whether it is gone, and nothing is left of it."""
-        try:
-            return os.waitpid(self.pid, os.WNOHANG)[0] != 0
-        except ChildProcessError:
-            return True
+        return _has_ended(self.pid)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
 
 
 def reap() -> None:
     """See those end that took their time."""
-    _ending[:] = [process for process in _ending if not process.has_ended()]
+    _ending[:] = [pid for pid in _ending if not _has_ended(pid)]
 
 
 def fork(life: t.Callable[[Connection], None], in_child: t.Callable[[], None]) -> Process:
@@ -95,19 +99,43 @@ def fork(life: t.Callable[[Connection], None], in_child: t.Callable[[], None]) -
     """
     try:
         ours, theirs = Pipe()
+    except OSError as cause:
+        raise _refused(cause) from cause
+
+    def work() -> None:
+        ours.close()
+        in_child()
+        life(theirs)
+
+    pid = _fork(work)
+    theirs.close()
+    return Process(pid, ours)
+
+
+def let_go(work: t.Callable[[], None]) -> None:
+    """Start a process that does something nobody here waits for; ``reap`` sees it end.
+
+    Raises ExecuteError when the system gives none.
+    """
+    _ending.append(_fork(work))
+
+
+def _fork(work: t.Callable[[], None]) -> int:
+    try:
         pid = os.fork()
     except OSError as cause:
-        raise ExecuteError(
-            f"unable to start worker process: {cause.strerror}",
-            hint="is a limit of processes or of memory reached?",
-        ) from cause
+        raise _refused(cause) from cause
     if pid == 0:
         try:
-            ours.close()
-            in_child()
-            life(theirs)
+            work()
         finally:
             # Nothing of the service's clean-up may run here.
             os._exit(0)
-    theirs.close()
-    return Process(pid, ours)
+    return pid
+
+
+def _refused(cause: OSError) -> ExecuteError:
+    return ExecuteError(
+        f"unable to start worker process: {cause.strerror}",
+        hint="is a limit of processes or of memory reached?",
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import typing as t
 from dataclasses import dataclass
 
 from .. import resident
@@ -34,12 +35,15 @@ class StatusResult:
         return status.text(self.status, time.time())
 
 
-def run(options: Options) -> StatusResult | None:
-    """Serve until told to end, or with the parameter ``status`` ask the one that does."""
+def run(options: Options, main: t.Callable[..., int]) -> StatusResult | None:
+    """Serve until told to end, or with the parameter ``status`` ask the one that does.
+
+    The service runs command lines for others with ``main``.
+    """
     if not options.parameters:
         from .service import run as serve
 
-        serve(options)
+        serve(options, main)
         return None
     if options.parameters != ("status",):
         raise ParamInvalidError(

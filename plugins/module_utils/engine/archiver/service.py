@@ -28,11 +28,11 @@ from ..errors import EngineError
 from ..postgres import ready, wal
 from ..repository import lock
 from ..storage.sftp import borrow
-from . import place, status
+from . import delegate, delegated, forked, place, status
 from .crew import Crew
 from .desk import Asker, Desk
 from .fetchers import Fetchers
-from .forked import Hands, reap
+from .forked import Hands
 from .getting import Getting
 from .pushing import Pushing
 from .settings import Settings
@@ -51,8 +51,9 @@ WORDS = {"push": 4, "get": 5}
 class Service:
     """The archiver of one stanza; ``run`` is all there is to do with it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, main: delegated.Main) -> None:
         self._settings = settings
+        self._main = main
         self._options = settings.options
         self._broken: EngineError | None = None
         self._started = time.time()
@@ -127,7 +128,7 @@ class Service:
         now = time.monotonic()
         for hands in self._hands:
             hands.watch(now)
-        reap()
+        forked.reap()
         if self._stop is None:
             if now >= self._look:
                 self._look_around(now)
@@ -257,6 +258,9 @@ class Service:
         if words[0] == borrow.QUESTION and len(words) == 2:
             self._lend(asker, words[1])
             return
+        if words[0] == delegate.QUESTION:
+            self._delegate(asker, delegated.Task.of(words[1:]))
+            return
         if len(words) != WORDS.get(words[0]):
             self._desk.alone(asker, "the question is not understood")
             return
@@ -281,6 +285,27 @@ class Service:
                     return
                 break
         self._desk.alone(asker, "no session to that server")
+
+    def _delegate(self, asker: Asker, task: delegated.Task | None) -> None:
+        """Have a process of its own run a command for somebody."""
+        if (
+            task is None
+            or self._stop is not None
+            or not self._settings.is_configured_by(task.config)
+        ):
+            self._desk.alone(asker, "that is not run here")
+            return
+        connection = asker.connection
+        self._desk.release(asker)
+        log.debug("runs for another process: %s", " ".join(task.words))
+
+        def work() -> None:
+            self._be_child()
+            delegated.live(connection, task, self._main)
+
+        with contextlib.suppress(EngineError):
+            forked.let_go(work)
+        connection.close()  # the process has it now; without one he does it himself
 
     def _not_ours(self, config: str, stanza: str) -> str | None:
         """Why it is not for this archiver, if it is not."""
@@ -333,6 +358,6 @@ class Service:
         os.close(self._lock)
 
 
-def run(options: Options) -> None:
-    """Serve until told to end."""
-    Service(Settings.of(options)).run()
+def run(options: Options, main: delegated.Main) -> None:
+    """Serve until told to end; ``main`` runs the command lines of others."""
+    Service(Settings.of(options), main).run()

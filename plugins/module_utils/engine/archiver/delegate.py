@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light end of ``info``: have a process of the archiver's run the command, with our streams.
+
+The archiver has loaded everything that the command needs; starting a second interpreter and loading
+it once more takes longer than the command. It gets the command line and what our environment has
+for it, then the open files where the output goes, and tells the exit code at the end. The command
+there reads the configuration itself, as it is now.
+
+Only what reads the same there as here is asked for: the service has a view of its own of the file
+system, so that an option which names a file, apart from the configuration that it serves, goes
+the long way.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..resident import DIRECTORY, Alone, Line, socket_path
+
+# As typing has it, which would be half of what is loaded.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+QUESTION = "run"
+READY = "ready"
+
+COMMAND = "info"
+
+_ASKED = ("config", "stanza", "archiver-path")
+_OPTIONS = (
+    *_ASKED, "output", "repo", "set", "type",
+    "log-level-console", "log-level-file", "log-level-stderr", "log-timestamp", "no-log-timestamp",
+)  # fmt: skip
+_PREFIX = "PGBACKREST_"
+
+# Of the environment beside the options: what dates look like.
+_ZONE = "TZ"
+
+# An archiver that can answer does so at once.
+_PATIENCE = 2.0
+
+
+def info(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Have the archiver run the command line; gives the exit code.
+
+    None when the command must be run here.
+    """
+    given = _given(words, environ)
+    if given is None:
+        return None
+    directory = given.get("archiver-path", DIRECTORY)
+    stanza = given.get("stanza") or _any_stanza(directory)
+    if not stanza or not _is_ours(socket_path(directory, stanza)):
+        return None
+    variables = [
+        f"{name}={value}"
+        for name, value in environ.items()
+        if name == _ZONE or name.startswith(_PREFIX)
+    ]
+    streams = (sys.stdout, sys.stderr)
+    question = [
+        QUESTION, given.get("config", ""), sys.stdout.encoding, str(sys.stdout.errors),
+        str(len(variables)), *variables, *words,
+    ]  # fmt: skip
+    if any("\t" in word or "\n" in word for word in question):
+        return None
+    try:
+        return ask(directory, stanza, question, [stream.fileno() for stream in streams])
+    except (Alone, OSError):
+        return None
+
+
+def ask(directory: str, stanza: str, question: Sequence[str], descriptors: Sequence[int]) -> int:
+    """The exit code of the command, whose output went to these descriptors.
+
+    Raises Alone when there is no archiver, or it does not run this, or ended meanwhile.
+    """
+    line = Line(directory, stanza, _PATIENCE)
+    try:
+        line.send("\t".join(question))
+        answer = line.receive()
+        if answer != READY:
+            raise Alone(f"it answered '{answer}'")
+        line.hand_over(descriptors)
+        return int(line.receive())
+    finally:
+        line.close()
+
+
+def _given(words: Sequence[str], environ: Mapping[str, str]) -> dict[str, str] | None:
+    """The options by name; None: not for an archiver."""
+    given = {}
+    for variable, value in environ.items():
+        if variable.startswith(_PREFIX):
+            given[variable[len(_PREFIX) :].lower().replace("_", "-")] = value
+    plain = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        name, equal, value = word[2:].partition("=")
+        if not word.startswith("--"):
+            return None
+        if not equal and not name.endswith("log-timestamp"):
+            if not rest:
+                return None
+            value = rest.pop(0)
+        given[name] = value
+    if plain != [COMMAND] or not set(given) <= set(_OPTIONS) or "/" in given.get("stanza", ""):
+        return None
+    # It has another working directory.
+    return given if given.get("config", "/").startswith("/") else None
+
+
+def _any_stanza(directory: str) -> str:
+    """One whose archiver may be there."""
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return ""
+    return next((name[: -len(".sock")] for name in names if name.endswith(".sock")), "")
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a command at that socket runs as the user that we are."""
+    try:
+        return os.stat(path).st_uid == os.geteuid()
+    except OSError:
+        return False
