@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import io
+import tracemalloc
 import typing as t
 from pathlib import Path
 
@@ -154,12 +156,44 @@ def test_what_goes_without_saying_is_not_said() -> None:
     assert back == [files[0], files[1]._replace(repo_checksum=None, original_size=None)]
 
 
-def test_lists_are_written_by_the_bytes_of_their_names() -> None:
-    odd = infofile.to_text(b"pg_data/\xff")
-    names = ["pg_data/b", "pg_data/a b", "pg_data/a", odd, "pg_data/\ue000", "pg_data/é"]
+@pytest.mark.parametrize(
+    "odd", [[], [b"pg_data/\xff", b"pg_data/\xc3\xa9", b"pg_data/\xee\x80\x80"]]
+)
+def test_lists_are_written_by_the_bytes_of_their_names(odd: list[bytes]) -> None:
+    names = ["pg_data/b", *map(infofile.to_text, odd), "pg_data/a b", "pg_data/B", "pg_data/a"]
     text = manifest.render(example([file(name) for name in names]))
     found = [entry.name for entry in manifest.parse(text).files]
     assert found == sorted(names, key=infofile.to_bytes)
+
+
+def test_what_many_files_take() -> None:
+    """Of a file that is read its name, its checksums and a row; of one that is written little."""
+    count = 20_000
+    text = manifest.render(
+        example(
+            [
+                file(
+                    f"pg_data/base/5/{number}",
+                    size=8192 * (1 + number % 50),
+                    timestamp=1795345637 + number // 50,
+                    checksum=f"{number:040x}",
+                    repo_checksum=f"{number:040d}",
+                )
+                for number in range(10_000, 10_000 + count)
+            ]
+        )
+    )
+    tracemalloc.start()
+    try:
+        parsed = manifest.parse_pieces(io.StringIO(text))
+        held, _peak = tracemalloc.get_traced_memory()
+        assert held < 500 * count
+        tracemalloc.reset_peak()
+        for _piece in manifest.render_pieces(parsed):
+            pass
+        assert tracemalloc.get_traced_memory()[1] - held < 80 * count
+    finally:
+        tracemalloc.stop()
 
 
 def test_everything_else_comes_back(storage: PosixStorage) -> None:

@@ -33,6 +33,9 @@ from .fields import Fields
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
+# How many different numbers are remembered, lest that takes more than it saves.
+_SHARED = 1 << 14
+
 # Stands in an entry for what a default section says: those come after the entries.
 _DEFAULT: t.Any = object()
 
@@ -152,6 +155,7 @@ class _FileParser:
 
     def __init__(self) -> None:
         self._labels: dict[str, str] = {}
+        self._numbers: dict[int, int] = {}
 
     def parse(self, name: str, values: t.Any) -> ManifestFile:
         try:
@@ -174,6 +178,7 @@ class _FileParser:
             block = Block(values["bi"] * BLOCK_UNIT, get("bic", BLOCK_CHECKSUM_SIZE), get("bim", 0))
         if size.__class__ is not int or timestamp.__class__ is not int:
             raise JsonFormatError(f"file '{name}': invalid size or timestamp")
+        size, timestamp = self._share(size), self._share(timestamp)
         return ManifestFile(
             name,
             size,
@@ -192,6 +197,13 @@ class _FileParser:
             block,
             get("szo"),
         )
+
+
+    def _share(self, number: int) -> int:
+        """The same object for equal numbers: most files have one of a few sizes and times."""
+        if len(self._numbers) < _SHARED:
+            return self._numbers.setdefault(number, number)
+        return self._numbers.get(number, number)
 
 
 def _page_errors(name: str, value: object) -> PageErrors:
