@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -16,7 +17,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load i
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import open_storage
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import borrow
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
-from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, until
+from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, alive, until
 from ansible_collections.pgsftp.backup.tests.support.engine import ROOT
 from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
@@ -71,6 +72,13 @@ def lent(archiver):
     archiver.start()
     until(lambda: archiver.status()["sessions"], "no session", archiver)
     return archiver
+
+
+def end(archiver):
+    """Kill it, and see its workers end."""
+    workers = archiver.workers
+    archiver.kill()
+    until(lambda: not any(map(alive, workers)), "they do not end", archiver)
 
 
 def connections(sshd):
@@ -155,6 +163,52 @@ def test_when_the_archiver_dies_the_command_goes_on_by_itself(site, sshd, archiv
         archiver.kill()
         assert [row.name for row in storage.list("archive/demo")] == names
         assert connections(sshd) == before + 1
+
+
+LONG = [["backup", "--type=full", "--no-archive-check"], ["verify"], ["restore", "--type=none"]]
+
+
+@pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
+def test_commands_with_workers_begin_with_a_borrowed_session(site, sshd, archiver, command):
+    lent(archiver)
+    found = []
+    for number, directory in enumerate((site.root / "nobody", archiver.run_path)):
+        words = [f"--archiver-path={directory}", "--log-level-console=debug", *command]
+        if command[0] == "restore":
+            words.append(f"--pg1-path={site.restored(f'borrowed-{number}').data}")
+        found.append(site.run(*words).stdout.count("connected to "))
+    assert found[1] == found[0] - 1 > 0
+
+
+def test_a_limited_command_borrows_nothing(site, sshd, archiver):
+    """The session would keep to the limit of the archiver."""
+    lent(archiver)
+    found = []
+    for directory in (site.root / "nobody", archiver.run_path):
+        before = connections(sshd)
+        site.run(f"--archiver-path={directory}", "--repo1-sftp-rate-limit=100MiB", "verify")
+        found.append(connections(sshd) - before)
+    assert found[0] == found[1]
+
+
+def test_a_backup_goes_on_when_the_archiver_dies(site, archiver):
+    lent(archiver)
+    process = archiver.popen(
+        "backup", "--type=full", "--log-level-console=debug",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "backup start archive" in line:
+            process.send_signal(signal.SIGSTOP)
+            end(archiver)
+            process.send_signal(signal.SIGCONT)
+    process.stdout.close()
+    assert process.wait(60) == 0, "".join(said)
+    assert any("session of the archiver" in line for line in said)
+    assert sum("connecting again" in line for line in said) == 1
+    site.run("verify")
 
 
 def test_a_server_that_grants_one_session_only_lends_none(sites, site, tmp_path_factory):

@@ -32,7 +32,9 @@ _LOCK = words(
 )
 _STANZA = _REPO | frozenset({"remote", "start", "stop"})
 _NEED_STANZA = _STANZA - words("info repo-get repo-ls repo-rm start stop")
-_ARCHIVER = words("archive-get archive-push archiver check expire info stanza-create")
+_ARCHIVER = words(
+    "archive-get archive-push archiver backup check expire info restore stanza-create verify"
+)
 _BACKUP = frozenset({"backup"})
 _RESTORE = frozenset({"restore"})
 _RETAIN = frozenset({"backup", "expire"})

@@ -198,7 +198,6 @@ class _FileParser:
             get("szo"),
         )
 
-
     def _share(self, number: int) -> int:
         """The same object for equal numbers: most files have one of a few sizes and times."""
         if len(self._numbers) < _SHARED:

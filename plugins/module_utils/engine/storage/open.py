@@ -12,6 +12,8 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
+import functools
+import typing as t
 
 from .. import dependency
 from ..config.options import RepoOptions, SftpOptions
@@ -51,6 +53,10 @@ class Opener(abc.ABC):
         """The same for so many processes that write large files: over distance they go in parts,
         through several connections at once.
         """
+        return self
+
+    def borrowing(self, lender: Lender | None) -> Opener:
+        """The same, but the first session is one of an archiver's, where that has one to lend."""
         return self
 
     def storage(self, patience: float = PATIENCE) -> Storage:
@@ -124,29 +130,42 @@ class _SftpOpener(Opener):
         other._lanes = share(processes)
         return other
 
+    def borrowing(self, lender: Lender | None) -> Opener:
+        """See Opener. What is borrowed keeps to the archiver's rate limit, and not to ours."""
+        if lender is None or self._limit is not None:
+            return self
+        other = _BorrowingOpener(self._options, self._path, lender, self._io_timeout, lambda: self)
+        other.turns = self.turns
+        return other
+
 
 class _BorrowingOpener(Opener):
     """Borrows a session of the archiver, and connects itself where there is none, or none left."""
 
-    def __init__(self, repo: RepoOptions, lender: Lender, io_timeout: float) -> None:
+    def __init__(
+        self,
+        options: SftpOptions,
+        path: str,
+        lender: Lender,
+        io_timeout: float,
+        prepared: t.Callable[[], Opener],
+    ) -> None:
         super().__init__()
-        self._repo = repo
+        self._options = options
+        self._path = path
         self._lender = lender
         self._io_timeout = io_timeout
-        self._own: Opener | None = None
+        self._prepared = functools.cache(prepared)
 
     def open(self, generation: int = 0) -> Storage:
         """See Opener."""
-        if not generation and self._repo.sftp is not None:
-            channel = borrow.borrow(self._lender, self._repo.sftp, self._io_timeout)
-            if channel is not None:
-                with contextlib.suppress(HostConnectError):
-                    return SftpStorage(
-                        channel, self._repo.sftp.host, self._repo.path, borrowed=True
-                    )
-        if self._own is None:
-            self._own = prepare(self._repo, io_timeout=self._io_timeout)
-        return self._own.open(generation)
+        channel = None
+        if not generation:
+            channel = borrow.borrow(self._lender, self._options, self._io_timeout)
+        if channel is not None:
+            with contextlib.suppress(HostConnectError):
+                return SftpStorage(channel, self._options.host, self._path, borrowed=True)
+        return self._prepared().open(generation)
 
 
 def rate_limit(repo: RepoOptions) -> RateLimit | None:
@@ -190,6 +209,8 @@ def open_storage(
 
     With a ``lender`` a session of the archiver is borrowed, where it has one.
     """
-    if lender is not None and repo.type == "sftp":
-        return _BorrowingOpener(repo, lender, io_timeout).storage(patience)
-    return prepare(repo, io_timeout=io_timeout).storage(patience)
+    if lender is None or repo.sftp is None or repo.type != "sftp":
+        return prepare(repo, io_timeout=io_timeout).storage(patience)
+    return _BorrowingOpener(
+        repo.sftp, repo.path, lender, io_timeout, lambda: prepare(repo, io_timeout=io_timeout)
+    ).storage(patience)

@@ -36,7 +36,8 @@ from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupEntry, BackupInfo
 from ...repository.contents import PG_DATA, Manifest
 from ...storage.base import Storage
-from ...storage.open import prepare
+from ...storage.open import open_storage, prepare
+from ...storage.sftp.borrow import lender
 from ...worker.pool import WorkerPool
 from ...worker.progress import size_text
 from .. import alive, wal
@@ -89,7 +90,7 @@ def run(options: Options) -> BackupResult:
             WorkerPool(options.process_max + extra, setup) as pool,
             contextlib.ExitStack() as stack,
         ):
-            storage = stack.enter_context(opener.storage())
+            storage = stack.enter_context(opener.borrowing(lender(options)).storage())
             source = stack.enter_context(opened(options, locks.claim))
             backup = _Backup(options, repo, storage, source, locks)
             result = backup.run(pool, wanted, started)
@@ -112,8 +113,10 @@ def _expire(backup: _Backup) -> None:
 def preview(options: Options) -> BackupPreview:
     """What ``run`` would do at this moment; nothing is started, locked or written."""
     repo = options.repo()
-    opener = prepare(repo, io_timeout=options.io_timeout)
-    with opener.storage() as storage, opened(options) as source:
+    with (
+        open_storage(repo, io_timeout=options.io_timeout, lender=lender(options)) as storage,
+        opened(options) as source,
+    ):
         locks = lock.Locks(options.exec_id or None)
         return _Backup(options, repo, storage, source, locks).preview(options.type or label.INCR)
 

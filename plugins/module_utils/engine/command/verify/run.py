@@ -21,6 +21,7 @@ from ...repository import archive_info, backup_info, label, layout
 from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupInfo
 from ...storage.open import prepare
+from ...storage.sftp.borrow import lender
 from ...worker.pool import WorkerPool
 from ..cipher import cipher_pass
 from . import history, twins
@@ -36,7 +37,10 @@ def run(options: Options) -> VerifyResult:
     repo = options.repo()
     stanza = options.require_stanza()
     opener = prepare(repo, io_timeout=options.io_timeout)
-    with WorkerPool(options.process_max, worker_setup(opener)) as pool, opener.storage() as storage:
+    with (
+        WorkerPool(options.process_max, worker_setup(opener)) as pool,
+        opener.borrowing(lender(options)).storage() as storage,
+    ):
         pool.begin()
         result = _verify(Session(storage, pool, stanza, options.set, cipher_pass(repo)), repo)
     text = render_text(result, verbose=options.verbose)
