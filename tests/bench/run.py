@@ -101,6 +101,7 @@ archive-check=n
 log-level-console=warn
 log-level-file=off
 lock-path={ROOT}/lock-{name}
+{f"archiver-path={ROOT}/run" if name == "ours" else ""}
 spool-path={ROOT}/spool-{name}
 
 [bench]
@@ -127,7 +128,15 @@ SMALL = (
 )
 LARGE = ("full", "restore", "delta restore")
 MANY = "full 10 000 files"
-ROWS = (*SMALL, *(f"{what} 1.3 GB" for what in LARGE), MANY)
+# Again, on a host where the resident archiver runs, as the roles set it up.
+LENT = ("full", "incr", "restore", "delta restore", "check", "verify")
+BESIDE = " beside the archiver"
+ROWS = (
+    *SMALL,
+    *(what + BESIDE for what in LENT),
+    *(f"{what} 1.3 GB" for what in LARGE),
+    MANY,
+)
 
 
 class Bench:
@@ -215,6 +224,46 @@ class Bench:
             "file up": lambda who: self.transfer(who, "up"),
             "file down": lambda who: self.transfer(who, "down"),
         }
+
+    @contextlib.contextmanager
+    def archiver(self):
+        """Has ours with its resident archiver."""
+        words = f"{OURS} --config={ROOT}/ours.conf --stanza=bench"
+        host(
+            "pg1-srv",
+            f"install -d -o postgres -g postgres {ROOT}/run && cd {ROOT} &&"
+            f" (setsid runuser -u postgres -- {words} archiver > {ROOT}/archiver.log 2>&1"
+            f" & echo $! > {ROOT}/archiver.pid)",
+        )
+        try:
+            yield
+        finally:
+            host("pg1-srv", f"pkill -TERM -P $(cat {ROOT}/archiver.pid); rm -rf {ROOT}/run")
+
+    def lent_rows(self):
+        """Of those commands that borrow a session of the archiver."""
+        rows = self.rows()
+
+        def beside(measure: Measure) -> Measure:
+            def measured(who: str) -> dict[str, t.Any]:
+                if who == "ours":
+                    self.await_sessions()
+                return measure(who)
+
+            return measured
+
+        return {what + BESIDE: beside(rows[what]) for what in LENT}
+
+    def await_sessions(self) -> None:
+        """Until the archiver has a session with the server, and one to lend."""
+        words = f"{OURS} --config={ROOT}/ours.conf --stanza=bench archiver status --output=json"
+        for _attempt in range(100):
+            status = host("pg1-srv", f"runuser -u postgres -- {words}", check=False)
+            if status.startswith("{") and json.loads(status)["repositories"][0]["sessions"]:
+                time.sleep(1)
+                return
+            time.sleep(0.2)
+        raise RuntimeError("the archiver has no session")
 
     def large_rows(self):
         """The same of a cluster with data."""
@@ -366,7 +415,11 @@ def main() -> None:
         near.prepare(who)
     for rtt in distances:
         with at_distance(rtt) as place:
-            record.measure(rtt, Bench(*place).rows())
+            bench = Bench(*place)
+            record.measure(rtt, bench.rows())
+            if any(what.endswith(BESIDE) for what in wanted):
+                with bench.archiver():
+                    record.measure(rtt, bench.lent_rows())
     if any("1.3 GB" in what for what in wanted):
         enlarge(62, 3_000_000)
         near = Bench("sftp-srv", PORT)
