@@ -110,7 +110,14 @@ class Asking:
 
 
 @pytest.mark.parametrize(
-    "question", ["run", "run\t/other.conf\tutf-8\tstrict\t0\tinfo", "run\t\tutf-8\tstrict\tx"]
+    "question",
+    [
+        "run",
+        "run\t\tutf-8\tstrict\tx",
+        "run\t/other.conf\tutf-8\tstrict\t0\tinfo",
+        "run\t\tutf-8\tstrict\t0\texpire",
+        "run\t\tutf-8\tstrict\t0\tinfo\t--repo1-path=/elsewhere",
+    ],
 )
 def test_what_it_runs_for_nobody(service, tmp_path, question):
     with socket.socket(socket.AF_UNIX) as line:

@@ -50,7 +50,7 @@ def info(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
 
     None when the command must be run here.
     """
-    given = _given(words, environ)
+    given = options(words, environ)
     if given is None:
         return None
     directory = given.get("archiver-path", DIRECTORY)
@@ -92,8 +92,8 @@ def ask(directory: str, stanza: str, question: Sequence[str], descriptors: Seque
         line.close()
 
 
-def _given(words: Sequence[str], environ: Mapping[str, str]) -> dict[str, str] | None:
-    """The options by name; None: not for an archiver."""
+def options(words: Sequence[str], environ: Mapping[str, str]) -> dict[str, str] | None:
+    """Those of a command line that an archiver may run; None for any other."""
     given = {}
     for variable, value in environ.items():
         if variable.startswith(_PREFIX):

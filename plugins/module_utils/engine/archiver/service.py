@@ -291,6 +291,7 @@ class Service:
         if (
             task is None
             or self._stop is not None
+            or delegate.options(task.words, task.environ) is None
             or not self._settings.is_configured_by(task.config)
         ):
             self._desk.alone(asker, "that is not run here")
