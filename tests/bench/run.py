@@ -101,7 +101,6 @@ archive-check=n
 log-level-console=warn
 log-level-file=off
 lock-path={ROOT}/lock-{name}
-{f"archiver-path={ROOT}/run" if name == "ours" else ""}
 spool-path={ROOT}/spool-{name}
 
 [bench]
@@ -228,17 +227,13 @@ class Bench:
     @contextlib.contextmanager
     def archiver(self):
         """Has ours with its resident archiver."""
-        words = f"{OURS} --config={ROOT}/ours.conf --stanza=bench"
-        host(
-            "pg1-srv",
-            f"install -d -o postgres -g postgres {ROOT}/run && cd {ROOT} &&"
-            f" (setsid runuser -u postgres -- {words} archiver > {ROOT}/archiver.log 2>&1"
-            f" & echo $! > {ROOT}/archiver.pid)",
-        )
+        words = f"{OURS} --config={ROOT}/ours.conf --stanza=bench archiver"
+        begin = f"setsid runuser -u postgres -- {words} > {ROOT}/archiver.log 2>&1"
+        host("pg1-srv", f"cd {ROOT} && ({begin} & echo $! > {ROOT}/archiver.pid)")
         try:
             yield
         finally:
-            host("pg1-srv", f"pkill -TERM -P $(cat {ROOT}/archiver.pid); rm -rf {ROOT}/run")
+            host("pg1-srv", f"pkill -TERM -P $(cat {ROOT}/archiver.pid)")
 
     def lent_rows(self):
         """Of those commands that borrow a session of the archiver."""
