@@ -17,6 +17,7 @@ import io
 import os
 import stat
 import typing as t
+from concurrent.futures import Future
 
 from ...errors import (
     ChecksumError,
@@ -24,7 +25,6 @@ from ...errors import (
     EngineError,
     FileOpenError,
     FileReadError,
-    FileWriteError,
     FormatError,
 )
 from ...repository.blockmap import Chain
@@ -33,9 +33,10 @@ from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.pipeline import Decoder
-from ...worker.pool import Deferred, Done, Handler
+from ...worker.pool import Deferred, Handler
 from ..ranges import Range, RangeBytes, ranges
 from .blocks import content
+from .flush import Flusher, failed
 
 CHUNK = 1024 * 1024
 REPORT_EVERY = 16 * CHUNK
@@ -113,6 +114,22 @@ def is_same(existing: io.FileIO, file: RestoreFile, job: RestoreJob) -> bool:
     return digest.hexdigest() == file.checksum
 
 
+class _Flushed:
+    """The files of a job that are being flushed."""
+
+    def __init__(self, files: list[RestoredFile], flushing: list[Future[None]]) -> None:
+        self._files = files
+        self._flushing = flushing
+
+    def ready(self) -> bool:
+        return all(flushed.done() for flushed in self._flushing)
+
+    def result(self) -> list[RestoredFile]:
+        for flushed in self._flushing:
+            flushed.result()
+        return self._files
+
+
 class Fetcher:
     """The job handler of one worker."""
 
@@ -120,6 +137,7 @@ class Fetcher:
         self._storage = storage
         self._report = report
         self._unreported = 0
+        self._flusher = Flusher()
 
     def __call__(self, job: RestoreJob) -> Deferred[list[RestoredFile]]:
         restored = []
@@ -130,16 +148,15 @@ class Fetcher:
                 self._count(file.size)
             else:
                 wanted.append(file)
-        for file in self._fetch([file for file in wanted if file.block is None], job):
-            restored.append(RestoredFile(file.name, file.size, fetched=True))
+        flushing = list(self._fetch([file for file in wanted if file.block is None], job))
         for file in wanted:
             if file.block is not None:
-                self._assemble(file, file.block, job.chain)
-                restored.append(RestoredFile(file.name, file.size, fetched=True))
+                flushing.append(self._assemble(file, file.block, job.chain))
+        restored += [RestoredFile(file.name, file.size, fetched=True) for file in wanted]
         if self._unreported:
             self._report(self._unreported)
             self._unreported = 0
-        return Done(restored)
+        return _Flushed(restored, flushing)
 
     def _kept(self, file: RestoreFile, job: RestoreJob) -> bool:
         """Is the existing file already what the backup holds? Then only its times are put right."""
@@ -162,7 +179,7 @@ class Fetcher:
                 os.fsync(descriptor)
             return True
 
-    def _fetch(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[RestoreFile]:
+    def _fetch(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[Future[None]]:
         waiting = collections.deque(ranges(files))
         opened: collections.deque[tuple[Range[RestoreFile], Reader]] = collections.deque()
         while waiting or opened:
@@ -171,27 +188,22 @@ class Fetcher:
                 reader = self._storage.reader(part.path, offset=part.offset, size=part.size)
                 opened.append((part, reader))
             part, reader = opened.popleft()
-            # All of a range is written before any of it is flushed: the file system then commits
-            # many files at once.
-            unflushed: list[int] = []
+            written: list[int] = []
             try:
                 stored = RangeBytes(part, reader)
                 for file in part.files:
-                    unflushed.append(self._restore(file, stored, job))
-                for descriptor in unflushed:
-                    os.fsync(descriptor)
-            except OSError as cause:
-                raise FileWriteError(
-                    f"unable to write '{part.files[0].target}': {cause.strerror}",
-                    hint="is there room, and may the user who runs this write there?",
-                ) from cause
+                    written.append(self._restore(file, stored, job))
+            except BaseException as cause:
+                for descriptor in written:
+                    os.close(descriptor)
+                if isinstance(cause, OSError):
+                    raise failed(part.files[0].target, cause) from cause
+                raise
             finally:
                 reader.close()
-                for descriptor in unflushed:
-                    os.close(descriptor)
-            yield from part.files
+            yield self._flusher.add(written, part.files[0].target)
 
-    def _assemble(self, file: RestoreFile, block: Block, chain: Chain) -> None:
+    def _assemble(self, file: RestoreFile, block: Block, chain: Chain) -> Future[None]:
         """Restore a block-incremental file from the super blocks of all backups that it needs."""
         digest = hashlib.sha1()
         size = 0
@@ -203,11 +215,13 @@ class Fetcher:
                 self._write(descriptor, data)
             _check(file, size, digest.hexdigest())
             attributes(descriptor, file)
-            os.fsync(descriptor)
         except (FormatError, CryptoError, FileReadError) as cause:
-            raise _damaged(file, cause) from cause
-        finally:
             os.close(descriptor)
+            raise _damaged(file, cause) from cause
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return self._flusher.add([descriptor], file.target)
 
     def _restore(self, file: RestoreFile, stored: RangeBytes, job: RestoreJob) -> int:
         descriptor = create(file.target)

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making restored files durable beside the fetching of further ones.
+
+A flush waits for the disk, and neither the line nor a processor has anything to do meanwhile. All
+files of a range are written before any of it is flushed: the file system then commits many files at
+once.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import typing as t
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ...errors import FileWriteError
+
+# Lots that may wait to be flushed: each holds its files open.
+LOTS = 2
+
+
+class Flusher:
+    """One thread, which flushes and closes lots of files in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: collections.deque[Future[None]] = collections.deque()
+
+    def add(self, descriptors: t.Sequence[int], name: str) -> Future[None]:
+        """Take over written files; ``name`` is the first one's.
+
+        Waits while there are many. What this gives is done when they are durable, and raises
+        FileWriteError when they cannot be made so.
+        """
+        while len(self._waiting) >= LOTS:
+            self._waiting.popleft().result()
+        flushed = self._thread.submit(_flush, descriptors, name)
+        self._waiting.append(flushed)
+        return flushed
+
+
+def failed(name: str, cause: OSError) -> FileWriteError:
+    """The error of a file that cannot be written."""
+    return FileWriteError(
+        f"unable to write '{name}': {cause.strerror}",
+        hint="is there room, and may the user who runs this write there?",
+    )
+
+
+def _flush(descriptors: t.Sequence[int], name: str) -> None:
+    try:
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+    except OSError as cause:
+        raise failed(name, cause) from cause
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
