@@ -112,7 +112,7 @@ def test_the_question_says_everything(tmp_path, given, monkeypatch):
     assert archiver.words[0] == "run"
     task = Task.of(archiver.words[1:])
     assert task.config == CONFIG
-    assert task.environ == {"PGBACKREST_OUTPUT": "json", "TZ": "UTC"}
+    assert task.environ == {"PGBACKREST_OUTPUT": "json", "TZ": "UTC", "HOME": "/root"}
     assert list(task.words) == words
 
 

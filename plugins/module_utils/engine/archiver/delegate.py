@@ -38,8 +38,8 @@ _OPTIONS = (
 )  # fmt: skip
 _PREFIX = "PGBACKREST_"
 
-# Of the environment beside the options: what dates look like.
-_ZONE = "TZ"
+# Of the environment beside the options: what dates look like, and where keys are.
+_PASSED = ("TZ", "HOME", "SSH_AUTH_SOCK")
 
 # An archiver that can answer does so at once.
 _PATIENCE = 2.0
@@ -60,7 +60,7 @@ def info(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
     variables = [
         f"{name}={value}"
         for name, value in environ.items()
-        if name == _ZONE or name.startswith(_PREFIX)
+        if name in _PASSED or name.startswith(_PREFIX)
     ]
     streams = (sys.stdout, sys.stderr)
     question = [
