@@ -88,6 +88,9 @@ def _umask():
     os.umask(before)
 
 
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
 class Lab:
     """The three hosts of tests/lab; LAB_PREFIX, LAB_NET and LAB_STATE choose which three."""
 
@@ -98,6 +101,7 @@ class Lab:
         (line,) = (line for line in self.verb("env").splitlines() if "PGSFTP_LAB_STATE=" in line)
         self.state = Path(shlex.split(line)[1].partition("=")[2])
         """Directory of ssh_config, known_hosts and id_ed25519."""
+        self._pids: dict[str, str] = {}
 
     @property
     def ssh_config(self) -> Path:
@@ -121,6 +125,26 @@ class Lab:
         if user != "root":
             words += ["runuser", "-u", user, "--"]
         return _run([*words, "sh", "-c", command], check=check, input=input or "")
+
+    def enter(
+        self, host: str, command: str, user: str = "root", input: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """``run`` by the host's namespaces alone, in a twentieth of the time.
+
+        What is started so is no process of the container: it is not frozen with it.
+        """
+        pid = self._pids.get(host)
+        if pid is None or not Path("/proc", pid).exists():
+            prefix = os.environ.get("LAB_PREFIX", "pgsftp")
+            inspect = ["podman", "inspect", "--format", "{{.State.Pid}}", f"{prefix}-{host}"]
+            conf = str(TOP / "tests/lab/containers.conf")
+            pid = _run(inspect, env={**os.environ, "CONTAINERS_CONF": conf}).stdout.strip()
+            self._pids[host] = pid
+        spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/"]
+        words = ["nsenter", "--target", pid, *spaces, "env", "-i", f"PATH={SEARCHED}"]
+        if user != "root":
+            words += ["runuser", "-u", user, "--"]
+        return _run([*words, "sh", "-c", command], input=input or "")
 
     def copy_in(self, host: str, source: Path | str, target: str) -> None:
         """Copy a file or directory of this machine to a host, over SSH."""

@@ -35,8 +35,11 @@ from ansible_collections.pgsftp.backup.tests.support.matrix import (
 pytestmark = [pytest.mark.interop, pytest.mark.lab, pytest.mark.timeout(1200)]
 
 CONFIG = "/etc/pgbackrest.conf"
+AUTHORIZED = "/etc/ssh/authorized_keys.d/pgbackrest"
 ROOT = f"{LabHost.HOME}/interop"
 REPO = "/backup_space/interop"
+
+KEY = f"{ROOT}/key"
 
 COMMAND = {OURS: "pgsftp", PEER: "pgbackrest"}
 
@@ -108,11 +111,25 @@ def test_the_peer_restores_what_the_walk_through_has_backed_up(host):
 
 
 @pytest.fixture(scope="module")
-def cluster(host):
+def key(host):
+    """One more that the server lets in, without a passphrase: to make that out takes a program
+    longer than most of what it is asked to do here.
+    """
+    host.sh(f"mkdir -p -m 700 {ROOT}; ssh-keygen -q -t ed25519 -N '' -C interop -f {KEY}")
+    public = host.sh(f"cat {KEY}.pub").strip()
+    host.on("sftp-srv", f"echo 'restrict {public}' >> {AUTHORIZED}")
+    yield KEY
+    host.on("sftp-srv", f"sed -i '/ interop$/d' {AUTHORIZED}")
+
+
+@pytest.fixture(scope="module")
+def cluster(host, key):
     """The cluster that all stories back up, each into a repository of its own."""
     made = LabCluster(host, f"{ROOT}/source")
-    made.init("--wal-segsize=1")
-    made.start(archive_mode="on", archive_command="true", shared_buffers="16MB")
+    made.init("--wal-segsize=4")
+    made.start(
+        archive_mode="on", archive_command="true", shared_buffers="16MB", wal_compression="on"
+    )
     # Larger than what goes into a bundle, and much larger than what a change touches.
     made.psql("create table fact as select i, md5(i::text) m from generate_series(1, 50000) i")
     assert int(made.psql("select pg_relation_size('fact')")) > 2 * 1024 * 1024
@@ -136,10 +153,14 @@ class Story:
         self.stanza = f"interop-{kind}"
         self.config = f"{self.root}/pgbackrest.conf"
         # How to reach the server is as the walk-through says; the rest is the test's.
-        sftp = re.findall(r"^repo1-(?:type|sftp-).*$", self.host.sh(f"cat {CONFIG}"), re.MULTILINE)
+        sftp = re.findall(
+            r"^repo1-(?:type|sftp-(?!p.*-key)).*$", self.host.sh(f"cat {CONFIG}"), re.MULTILINE
+        )
         lines = [
             "[global]",
             *sftp,
+            f"repo1-sftp-private-key-file={KEY}",
+            f"repo1-sftp-public-key-file={KEY}.pub",
             f"repo1-path={self.repo}",
             *(f"{name}={value}" for name, value in kind.options.items()),
             "process-max=2",
@@ -256,4 +277,4 @@ def segments(tale: Story) -> None:
         for tool in (OURS, PEER):
             tale.run[tool](f"archive-get {name} {tale.root}/{tool}")
         tale.host.sh(f"cmp {tale.root}/{OURS} {tale.root}/{PEER}")
-        assert tale.host.sh(f"stat -c %s {tale.root}/{OURS}") == f"{1024 * 1024}\n"
+        assert tale.host.sh(f"stat -c %s {tale.root}/{OURS}") == f"{4 * 1024 * 1024}\n"

@@ -58,16 +58,16 @@ class LabHost:
 
     def root(self, script: str) -> str:
         """The output of a shell script that root runs."""
-        return t.cast(str, self._lab.run(self.name, script).stdout)
+        return t.cast(str, self._lab.enter(self.name, script).stdout)
 
     def on(self, other: str, script: str) -> str:
         """The output of a shell script that root runs on another host of the same lab."""
-        return t.cast(str, self._lab.run(other, script).stdout)
+        return t.cast(str, self._lab.enter(other, script).stdout)
 
     def sh(self, script: str, input: str | None = None) -> str:
         """The output of a shell script that the owner of the clusters runs."""
         script = f"export HOME={self.HOME} TZ=UTC; cd; {script}"
-        return t.cast(str, self._lab.run(self.name, script, user="postgres", input=input).stdout)
+        return t.cast(str, self._lab.enter(self.name, script, user="postgres", input=input).stdout)
 
     def write(self, path: str, text: str) -> None:
         """Make a file that nobody else may read."""
