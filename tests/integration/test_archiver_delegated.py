@@ -164,7 +164,8 @@ def living(site):
 def test_who_is_interrupted_leaves_nothing_behind(site, waiting):
     process, running = waiting
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    _out, err = process.communicate(timeout=20)
+    assert (process.returncode, b"Traceback" in err) == (63, False)
     until(lambda: not alive(running), "it is left", site.archiver)
 
 

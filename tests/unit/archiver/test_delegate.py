@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import delegate
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.delegated import Task
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import TermError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.resident import Alone
 
 ENGINE = Path(delegate.__file__).parents[1]
@@ -70,7 +71,9 @@ def test_the_streams_are_handed_over_and_the_code_comes_back(tmp_path, streams):
     assert (tmp_path / "out").read_text() == (tmp_path / "err").read_text() == "hello\n"
 
 
-@pytest.mark.parametrize("answers", [(b"alone no\n",), (b"ready\n",), (b"ready\n", b""), (b"",)])
+@pytest.mark.parametrize(
+    "answers", [(b"alone no\n",), (b"ready\n",), (b"ready\n", b""), (b"ready\n", b"x\n"), (b"",)]
+)
 def test_without_an_answer_it_is_run_at_home(tmp_path, streams, answers):
     Archiver(tmp_path / "demo.sock", *answers)
     with pytest.raises(Alone):
@@ -143,6 +146,16 @@ def test_what_is_not_for_an_archiver(tmp_path, words, environ):
         assert delegate.info(words, environ) is None
         with pytest.raises(TimeoutError):
             listener.accept()
+
+
+def test_an_interrupt_ends_it_as_at_home(tmp_path, monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(delegate, "ask", interrupted)
+    (tmp_path / "demo.sock").touch()
+    words = [f"--archiver-path={tmp_path}", "--stanza=demo", "info"]
+    assert delegate.info(words, {}) == TermError("x").code
 
 
 @pytest.mark.parametrize("words", [[], ["", "utf-8", "strict"], ["", "utf-8", "strict", "many"]])

@@ -23,6 +23,7 @@ import os
 import sys
 
 from ..resident import DIRECTORY, Alone, Line, socket_path, unescape
+from .told import told
 
 # As typing has it, which would be half of what is loaded.
 TYPE_CHECKING = False
@@ -36,7 +37,6 @@ NOTICE = "alone"
 _MAY_DIFFER = ("log-level-console", "log-level-file", "log-level-stderr")
 _OURS = ("config", "stanza", "archiver-path")
 _OURS_TO_GET = (*_OURS, "pg1-path")
-_PREFIX = "PGBACKREST_"
 
 
 def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -45,7 +45,7 @@ def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
     None when the command must do the work itself. That is said on standard error once, until an
     archiver was there again.
     """
-    told = _told(words, environ, "archive-push", _OURS)
+    told = _given(words, environ, "archive-push", _OURS)
     if told is None or len(told[1]) != 1:
         return None
     given, (path,) = told
@@ -55,7 +55,7 @@ def push(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
 
 def get(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
     """Have the archiver fetch what the command line names, as ``push`` does it."""
-    told = _told(words, environ, "archive-get", _OURS_TO_GET)
+    told = _given(words, environ, "archive-get", _OURS_TO_GET)
     if told is None or len(told[1]) != 2:
         return None
     given, (name, destination) = told
@@ -72,36 +72,16 @@ def _absolute(path: str) -> str:
     return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
 
 
-def _told(
+def _given(
     words: Sequence[str], environ: Mapping[str, str], command: str, ours: Sequence[str]
 ) -> tuple[dict[str, str], list[str]] | None:
     """The options and the command's parameters; None: not for an archiver."""
-    given = {"config": "", "stanza": "", "archiver-path": DIRECTORY}
-    for variable in environ:
-        if variable.startswith(_PREFIX):
-            name = variable[len(_PREFIX) :].lower().replace("_", "-")
-            if name not in ours and name not in _MAY_DIFFER:
-                return None
-            given[name] = environ[variable]
-    plain = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            plain.append(word)
-            continue
-        name, equal, value = word[2:].partition("=")
-        if not word.startswith("--") or (name not in ours and name not in _MAY_DIFFER):
-            return None
-        if not equal:
-            if not rest:
-                return None
-            value = rest.pop(0)
-        given[name] = value
+    found = told(words, environ, (*ours, *_MAY_DIFFER))
+    if found is None:
+        return None
+    given, plain = {"config": "", "stanza": "", "archiver-path": DIRECTORY, **found[0]}, found[1]
     stanza = given["stanza"]
     if not plain or plain[0] != command or not stanza or "/" in stanza:
-        return None
-    if any("\t" in part or "\n" in part for part in (*given.values(), *plain)):
         return None
     return given, plain[1:]
 

@@ -19,6 +19,7 @@ import os
 import sys
 
 from ..resident import DIRECTORY, Alone, Line, socket_path
+from .told import PREFIX, told
 
 # As typing has it, which would be half of what is loaded.
 TYPE_CHECKING = False
@@ -31,15 +32,17 @@ READY = "ready"
 
 COMMAND = "info"
 
-_ASKED = ("config", "stanza", "archiver-path")
 _OPTIONS = (
-    *_ASKED, "output", "repo", "set", "type",
-    "log-level-console", "log-level-file", "log-level-stderr", "log-timestamp", "no-log-timestamp",
+    "config", "stanza", "archiver-path", "output", "repo", "set", "type",
+    "log-level-console", "log-level-file", "log-level-stderr",
 )  # fmt: skip
-_PREFIX = "PGBACKREST_"
+_FLAGS = ("log-timestamp", "no-log-timestamp")
 
 # Of the environment beside the options: what dates look like, and where keys are.
 _PASSED = ("TZ", "HOME", "SSH_AUTH_SOCK")
+
+# The exit code of TermError, whose file is not loaded here.
+TERMINATED = 63
 
 # An archiver that can answer does so at once.
 _PATIENCE = 2.0
@@ -60,7 +63,7 @@ def info(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
     variables = [
         f"{name}={value}"
         for name, value in environ.items()
-        if name in _PASSED or name.startswith(_PREFIX)
+        if name in _PASSED or name.startswith(PREFIX)
     ]
     streams = (sys.stdout, sys.stderr)
     question = [
@@ -71,6 +74,9 @@ def info(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
         return None
     try:
         return ask(directory, stanza, question, [stream.fileno() for stream in streams])
+    except KeyboardInterrupt:
+        # The process there hears of it by our hanging up, and has said what there is to say.
+        return TERMINATED
     except (Alone, OSError):
         return None
 
@@ -87,36 +93,21 @@ def ask(directory: str, stanza: str, question: Sequence[str], descriptors: Seque
         if answer != READY:
             raise Alone(f"it answered '{answer}'")
         line.hand_over(descriptors)
-        return int(line.receive())
+        code = line.receive()
+        if not code.isdigit():
+            raise Alone(f"it answered '{code}'")
+        return int(code)
     finally:
         line.close()
 
 
 def options(words: Sequence[str], environ: Mapping[str, str]) -> dict[str, str] | None:
     """Those of a command line that an archiver may run; None for any other."""
-    given = {}
-    for variable, value in environ.items():
-        if variable.startswith(_PREFIX):
-            given[variable[len(_PREFIX) :].lower().replace("_", "-")] = value
-    plain = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            plain.append(word)
-            continue
-        name, equal, value = word[2:].partition("=")
-        if not word.startswith("--"):
-            return None
-        if not equal and not name.endswith("log-timestamp"):
-            if not rest:
-                return None
-            value = rest.pop(0)
-        given[name] = value
-    if plain != [COMMAND] or not set(given) <= set(_OPTIONS) or "/" in given.get("stanza", ""):
+    found = told(words, environ, _OPTIONS, _FLAGS)
+    if found is None or found[1] != [COMMAND] or "/" in found[0].get("stanza", ""):
         return None
     # It has another working directory.
-    return given if given.get("config", "/").startswith("/") else None
+    return found[0] if found[0].get("config", "/").startswith("/") else None
 
 
 def _any_stanza(directory: str) -> str:
