@@ -16,11 +16,12 @@ import socket
 import typing as t
 
 from ..config.options import Options
-from ..errors import EngineError, LockAcquireError, StorageMissingError, TransportLostError
+from ..errors import EngineError, LockAcquireError, TransportLostError
 from ..repository import layout, manifest
 from ..repository.contents import Manifest
 from ..repository.reconstruct import Reconstruction
-from ..storage.base import TEMPORARY_SUFFIX, FileKind, Storage
+from ..storage.base import TEMPORARY_SUFFIX, Storage
+from ..storage.walk import files_below
 
 MARK = "pgsftp-made-by"
 """The annotation of an unfinished backup that names the host and the locks of its maker."""
@@ -85,22 +86,7 @@ def _now(storage: Storage, stanza: str) -> int:
 
 def _newest(storage: Storage, top: str) -> int:
     """When the youngest file below a directory was written."""
-    newest = 0
-    level = [top]
-    while level:
-        below = []
-        for path, listing in zip(level, storage.list_many(level)):
-            if isinstance(listing, StorageMissingError):
-                continue
-            if isinstance(listing, EngineError):
-                raise listing
-            for entry in listing:
-                if entry.kind is FileKind.PATH:
-                    below.append(f"{path}/{entry.name}")
-                else:
-                    newest = max(newest, entry.mtime)
-        level = below
-    return newest
+    return max((info.mtime for _path, info in files_below(storage, top)), default=0)
 
 
 def _load(storage: Storage, stanza: str, label: str, cipher_pass: str | None) -> Manifest | None:

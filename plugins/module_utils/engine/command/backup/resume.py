@@ -20,7 +20,8 @@ from ...repository.blockmap import Chain
 from ...repository.contents import PG_CONTROL, Manifest, ManifestFile
 from ...repository.reconstruct import Reconstruction
 from ...repository.stored import stored
-from ...storage.base import FileInfo, FileKind, Storage
+from ...storage.base import Storage
+from ...storage.walk import files_below
 from ...version import REPOSITORY_VERSION
 from ...worker.pool import Finished, WorkerPool
 from ...worker.progress import size_text
@@ -197,26 +198,10 @@ def _clean(storage: Storage, stanza: str, saved: Manifest, kept: t.Iterable[Mani
     bundles = layout.bundle_path(stanza, saved.backup.label, 0).rpartition("/")[0]
     highest = 0
     unneeded = []
-    for path, info in _files(storage, top):
+    for path, info in files_below(storage, top):
         if path.startswith(bundles + "/") and info.name.isdigit():
             highest = max(highest, int(info.name))
         if path not in needed:
             unneeded.append(path)
     storage.remove_many(unneeded)
     return highest
-
-
-def _files(storage: Storage, top: str) -> t.Iterator[tuple[str, FileInfo]]:
-    """All that is no directory below ``top``; one level at a time."""
-    level = [top]
-    while level:
-        below = []
-        for path, listing in zip(level, storage.list_many(level)):
-            if isinstance(listing, EngineError):
-                raise listing
-            for entry in listing:
-                if entry.kind is FileKind.PATH:
-                    below.append(f"{path}/{entry.name}")
-                else:
-                    yield f"{path}/{entry.name}", entry
-        level = below
