@@ -89,21 +89,23 @@ def examine(options: Options) -> Directory:
     return Directory.OTHER
 
 
-def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool) -> Choice:
-    """Decide; raises what speaks against the restore.
-
-    In check mode a server that runs is only a reason to warn, since a play would stop it before.
-    """
-    path = options.pg.path.rstrip("/")
-    found = examine(options)
-    if found is Directory.STANDBY and options.type == "standby" and not consent.force:
-        return Choice(found, done=True, delta=False, aside={})
+def _refuse_running(path: str, *, check_mode: bool) -> None:
+    """PostgresRunningError when a server runs; in check mode a warning: a play stops it first."""
     try:
         refuse_running(path)
     except PostgresRunningError as cause:
         if not check_mode:
             raise
         log.warn("%s", cause)
+
+
+def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool) -> Choice:
+    """Decide; raises what speaks against the restore."""
+    path = options.pg.path.rstrip("/")
+    found = examine(options)
+    if found is Directory.STANDBY and options.type == "standby" and not consent.force:
+        return Choice(found, done=True, delta=False, aside={})
+    _refuse_running(path, check_mode=check_mode)
     if found is Directory.EMPTY:
         return Choice(found, done=False, delta=False, aside={})
     if found is Directory.INTERRUPTED:
@@ -191,12 +193,7 @@ def revert(options: Options, consent: Consent, above: Above, *, check_mode: bool
     if not kept:
         return {"changed": False, "aside": {}}
     _refuse_without(consent, path)
-    try:
-        refuse_running(path)
-    except PostgresRunningError as cause:
-        if not check_mode:
-            raise
-        log.warn("%s", cause)
+    _refuse_running(path, check_mode=check_mode)
     # The data directory comes last: what was interrupted is found again by its links.
     for new, old in kept.items() if not check_mode else ():
         log.info("remove '%s', and give its name back to '%s'", old, new)

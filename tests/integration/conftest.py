@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.pgsftp.backup.tests.support.documented import (
+    run,
+)
 from ansible_collections.pgsftp.backup.tests.support.engine import (
     host_command,
     sites,
@@ -20,6 +23,9 @@ from ansible_collections.pgsftp.backup.tests.support.openssh import (
 from ansible_collections.pgsftp.backup.tests.support.place import (
     place_of,
 )
+from ansible_collections.pgsftp.backup.tests.support.playbook import (
+    playbook,
+)
 from ansible_collections.pgsftp.backup.tests.support.postgres import (
     new_cluster,
     postgres,
@@ -32,7 +38,9 @@ __all__ = [
     "host_command",
     "new_cluster",
     "place_of",
+    "playbook",
     "postgres",
+    "run",
     "server",
     "sites",
     "special",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import json
 import os
 import signal
@@ -16,29 +15,16 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils import job
 from ansible_collections.pgsftp.backup.tests.support.beside import until
-from ansible_collections.pgsftp.backup.tests.support.documented import run_documented
 from ansible_collections.pgsftp.backup.tests.support.engine import own
-from ansible_collections.pgsftp.backup.tests.support.playbook import Playbook, restored
+from ansible_collections.pgsftp.backup.tests.support.playbook import restored
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def playbook(tmp_path_factory):
-    """Runs tasks."""
-    return Playbook(tmp_path_factory.mktemp("playbook"))
 
 
 @pytest.fixture(scope="module")
 def site(sites):
     """A cluster that archives, and has a backup."""
     return sites.with_backup()
-
-
-@pytest.fixture(scope="module")
-def run(site, playbook):
-    """Run a module and check that what it returned is documented."""
-    return functools.partial(run_documented, playbook, site=site)
 
 
 @pytest.fixture

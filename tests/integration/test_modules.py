@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import threading
@@ -29,18 +28,10 @@ from ansible_collections.pgsftp.backup.tests.support.beside import until
 from ansible_collections.pgsftp.backup.tests.support.documented import (
     check_documented,
     documented,
-    run_documented,
 )
 from ansible_collections.pgsftp.backup.tests.support.engine import own
-from ansible_collections.pgsftp.backup.tests.support.playbook import Playbook
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def playbook(tmp_path_factory):
-    """Runs tasks."""
-    return Playbook(tmp_path_factory.mktemp("playbook"))
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +41,6 @@ def site(sites):
     made.archive()
     made.cluster.psql("create table fact as select i from generate_series(1, 1000) i")
     return made
-
-
-@pytest.fixture(scope="module")
-def run(site, playbook):
-    """Run a module and check that what it returned is documented."""
-    return functools.partial(run_documented, playbook, site=site)
 
 
 @pytest.fixture(scope="module")

@@ -5,37 +5,23 @@
 
 from __future__ import annotations
 
-import functools
 import os
 
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support.documented import (
     check_documented,
-    run_documented,
 )
 from ansible_collections.pgsftp.backup.tests.support.engine import own
-from ansible_collections.pgsftp.backup.tests.support.playbook import Playbook, restored
+from ansible_collections.pgsftp.backup.tests.support.playbook import restored
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def playbook(tmp_path_factory):
-    """Runs tasks."""
-    return Playbook(tmp_path_factory.mktemp("playbook"))
 
 
 @pytest.fixture(scope="module")
 def site(sites):
     """A cluster that archives, and has a backup."""
     return sites.with_backup()
-
-
-@pytest.fixture(scope="module")
-def run(site, playbook):
-    """Run a module and check that what it returned is documented."""
-    return functools.partial(run_documented, playbook, site=site)
 
 
 def up(copy):

@@ -20,15 +20,13 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command impor
     stanza_upgrade,
     stop,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.control import (
-    ControlData,
-)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     archive_info,
     backup_info,
     lock,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.tests.support.control import control_of
 from ansible_collections.pgsftp.backup.tests.support.peer import COMMAND
 
 # start and stop
@@ -187,21 +185,7 @@ def test_an_interrupted_removal_leaves_no_stanza_and_is_completed_by_the_next(pl
 
 
 def control(system_id, version):
-    return ControlData(
-        system_id=system_id,
-        control_version=1300,
-        catalog_version=202307071,
-        version=version,
-        state=1,
-        checkpoint=0,
-        redo=0,
-        timeline=1,
-        min_recovery_point=0,
-        backup_start_point=0,
-        page_size=8192,
-        wal_segment_size=1 << 20,
-        data_checksums=True,
-    )
+    return control_of(version=version, system_id=system_id, catalog_version=202307071)
 
 
 def upgraded(place, new):

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import typing as t
 
+import pytest
 import yaml
 
 from .playbook import Playbook
@@ -64,3 +66,9 @@ def run_documented(
     assert result["failed"] is fails, json.dumps(result, indent=1)
     check_documented(module, result)
     return result
+
+
+@pytest.fixture(scope="module")
+def run(site: t.Any, playbook: Playbook) -> t.Callable[..., dict[str, t.Any]]:
+    """Runs a module on the module's ``site``, and checks that what it returned is documented."""
+    return functools.partial(run_documented, playbook, site=site)

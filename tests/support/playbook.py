@@ -12,6 +12,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+import pytest
+
 from .engine import ROOT
 
 HOST = "pg1-srv"
@@ -139,3 +141,9 @@ def restored(site: t.Any, name: str) -> tuple[t.Any, dict[str, t.Any]]:
     copy = site.restored(name)
     options = {"pg1-path": str(copy.data), "cmd": str(site.command)}
     return copy, {"options": options}
+
+
+@pytest.fixture(scope="module")
+def playbook(tmp_path_factory: pytest.TempPathFactory) -> Playbook:
+    """Runs tasks."""
+    return Playbook(tmp_path_factory.mktemp("playbook"))

@@ -31,6 +31,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository im
     backup_info,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.tests.support.control import control_of
 
 REPO = RepoOptions()
 
@@ -43,21 +44,7 @@ FILES = (
 
 
 def cluster(version: str = "15", system_id: int = 2**63 + 5) -> ControlData:
-    return ControlData(
-        system_id=system_id,
-        control_version=1300,
-        catalog_version=202209061,
-        version=version,
-        state=6,
-        checkpoint=40,
-        redo=40,
-        timeline=1,
-        min_recovery_point=0,
-        backup_start_point=0,
-        page_size=8192,
-        wal_segment_size=1 << 24,
-        data_checksums=True,
-    )
+    return control_of(version=version, system_id=system_id)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.cont
     ControlData,
 )
 from ansible_collections.pgsftp.backup.plugins.modules import stanza
+from ansible_collections.pgsftp.backup.tests.support.control import control_of
 
 OLD, NEW = ("15", 7575628193218412370), ("17", 7575628193218412371)
 
@@ -71,21 +72,7 @@ class Host:
     @contextlib.contextmanager
     def control(self, options: t.Any, claim: t.Any) -> t.Iterator[ControlData]:
         version, system_id = self.cluster
-        yield ControlData(
-            system_id=system_id,
-            control_version=1300,
-            catalog_version=202209061,
-            version=version,
-            state=6,
-            checkpoint=40,
-            redo=40,
-            timeline=1,
-            min_recovery_point=0,
-            backup_start_point=0,
-            page_size=8192,
-            wal_segment_size=1 << 24,
-            data_checksums=True,
-        )
+        yield control_of(version=version, system_id=system_id)
 
 
 @pytest.fixture
