@@ -13,12 +13,13 @@ import subprocess
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import whose
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import open_storage
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import borrow
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.archiver import Archiver, alive, until
-from ansible_collections.pgsftp.backup.tests.support.engine import ROOT
+from ansible_collections.pgsftp.backup.tests.support.engine import ROOT, own
 from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.integration
@@ -165,7 +166,7 @@ def test_when_the_archiver_dies_the_command_goes_on_by_itself(site, sshd, archiv
         assert connections(sshd) == before + 1
 
 
-LONG = [["backup", "--type=full", "--no-archive-check"], ["verify"], ["restore", "--type=none"]]
+LONG = [["verify"], ["restore", "--type=none"]]
 
 
 @pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
@@ -178,6 +179,53 @@ def test_commands_with_workers_begin_with_a_borrowed_session(site, sshd, archive
             words.append(f"--pg1-path={site.restored(f'borrowed-{number}').data}")
         found.append(site.run(*words).stdout.count("connected to "))
     assert found[1] == found[0] - 1 > 0
+
+
+def said(site, archiver, *words):
+    """The lines of a command beside the archiver, and how many connections it made."""
+    out = site.run(
+        f"--archiver-path={archiver.run_path}", "--log-level-console=debug", *words
+    ).stdout
+    return out, out.count("connected to ")
+
+
+def test_a_small_backup_needs_no_login(site, archiver):
+    lent(archiver)
+    out, logins = said(site, archiver, "backup", "--type=full", "--process-max=2")
+    assert logins == 0
+    # The parent's, and one of each worker.
+    assert out.count("session of the archiver to") == 3
+    site.run("verify")
+
+
+def test_the_data_of_a_larger_one_goes_past_the_archiver(site, archiver):
+    lent(archiver)
+    large = site.cluster.data / "base" / "large"
+    with large.open("wb") as file:
+        file.truncate(whose.LENT_SIZE + 1)
+    own(large)
+    try:
+        _out, logins = said(site, archiver, "backup", "--type=incr", "--process-max=2")
+    finally:
+        large.unlink()
+    assert logins == 2
+
+
+def test_a_delta_restore_logs_in_only_for_what_differs(site, archiver):
+    lent(archiver)
+    copy = site.restored("delta")
+    where = [f"--pg1-path={copy.data}", "--type=none"]
+    site.run("restore", *where)
+    delta = ["restore", "--delta", "--process-max=2", *where]
+    # pg_control differs on purpose, and is fetched by the parent.
+    out, logins = said(site, archiver, *delta)
+    assert (out.count("P00 DETAIL: restore file pg_data/"), logins) == (1, 0)
+    assert not re.search(r"P0[12] DETAIL: restore file \S+ \(", out)
+    (copy.data / "PG_VERSION").write_text("99\n")
+    out, logins = said(site, archiver, *delta)
+    assert logins == 1
+    assert re.search(r"P0[12] DETAIL: restore file pg_data/PG_VERSION \(", out)
+    assert (copy.data / "PG_VERSION").read_text() == f"{site.cluster.version}\n"
 
 
 def test_a_limited_command_borrows_nothing(site, sshd, archiver):

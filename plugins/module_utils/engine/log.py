@@ -82,7 +82,15 @@ def attach(handler: logging.Handler, level: str) -> logging.Handler:
     """Send everything from ``level`` (pgBackRest's name for it) on to ``handler``."""
     handler.setLevel(LEVELS[level])
     _logger.addHandler(handler)
+    _adjust()
     return handler
+
+
+def _adjust() -> None:
+    """A line that no handler of ours wants is not even made: one for each file adds up."""
+    levels = [row.level for row in _logger.handlers if not isinstance(row, logging.NullHandler)]
+    # Level 0 would stand for that of the root logger.
+    _logger.setLevel(max(TRACE, min(levels, default=TRACE)))
 
 
 def attach_stream(stream: t.TextIO, level: str, *, timestamp: bool = True) -> logging.Handler:
@@ -130,6 +138,7 @@ def detach(handler: logging.Handler) -> None:
     """Undo ``attach``."""
     _logger.removeHandler(handler)
     handler.close()
+    _adjust()
 
 
 def detach_all() -> None:
@@ -138,3 +147,4 @@ def detach_all() -> None:
         # Not closed: the file is the parent's, and so may its lock be.
         _logger.removeHandler(handler)
     _logger.addHandler(logging.NullHandler())
+    _adjust()

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -105,6 +106,33 @@ def test_a_refusal_is_forgotten_after_a_while(server):
     now[0] += 1
     assert answer(lender) == "lent"
     assert server.asked > asked
+
+
+def test_two_are_ready_before_anybody_asks(server):
+    asked = threading.Event()
+
+    def open_():
+        # Whoever comes first finds two; a third one has to be asked for.
+        if server.asked >= 2:
+            asked.wait(10)
+        return server.open()
+
+    lender = lending.Lender(lending.Sibling(open_, "x", "y"))
+    assert [answer(lender), answer(lender)] == ["lent", "lent"]
+    assert server.asked == 2
+    asked.set()
+    assert answer(lender) == "lent"
+
+
+def test_who_comes_when_none_is_left_gets_the_next_one(server):
+    lender = lending.Lender(lending.Sibling(server.open, "x", "y"))
+    said = []
+    many = [threading.Thread(target=lambda: said.append(answer(lender))) for _number in range(8)]
+    for thread in many:
+        thread.start()
+    for thread in many:
+        thread.join(20)
+    assert said == ["lent"] * 8
 
 
 @pytest.fixture

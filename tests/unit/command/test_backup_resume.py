@@ -114,7 +114,7 @@ def found():
 
 def keep(storage, saved, entries, *, delta=False):
     data = DataDirectory("/data", files=entries)
-    with WorkerPool(1, lambda _number, report: Checker(storage, report)) as pool:
+    with WorkerPool(1, lambda _number, report, _word: Checker(storage, report)) as pool:
         return resume.keep(storage, "demo", pool, data, saved, delta=delta, beat=lambda: None)
 
 

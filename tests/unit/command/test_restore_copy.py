@@ -73,7 +73,7 @@ def job(files, keep=Keep.NONE):
 
 def restore(repo, files, keep=Keep.NONE):
     sizes = []
-    handler = Fetcher(PosixStorage(str(repo)), sizes.append)
+    handler = Fetcher(lambda: PosixStorage(str(repo)), sizes.append)
     return handler(job(files, keep)).result(), sum(sizes)
 
 
@@ -99,6 +99,17 @@ def test_delta_fetches_only_what_differs(bundle, tmp_path):
     assert {row.name for row in restored if row.fetched} == {"one"}
     for name, content in contents.items():
         assert (tmp_path / name).read_bytes() == content
+
+
+def test_where_nothing_differs_no_repository_is_asked(bundle):
+    repo, _contents, files = bundle
+    restore(repo, files)
+
+    def connect():
+        raise AssertionError("there is nothing to fetch")
+
+    rows = Fetcher(connect, lambda size: None)(job(files, Keep.SAME_CHECKSUM)).result()
+    assert not any(row.fetched for row in rows)
 
 
 def test_what_is_right_already_is_not_touched(bundle, tmp_path):

@@ -29,21 +29,23 @@ def _jobs(items):
 
 
 def test_every_job_is_done_once_and_its_result_comes_back():
-    with WorkerPool(3, lambda number, progress: lambda job: Done((number, job * job))) as pool:
+    with WorkerPool(
+        3, lambda number, progress, word: lambda job: Done((number, job * job))
+    ) as pool:
         finished = [f for f in pool.run(_jobs(range(50))) if isinstance(f, Finished)]
     assert sorted(f.job for f in finished) == list(range(50))
     assert all(f.result == (f.worker, f.job**2) for f in finished)
 
 
 def test_a_pool_can_run_again():
-    with WorkerPool(2, lambda number, progress: lambda job: Done(-job)) as pool:
+    with WorkerPool(2, lambda number, progress, word: lambda job: Done(-job)) as pool:
         for _dummy in range(2):
             assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
 
 
 def test_the_parent_has_work_of_its_own_while_the_first_jobs_are_done():
     begun = []
-    with WorkerPool(2, lambda number, progress: Done) as pool:
+    with WorkerPool(2, lambda number, progress, word: Done) as pool:
         for _event in pool.run(_jobs(range(5)), meanwhile=lambda: begun.append(1)):
             assert begun == [1]
     assert begun == [1]
@@ -63,7 +65,7 @@ def test_a_worker_never_runs_what_the_parent_does_for_a_signal(monkeypatch):
     before = signal.signal(signal.SIGTERM, lambda *_told: os.write(hears, b"heard"))
     monkeypatch.setattr(pool_module.os, "fork", fork_and_end)
     try:
-        pool = WorkerPool(1, lambda number, progress: Done)
+        pool = WorkerPool(1, lambda number, progress, word: Done)
         pid = pool._workers[0].pid
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
         os.kill(os.getpid(), signal.SIGTERM)
@@ -77,7 +79,7 @@ def test_a_worker_never_runs_what_the_parent_does_for_a_signal(monkeypatch):
 def test_few_jobs_are_shared_by_all_workers(late):
     """Whoever connects first does not take what the other could do."""
 
-    def setup(number, progress):
+    def setup(number, progress, word):
         if number == late:
             time.sleep(0.3)
 
@@ -99,7 +101,7 @@ def test_who_has_nothing_left_to_do_ends(tmp_path):
         session = os.open(tmp_path / "session", os.O_CREAT | os.O_RDWR)
         fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def setup(number, progress):
+    def setup(number, progress, word):
         if number == 2:
             hold()
 
@@ -129,7 +131,7 @@ def test_what_was_finished_before_the_end_is_not_lost():
             time.sleep(60)
         return Done(job)
 
-    pool = WorkerPool(1, lambda number, progress: handler)
+    pool = WorkerPool(1, lambda number, progress, word: handler)
     events = pool.run(_jobs(range(5)))
     assert next(event for event in events if isinstance(event, Finished)).result == 0
     time.sleep(0.3)
@@ -140,7 +142,7 @@ def test_what_was_finished_before_the_end_is_not_lost():
 
 
 def test_no_jobs_is_no_work():
-    with WorkerPool(2, lambda number, progress: Done) as pool:
+    with WorkerPool(2, lambda number, progress, word: Done) as pool:
         assert list(pool.run(lambda worker: None)) == []
 
 
@@ -155,7 +157,7 @@ def test_the_next_job_starts_while_the_last_answers_of_one_are_awaited():
         def result(self):
             return self._job, list(self._started)
 
-    def setup(number, progress):
+    def setup(number, progress, word):
         started = []
 
         def handler(job):
@@ -173,7 +175,7 @@ def test_the_next_job_starts_while_the_last_answers_of_one_are_awaited():
 
 
 def test_progress_reaches_the_parent():
-    def setup(number, progress):
+    def setup(number, progress, word):
         def handler(job):
             progress(job)
             return Done(None)
@@ -194,7 +196,7 @@ def test_a_stalled_worker_does_not_keep_the_parent_from_its_other_duties(monkeyp
         os.read(reader, 1)
         return Done(None)
 
-    with WorkerPool(1, lambda number, progress: handler) as pool:
+    with WorkerPool(1, lambda number, progress, word: handler) as pool:
         events = pool.run(_jobs([1]))
         assert [next(events) for _dummy in range(3)] == [Report(0, 0)] * 3
         os.write(writer, b"x")
@@ -204,7 +206,7 @@ def test_a_stalled_worker_does_not_keep_the_parent_from_its_other_duties(monkeyp
 
 
 def test_an_engine_error_arrives_with_class_message_and_hint():
-    def setup(number, progress):
+    def setup(number, progress, word):
         def handler(job):
             raise errors.StorageFullError("no room on sftp-srv", hint="free some.")
 
@@ -216,7 +218,7 @@ def test_an_engine_error_arrives_with_class_message_and_hint():
 
 
 def test_an_error_in_setup_is_raised_by_the_first_run():
-    def setup(number, progress):
+    def setup(number, progress, word):
         raise errors.HostConnectError("unable to connect")
 
     with pytest.raises(errors.HostConnectError), WorkerPool(1, setup) as pool:
@@ -224,7 +226,7 @@ def test_an_error_in_setup_is_raised_by_the_first_run():
 
 
 def test_a_defect_names_the_place_in_the_code():
-    def setup(number, progress):
+    def setup(number, progress, word):
         return lambda job: 1 // 0
 
     with pytest.raises(errors.AssertError, match="ZeroDivisionError"), WorkerPool(1, setup) as pool:
@@ -232,7 +234,7 @@ def test_a_defect_names_the_place_in_the_code():
 
 
 def test_a_killed_worker_is_reported_and_the_others_are_stopped():
-    def setup(number, progress):
+    def setup(number, progress, word):
         def handler(job):
             if job == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -248,13 +250,13 @@ def test_a_killed_worker_is_reported_and_the_others_are_stopped():
 
 def test_long_jobs_and_long_results_do_not_block_each_other():
     size = 4 << 20
-    with WorkerPool(2, lambda number, progress: lambda job: Done(job[::-1])) as pool:
+    with WorkerPool(2, lambda number, progress, word: lambda job: Done(job[::-1])) as pool:
         results = [f.result for f in pool.run(_jobs([b"x" * size] * 12))]
     assert [len(result) for result in results] == [size] * 12
 
 
 def test_a_server_that_grants_fewer_sessions_is_worked_with(caplog):
-    def setup(number, progress):
+    def setup(number, progress, word):
         if number > 2:
             raise errors.HostConnectError("unable to connect: too many sessions")
         return lambda job: Done(number)
@@ -266,7 +268,7 @@ def test_a_server_that_grants_fewer_sessions_is_worked_with(caplog):
 
 
 def test_workers_connect_when_they_are_told_to(tmp_path):
-    def setup(number, progress):
+    def setup(number, progress, word):
         (tmp_path / str(number)).touch()
         return Done
 
@@ -283,13 +285,13 @@ def test_workers_connect_when_they_are_told_to(tmp_path):
 
 def test_a_pool_that_was_never_needed_ends():
     start = time.monotonic()
-    with WorkerPool(2, lambda number, progress: Done):
+    with WorkerPool(2, lambda number, progress, word: Done):
         pass
     assert time.monotonic() - start < 20
 
 
 def test_when_nobody_can_connect_the_cause_is_raised():
-    def setup(number, progress):
+    def setup(number, progress, word):
         raise errors.HostConnectError("unable to connect")
 
     with pytest.raises(errors.HostConnectError), WorkerPool(3, setup) as pool:
@@ -297,7 +299,7 @@ def test_when_nobody_can_connect_the_cause_is_raised():
 
 
 def test_a_worker_that_still_connects_at_the_end_is_not_waited_for():
-    def setup(number, progress):
+    def setup(number, progress, word):
         if number == 2:
             time.sleep(60)
         return Done
@@ -313,7 +315,7 @@ def _own_jobs(queues):
 
 
 def test_jobs_of_a_worker_that_connects_late_are_done_by_it():
-    def setup(number, progress):
+    def setup(number, progress, word):
         if number == 1:
             time.sleep(0.5)
         return lambda job: Done((number, job))
@@ -325,7 +327,7 @@ def test_jobs_of_a_worker_that_connects_late_are_done_by_it():
 
 
 def test_a_worker_that_nobody_can_stand_in_for_is_missed():
-    def setup(number, progress):
+    def setup(number, progress, word):
         if number == 1:
             raise errors.HostConnectError("unable to connect")
         return Done

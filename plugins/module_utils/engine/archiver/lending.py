@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lending: a channel of a worker's connection for somebody at the archiver's socket.
 
-One channel is kept ready, on which the protocol has begun, so that who comes pays for no round trip
-before his first question. It is opened beside the worker's own work, and never instead of it.
+Two channels are kept ready, on which the protocol has begun, so that who comes pays for no round
+trip before his first question; a backup comes with workers that want one, too. They are opened
+beside the worker's own work, and never instead of it.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import socket
@@ -24,6 +26,9 @@ from ..storage.sftp.borrow import LENT
 # What somebody says first: a packet of this size opens the protocol.
 _GREETING = len(protocol.init())
 _LENGTH = struct.Struct(">I")
+
+# Channels kept ready.
+SPARES = 2
 
 # After so many seconds a server that had no further session may have one. Until then it is not
 # bothered by every command.
@@ -63,26 +68,48 @@ class Lender:
     def __init__(self, sibling: Sibling, *, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._sibling = sibling
         self._clock = clock
-        self._spare: tuple[Line, bytes] | None = None
-        self._lock = threading.Lock()
+        self._spares: collections.deque[tuple[Line, bytes]] = collections.deque()
+        self._opening = 0
+        self._changed = threading.Condition()
         self._refused = ""
         self._refused_until = 0.0
-        threading.Thread(target=self._prepare, daemon=True).start()
+        with self._changed:
+            self._refill()
 
     def lend(self, borrower: socket.socket) -> None:
         """Serve who waits at this socket, in threads of his own."""
         threading.Thread(target=self._serve, args=(borrower,), daemon=True).start()
 
-    def _prepare(self) -> None:
-        with self._lock:
-            if self._spare is None and self._clock() >= self._refused_until:
-                try:
-                    self._spare = self._begin()
-                except (
-                    Exception
-                ) as cause:  # paramiko's, OSError, EngineError: there is none to lend
-                    self._refused = str(cause) or type(cause).__name__
-                    self._refused_until = self._clock() + REFUSAL_STANDS
+    def _refill(self) -> None:
+        while len(self._spares) + self._opening < SPARES and self._clock() >= self._refused_until:
+            self._opening += 1
+            threading.Thread(target=self._open, daemon=True).start()
+
+    def _open(self) -> None:
+        try:
+            spare = self._begin()
+        except Exception as cause:  # paramiko's, OSError, EngineError: there is none to lend
+            with self._changed:
+                self._refused = str(cause) or type(cause).__name__
+                self._refused_until = self._clock() + REFUSAL_STANDS
+                self._opening -= 1
+                self._changed.notify_all()
+            return
+        with self._changed:
+            self._spares.append(spare)
+            self._opening -= 1
+            self._changed.notify_all()
+
+    def _take(self) -> tuple[Line, bytes] | None:
+        """A channel that is ready, or will be in a moment; None when there is none to be had."""
+        with self._changed:
+            self._refill()
+            while not self._spares and self._opening:
+                self._changed.wait()
+                self._refill()
+            spare = self._spares.popleft() if self._spares else None
+            self._refill()
+            return spare
 
     def _begin(self) -> tuple[Line, bytes]:
         line = self._sibling.open()
@@ -99,14 +126,11 @@ class Lender:
 
     def _serve(self, borrower: socket.socket) -> None:
         with borrower:
-            self._prepare()
-            with self._lock:
-                spare, self._spare = self._spare, None
+            spare = self._take()
             if spare is None:
                 with contextlib.suppress(OSError):
                     borrower.sendall(b"alone no session to lend: " + self._refused.encode() + b"\n")
                 return
-            threading.Thread(target=self._prepare, daemon=True).start()
             line, greeting = spare
             about = {"software": self._sibling.software, "cipher": self._sibling.cipher}
             try:

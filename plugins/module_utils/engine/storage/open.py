@@ -4,7 +4,8 @@
 """From a repository's options to a storage, in two steps.
 
 ``prepare`` reads what costs time or may be wrong on this side (key, passphrase, libraries) once,
-before worker processes are forked; ``Opener.open`` connects, in each process for itself.
+before worker processes are forked; ``Opener.open`` connects, in each process for itself. Where the
+resident archiver has sessions to lend, nothing of that is needed before one of its own is.
 """
 
 from __future__ import annotations
@@ -55,8 +56,13 @@ class Opener(abc.ABC):
         """
         return self
 
-    def borrowing(self, lender: Lender | None) -> Opener:
-        """The same, but the first session is one of an archiver's, where that has one to lend."""
+    @property
+    def borrows(self) -> bool:
+        """Whether the first session is one of an archiver's, where that has one to lend."""
+        return False
+
+    def owning(self) -> Opener:
+        """The same without borrowing, prepared; raises as ``prepare`` does."""
         return self
 
     def storage(self, patience: float = PATIENCE) -> Storage:
@@ -130,14 +136,6 @@ class _SftpOpener(Opener):
         other._lanes = share(processes)
         return other
 
-    def borrowing(self, lender: Lender | None) -> Opener:
-        """See Opener. What is borrowed keeps to the archiver's rate limit, and not to ours."""
-        if lender is None or self._limit is not None:
-            return self
-        other = _BorrowingOpener(self._options, self._path, lender, self._io_timeout, lambda: self)
-        other.turns = self.turns
-        return other
-
 
 class _BorrowingOpener(Opener):
     """Borrows a session of the archiver, and connects itself where there is none, or none left."""
@@ -165,7 +163,33 @@ class _BorrowingOpener(Opener):
         if channel is not None:
             with contextlib.suppress(HostConnectError):
                 return SftpStorage(channel, self._options.host, self._path, borrowed=True)
-        return self._prepared().open(generation)
+        return self.owning().open(generation)
+
+    @property
+    def borrows(self) -> bool:
+        """See Opener."""
+        return True
+
+    def owning(self) -> Opener:
+        """See Opener."""
+        opener = self._prepared()
+        opener.turns = self.turns
+        return opener
+
+    def striping(self, processes: int) -> Opener:
+        """See Opener; what is borrowed has no further connections."""
+        other = copy.copy(self)
+        other._prepared = functools.cache(lambda: self.owning().striping(processes))
+        return other
+
+
+def _borrowing(repo: RepoOptions, lender: Lender, io_timeout: float) -> Opener:
+    def own() -> Opener:
+        return prepare(repo, io_timeout=io_timeout)
+
+    if repo.type != "sftp" or repo.sftp is None:
+        return own()
+    return _BorrowingOpener(repo.sftp, repo.path, lender, io_timeout, own)
 
 
 def rate_limit(repo: RepoOptions) -> RateLimit | None:
@@ -174,13 +198,21 @@ def rate_limit(repo: RepoOptions) -> RateLimit | None:
 
 
 def prepare(
-    repo: RepoOptions, *, io_timeout: float = IO_TIMEOUT, limit: RateLimit | None = None
+    repo: RepoOptions,
+    *,
+    io_timeout: float = IO_TIMEOUT,
+    limit: RateLimit | None = None,
+    lender: Lender | None = None,
 ) -> Opener:
     """Get ready to open a repository; does not connect.
 
-    ``limit`` is the ``rate_limit`` to share with others; without one it is the opener's own.
+    ``limit`` is the ``rate_limit`` to share with others; without one it is the opener's own. What
+    is borrowed keeps to the limit of the ``lender``, an archiver: who has one of his own borrows
+    nothing. Who does gets ready when he needs a session of his own.
     Raises ServiceError for a key or password file that cannot be used or a library that is missing.
     """
+    if lender is not None and repo.sftp is not None and not repo.sftp.rate_limit:
+        return _borrowing(repo, lender, io_timeout)
     if repo.type == "posix":
         return _PosixOpener(repo.path)
     if repo.type != "sftp":
@@ -207,10 +239,9 @@ def open_storage(
     """For commands without workers: connected, and connected again whenever that is lost, which is
     tried for ``patience`` seconds.
 
-    With a ``lender`` a session of the archiver is borrowed, where it has one.
+    With a ``lender`` a session of the archiver is borrowed, where it has one, also with a limit of
+    bytes per second: such commands move few.
     """
-    if lender is None or repo.sftp is None or repo.type != "sftp":
-        return prepare(repo, io_timeout=io_timeout).storage(patience)
-    return _BorrowingOpener(
-        repo.sftp, repo.path, lender, io_timeout, lambda: prepare(repo, io_timeout=io_timeout)
-    ).storage(patience)
+    if lender is not None:
+        return _borrowing(repo, lender, io_timeout).storage(patience)
+    return prepare(repo, io_timeout=io_timeout).storage(patience)

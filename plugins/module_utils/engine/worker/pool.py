@@ -86,7 +86,7 @@ class Report(t.NamedTuple):
 
 
 Handler = t.Callable[[t.Any], Deferred[t.Any]]
-Setup = t.Callable[[int, t.Callable[[int], None]], Handler]
+Setup = t.Callable[[int, t.Callable[[int], None], t.Any], Handler]
 
 
 class Finished(t.NamedTuple):
@@ -114,9 +114,9 @@ class _Worker:
 class WorkerPool:
     """``size`` processes, forked at once.
 
-    ``setup(number, progress)`` runs in the child after ``begin`` and gives its job handler;
-    ``progress(size)`` may be called by the handler to report bytes done. Numbers count from 1, as
-    in ``P01`` of the log.
+    ``setup(number, progress, word)`` runs in the child after ``begin``, with what that was told,
+    and gives its job handler; ``progress(size)`` may be called by the handler to report bytes done.
+    Numbers count from 1, as in ``P01`` of the log.
     """
 
     def __init__(self, size: int, setup: Setup) -> None:
@@ -167,14 +167,17 @@ class WorkerPool:
         else:
             self.terminate()
 
-    def begin(self) -> None:
-        """Have the workers set themselves up, without waiting for that; ``run`` does it, too."""
+    def begin(self, word: t.Any = None) -> None:
+        """Have the workers set themselves up, without waiting for that; ``run`` does it, too.
+
+        ``word`` is for their set-up: what is known now, and was not when they were forked.
+        """
         if self._begun:
             return
         self._begun = True
         for worker in self._workers:
             try:
-                worker.connection.send(_BEGIN)
+                worker.connection.send(word)
             except OSError:
                 # It is gone; ``_receive`` finds out how it ended.
                 continue
@@ -362,9 +365,10 @@ def _serve(number: int, connection: Connection, setup: Setup) -> None:
     inbox: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
     threading.Thread(target=_receive_jobs, args=(connection, inbox), daemon=True).start()
     try:
-        if inbox.get() is _END:
+        word = inbox.get()
+        if word is _END:
             return
-        handler = setup(number, lambda size: connection.send(("progress", size)))
+        handler = setup(number, lambda size: connection.send(("progress", size)), word)
         connection.send(("ready", None))
         while True:
             if not pending or not inbox.empty():
@@ -384,7 +388,6 @@ def _serve(number: int, connection: Connection, setup: Setup) -> None:
 
 
 _END = object()
-_BEGIN = "begin"
 
 
 def _receive_jobs(connection: Connection, inbox: queue.SimpleQueue[t.Any]) -> None:

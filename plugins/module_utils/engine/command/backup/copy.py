@@ -26,10 +26,11 @@ from ...storage.sessions import Sessions
 from ...transform.compression import Framing
 from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
-from ...worker.pool import Deferred, Handler
+from ...worker.pool import Deferred, Handler, Setup
 from ..retry import Retrying
 from ..verify.files import Checker, FilesJob
 from .blocks import BlockEncoders, BlockRule
+from .whose import Whose, opener_for
 
 CHUNK = 1024 * 1024
 
@@ -331,11 +332,12 @@ class _Sink:
 
 def worker_setup(
     opener: Opener, options: Options, open_node: t.Callable[[Options, int], Node]
-) -> t.Callable[[int, t.Callable[[int], None]], Handler]:
+) -> Setup:
     """The set-up for a ``WorkerPool``: connect at once, nodes when a job asks for them."""
 
-    def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
-        sessions = Sessions(opener.striping(options.process_max))
+    def setup(_number: int, report: t.Callable[[int], None], choice: Whose | None) -> Handler:
+        chosen = opener_for(opener, choice or Whose.OWN)
+        sessions = Sessions(chosen.striping(options.process_max))
         copier = Copier(sessions.patient(), lambda key: open_node(options, key))
         copier.reporting(report)
 

@@ -64,6 +64,7 @@ from .second import Second
 from .source import OnlineSource, Source, opened
 from .store import directories, store_of
 from .wal_copy import store_wal
+from .whose import Whose, whose
 
 TYPES = (label.FULL, label.DIFF, label.INCR)
 
@@ -82,7 +83,7 @@ def run(options: Options) -> BackupResult:
     started = time.monotonic()
     with lock.Locks(options.exec_id or None) as locks:
         locks.acquire(options.lock_path, stanza, [lock.LockType.BACKUP], [repo.key])
-        opener = prepare(repo, io_timeout=options.io_timeout)
+        opener = prepare(repo, io_timeout=options.io_timeout, lender=lender(options))
         # One more process reads from the primary while the others read from the standby.
         extra = 1 if options.online and options.backup_standby != "n" else 0
         setup = worker_setup(opener, options, open_node)
@@ -90,10 +91,10 @@ def run(options: Options) -> BackupResult:
             WorkerPool(options.process_max + extra, setup) as pool,
             contextlib.ExitStack() as stack,
         ):
-            storage = stack.enter_context(opener.borrowing(lender(options)).storage())
+            storage = stack.enter_context(opener.storage())
             source = stack.enter_context(opened(options, locks.claim))
             backup = _Backup(options, repo, storage, source, locks)
-            result = backup.run(pool, wanted, started)
+            result = backup.run(pool, wanted, started, borrows=opener.borrows)
             if options.expire_auto:
                 _expire(backup)
             return result
@@ -151,11 +152,11 @@ class _Backup:
         self.locks = locks
         self.secret = cipher_pass(repo)
 
-    def run(self, pool: WorkerPool, wanted: str, started: float) -> BackupResult:
-        """The steps."""
+    def run(self, pool: WorkerPool, wanted: str, started: float, *, borrows: bool) -> BackupResult:
+        """The steps. Whoever ``borrows`` knows how much there is to copy before workers connect."""
         options = self.options
-        if self._archives_without_us():
-            pool.begin()
+        if not borrows and self._archives_without_us():
+            pool.begin(Whose.OWN)
         loading = archive_info.begin(self.storage, self.stanza, self.secret)
         found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
         archive = loading.result()
@@ -175,7 +176,8 @@ class _Backup:
         checkpoint = Checkpoint(self.storage, self.stanza, info.cipher_pass, record.announcement())
         databases = self.source.databases()
         start = self.source.start(lambda names: self._wait_for(archive, names))
-        pool.begin()
+        if not borrows or chosen.resumed is not None:
+            pool.begin(Whose.OWN)
         data = self.source.scan()
         second = Second.now(self.source)
         delta = self._delta(data, chosen.prior, start, second.next)
@@ -191,6 +193,7 @@ class _Backup:
                 self.storage, self.stanza, pool, data, chosen.resumed, delta=delta, beat=beat
             )
         planned = self._plan(record, data, kept, begun, second.fresh)
+        pool.begin(whose(planned.size))
         files = Copied(data, planned, {}, set())
 
         def made_so_far() -> Manifest:

@@ -28,7 +28,6 @@ from ...repository.contents import PG_CONTROL, PG_DATA, Manifest
 from ...repository.stored import stored
 from ...storage.base import Storage
 from ...storage.open import Opener
-from ...storage.sftp.borrow import lender
 from ...transform.pipeline import decode
 from ..cipher import cipher_pass
 from .blocks import content
@@ -59,7 +58,6 @@ class Choice:
         self._stack = contextlib.ExitStack()
         self._storages: dict[int, Storage] = {}
         self._archives: dict[int, ClusterArchive] = {}
-        self._lender = lender(options)
 
     def __enter__(self) -> Choice:
         return self
@@ -78,6 +76,10 @@ class Choice:
             return False
         self._storage(self._repos[0])
         return True
+
+    def storage(self, chosen: Chosen) -> Storage:
+        """The repository that was chosen."""
+        return self._storage(chosen.repo)
 
     def choose(self, aim: Goal) -> Chosen:
         """The first repository that has the right backup decides.
@@ -206,6 +208,6 @@ class Choice:
 
     def _storage(self, repo: RepoOptions) -> Storage:
         if repo.key not in self._storages:
-            storage = self._openers[repo.key].borrowing(self._lender).storage()
+            storage = self._openers[repo.key].storage()
             self._storages[repo.key] = self._stack.enter_context(storage)
         return self._storages[repo.key]

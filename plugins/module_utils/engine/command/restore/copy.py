@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import enum
+import functools
 import hashlib
 import io
 import os
@@ -33,7 +34,7 @@ from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.pipeline import Decoder
-from ...worker.pool import Deferred, Handler
+from ...worker.pool import Deferred, Handler, Setup
 from ..ranges import Range, RangeBytes, ranges
 from .blocks import content
 from .flush import Flusher, failed
@@ -133,7 +134,7 @@ class _Flushed:
 class Fetcher:
     """The job handler of one worker."""
 
-    def __init__(self, storage: Storage, report: t.Callable[[int], None]) -> None:
+    def __init__(self, storage: t.Callable[[], Storage], report: t.Callable[[int], None]) -> None:
         self._storage = storage
         self._report = report
         self._unreported = 0
@@ -185,7 +186,7 @@ class Fetcher:
         while waiting or opened:
             while waiting and len(opened) < RANGES_AHEAD:
                 part = waiting.popleft()
-                reader = self._storage.reader(part.path, offset=part.offset, size=part.size)
+                reader = self._storage().reader(part.path, offset=part.offset, size=part.size)
                 opened.append((part, reader))
             part, reader = opened.popleft()
             written: list[int] = []
@@ -209,7 +210,7 @@ class Fetcher:
         size = 0
         descriptor = create(file.target)
         try:
-            for data in content(self._storage, chain, file.name, file.stored, block):
+            for data in content(self._storage(), chain, file.name, file.stored, block):
                 digest.update(data)
                 size += len(data)
                 self._write(descriptor, data)
@@ -301,20 +302,27 @@ def attributes(descriptor: int, file: RestoreFile) -> None:
         os.utime(descriptor, (file.mtime, file.mtime))
 
 
-def worker_setup(
-    openers: t.Mapping[int, Opener],
-) -> t.Callable[[int, t.Callable[[int], None]], Handler]:
-    """The set-up for a ``WorkerPool``: connect at once, where it is clear which repository to."""
+class Login(enum.Enum):
+    """When a worker connects; to several repositories always when it is needed."""
 
-    def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
-        fetchers: dict[int, Fetcher] = {}
-        if len(openers) == 1:
-            ((key, opener),) = openers.items()
-            fetchers[key] = Fetcher(opener.patient_storage(), report)
+    AT_ONCE = "at once"
+    WHEN_NEEDED = "when needed"
+
+
+def worker_setup(openers: t.Mapping[int, Opener]) -> Setup:
+    """The set-up for a ``WorkerPool``, which begins with a ``Login``."""
+
+    def setup(_number: int, report: t.Callable[[int], None], login: Login) -> Handler:
+        storages = {
+            key: functools.cache(lambda opener=opener: opener.owning().patient_storage())
+            for key, opener in openers.items()
+        }
+        fetchers = {key: Fetcher(storage, report) for key, storage in storages.items()}
+        if login is Login.AT_ONCE and len(storages) == 1:
+            for storage in storages.values():
+                storage()
 
         def handle(job: RestoreJob) -> Deferred[list[RestoredFile]]:
-            if job.repo not in fetchers:
-                fetchers[job.repo] = Fetcher(openers[job.repo].patient_storage(), report)
             return fetchers[job.repo](job)
 
         return handle

@@ -58,7 +58,7 @@ def run(options: Options, *, replace: bool = False, strict: bool = False) -> Res
     repos = options.repos if options.selected_repo is None else (first,)
     pg_data = options.pg.path.rstrip("/")
     reuse = Reuse(False, False) if replace else reuse_of(options, pg_data)
-    openers = openers_of(options, repos)
+    openers = openers_of(options, repos, reuse.keep)
     with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
         chosen = choice.choose(aim)
         ready = prepared(options, chosen, aim, reuse)

@@ -27,12 +27,14 @@ from ...postgres.goal import Goal
 from ...repository import databases, lock, manifest
 from ...repository.contents import PG_DATA, Manifest
 from ...storage.open import Opener, prepare
+from ...storage.sftp.borrow import lender
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
 from . import space
 from .choice import Choice, Chosen
 from .command_line import restore_command
-from .copy import Keep, worker_setup
+from .copy import Keep, Login, RestoredFile, RestoreJob, worker_setup
+from .few import Divided, divide, fetch
 from .owner import Owners
 from .plan import Places, RestorePlan, places, plan
 from .target import Target, is_data_directory, refuse_running
@@ -83,7 +85,7 @@ def run(options: Options) -> RestoreResult:
         refuse_running(pg_data)
         reuse = reuse_of(options, pg_data)
         _refuse_early(pg_data, reuse)
-        openers = openers_of(options, repos)
+        openers = openers_of(options, repos, reuse.keep)
         with (
             WorkerPool(options.process_max, worker_setup(openers)) as pool,
             Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice,
@@ -91,13 +93,20 @@ def run(options: Options) -> RestoreResult:
             return _restore(options, choice, aim, pool, locks, reuse, started)
 
 
-def openers_of(options: Options, repos: t.Sequence[RepoOptions]) -> dict[int, Opener]:
-    """What opens each repository; of several, one that is not set up right is left out."""
+def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> dict[int, Opener]:
+    """What opens each repository; of several, one that is not set up right is left out.
+
+    When files may be kept perhaps nothing is fetched: then sessions of the archiver are enough.
+    """
+    lending = lender(options)
     openers: dict[int, Opener] = {}
     causes = []
     for repo in repos:
         try:
-            openers[repo.key] = prepare(repo, io_timeout=options.io_timeout)
+            opener = prepare(repo, io_timeout=options.io_timeout, lender=lending)
+            if keep is Keep.NONE:
+                opener.owning()
+            openers[repo.key] = opener
         except EngineError as cause:
             causes.append(cause)
             if len(repos) > 1:
@@ -173,11 +182,13 @@ def _restore(
     reuse: Reuse,
     started: float,
 ) -> RestoreResult:
-    if choice.connect():
+    anew = reuse.keep is Keep.NONE
+    if choice.connect() and anew:
         # The workers log in while the backup is chosen.
-        pool.begin()
+        pool.begin(Login.AT_ONCE)
     chosen = choice.choose(aim)
-    pool.begin()
+    if anew:
+        pool.begin(Login.AT_ONCE)
     ready = prepared(options, chosen, aim, reuse)
     options, aim, target, work = ready.options, ready.aim, ready.target, ready.work
     contents, where = chosen.contents, ready.where
@@ -185,7 +196,8 @@ def _restore(
     if not reuse.any:
         target.refuse_unless_empty()
     choice.check_reach(chosen, aim)
-    choice.close()
+    if anew:
+        choice.close()
     space.check(work.files, where, target.roots() if reuse.any else ())
     _remove_spool(options)
     removed = 0
@@ -193,8 +205,17 @@ def _restore(
         removed = target.clean(preserve=PRESERVED if aim.kind == "preserve" else ())
     target.make_directories()
     target.mark(manifest.render(contents))
-    target.make_empty(work.empty)
-    fetched, fetched_size = _copy(pool, work, locks)
+    divided = Divided((), work) if anew else divide(work)
+    done = _Done()
+
+    def meanwhile() -> None:
+        if divided.few:
+            done.add(0, fetch(choice.storage(chosen), divided.few))
+        choice.close()
+        target.make_empty(work.empty)
+
+    pool.begin(divided.login)
+    _copy(pool, divided.work, locks, done, meanwhile)
     _write_recovery(target, contents, settings, aim.kind)
     target.finish(online=contents.options.online)
     log.info("restore size = %s, file total = %d", size_text(work.size), work.file_total)
@@ -203,9 +224,9 @@ def _restore(
         type=aim.kind,
         path=where.pg_data,
         size=work.size,
-        size_fetched=fetched_size,
+        size_fetched=done.size,
         file_total=work.file_total,
-        files_fetched=fetched,
+        files_fetched=done.files,
         files_removed=removed,
         duration=round(time.monotonic() - started, 3),
     )
@@ -301,27 +322,46 @@ def _remove_spool(options: Options) -> None:
         ) from cause
 
 
-def _copy(pool: WorkerPool, work: RestorePlan, locks: lock.Locks) -> tuple[int, int]:
-    """Have the workers fetch everything; the number of files fetched and their size."""
-    jobs = list(reversed(work.jobs))
-    progress = Progress(work.size)
-    fetched = size = 0
-    for event in pool.run(lambda worker: jobs.pop() if jobs else None, for_good=True):
-        if isinstance(event, Report):
-            line = progress.add(event.size)
-            if line is not None:
-                locks.progress(line.total, line.done)
-                log.info("restore progress: %s", line)
-            continue
-        for file in event.result:
-            extra = {"process_id": event.worker}
+class _Done:
+    """What was fetched, in files and bytes."""
+
+    files = 0
+    size = 0
+
+    def add(self, worker: int, restored: t.Sequence[RestoredFile]) -> None:
+        """Count and log what a worker has done, or the parent, which is number 0."""
+        extra = {"process_id": worker}
+        for file in restored:
             if file.fetched:
-                fetched += 1
-                size += file.size
+                self.files += 1
+                self.size += file.size
                 log.detail("restore file %s (%s)", file.name, size_text(file.size), extra=extra)
             else:
                 log.detail("restore file %s - exists and matches backup", file.name, extra=extra)
-    return fetched, size
+
+
+def _copy(
+    pool: WorkerPool,
+    work: RestorePlan,
+    locks: lock.Locks,
+    done: _Done,
+    meanwhile: t.Callable[[], None],
+) -> None:
+    """Have the workers fetch everything; ``meanwhile`` is called when they have begun."""
+    jobs = list(reversed(work.jobs))
+    progress = Progress(work.size)
+
+    def next_job(_worker: int) -> RestoreJob | None:
+        return jobs.pop() if jobs else None
+
+    for event in pool.run(next_job, for_good=True, meanwhile=meanwhile):
+        if not isinstance(event, Report):
+            done.add(event.worker, event.result)
+            continue
+        line = progress.add(event.size)
+        if line is not None:
+            locks.progress(line.total, line.done)
+            log.info("restore progress: %s", line)
 
 
 def _write_recovery(

@@ -9,6 +9,7 @@ it no server starts (repository reference, section 15).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import typing as t
@@ -273,9 +274,7 @@ class Target:
             descriptors: list[int] = []
             try:
                 for file in waiting[first : first + _FLUSHED_TOGETHER]:
-                    descriptors.append(create(file.target))
-                    # Without blocks on disk, however large.
-                    os.ftruncate(descriptors[-1], file.size)
+                    descriptors.append(_made(file))
                     attributes(descriptors[-1], file)
                 for descriptor in descriptors:
                     os.fsync(descriptor)
@@ -316,6 +315,23 @@ class Target:
             _invalidate_checkpoint(path + TEMPORARY_SUFFIX)
         os.replace(path + TEMPORARY_SUFFIX, path)
         sync_directory(f"{self.pg_data}/global")
+
+
+def _made(file: RestoreFile) -> int:
+    """A descriptor of the file, of its size and without blocks on disk, however large; one that is
+    empty already, and should be, is left as it is.
+    """
+    if file.size == 0:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(file.target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            found = os.fstat(descriptor)
+            own = os.geteuid() in (0, found.st_uid)
+            if own and stat.S_ISREG(found.st_mode) and not found.st_size:
+                return descriptor
+            os.close(descriptor)
+    descriptor = create(file.target)
+    os.ftruncate(descriptor, file.size)
+    return descriptor
 
 
 def _invalidate_checkpoint(path: str) -> None:

@@ -30,7 +30,7 @@ from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.compression import type_of_name
 from ...transform.pipeline import Decoder, Encoding
-from ...worker.pool import Deferred, Done, Handler
+from ...worker.pool import Deferred, Done, Handler, Setup
 from ..ranges import Range, RangeBytes, ranges
 from ..restore.blocks import content
 from .result import Finding, Problem
@@ -255,10 +255,10 @@ def _wrong(row: StoredSegment, problem: Problem, message: str = "") -> Checked:
     return Checked(row, Finding(problem, row.path, row.name, message), None)
 
 
-def worker_setup(opener: Opener) -> t.Callable[[int, t.Callable[[int], None]], Handler]:
+def worker_setup(opener: Opener) -> Setup:
     """The set-up for a ``WorkerPool``: connect at once."""
 
-    def setup(_number: int, report: t.Callable[[int], None]) -> Handler:
+    def setup(_number: int, report: t.Callable[[int], None], _word: None) -> Handler:
         return Checker(opener.patient_storage(), report)
 
     return setup

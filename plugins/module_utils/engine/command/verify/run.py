@@ -36,10 +36,10 @@ def run(options: Options) -> VerifyResult:
     """Check the repository that is selected; with ``set`` one backup and the WAL it needs."""
     repo = options.repo()
     stanza = options.require_stanza()
-    opener = prepare(repo, io_timeout=options.io_timeout)
+    opener = prepare(repo, io_timeout=options.io_timeout, lender=lender(options))
     with (
-        WorkerPool(options.process_max, worker_setup(opener)) as pool,
-        opener.borrowing(lender(options)).storage() as storage,
+        WorkerPool(options.process_max, worker_setup(opener.owning())) as pool,
+        opener.storage() as storage,
     ):
         pool.begin()
         result = _verify(Session(storage, pool, stanza, options.set, cipher_pass(repo)), repo)

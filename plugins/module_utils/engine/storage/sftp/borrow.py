@@ -39,10 +39,9 @@ class Lender(t.NamedTuple):
 
 
 def lender(options: Options) -> Lender | None:
-    """Whom to ask: the stanza's archiver, or without a stanza that of any."""
-    if options.stanza is not None:
-        return Lender(options.archiver_path, options.stanza)
-    found = sorted(glob.glob(os.path.join(glob.escape(options.archiver_path), "*.sock")))
+    """Whom to ask: the stanza's archiver, or without a stanza that of any; None without one."""
+    names = "*" if options.stanza is None else glob.escape(options.stanza)
+    found = sorted(glob.glob(os.path.join(glob.escape(options.archiver_path), f"{names}.sock")))
     if not found:
         return None
     return Lender(options.archiver_path, os.path.basename(found[0])[: -len(".sock")])
@@ -68,8 +67,6 @@ def identity(options: SftpOptions) -> str:
 
 def borrow(lender: Lender, options: SftpOptions, io_timeout: float) -> Channel | None:
     """A channel of the archiver's; None when it has none to lend."""
-    if not os.path.exists(os.path.join(lender.directory, f"{lender.stanza}.sock")):
-        return None
     try:
         line = Line(lender.directory, lender.stanza, PATIENCE)
         try:
