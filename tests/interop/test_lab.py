@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import typing as t
 
@@ -36,8 +37,28 @@ pytestmark = [pytest.mark.interop, pytest.mark.lab, pytest.mark.timeout(1200)]
 
 CONFIG = "/etc/pgbackrest.conf"
 AUTHORIZED = "/etc/ssh/authorized_keys.d/pgbackrest"
-ROOT = f"{LabHost.HOME}/interop"
-REPO = "/backup_space/interop"
+
+# Who else runs some of these tests on the same hosts at the same time has another one.
+PLACE = os.environ.get("INTEROP_PLACE", "all")
+ROOT = f"{LabHost.HOME}/interop-{PLACE}"
+REPO = f"/backup_space/interop-{PLACE}"
+
+# Names of all who use the peer; it is removed by the last, if it was not there before.
+USERS = "/run/interop"
+ALONE = "exec 9> /run/lock/interop && flock 9"
+INSTALL = f"""{ALONE}; mkdir -p {USERS}
+if [ "$(dpkg-query -Wf '${{db:Status-Status}}' pgbackrest 2>/dev/null)" != installed ]; then
+  touch {USERS}/.removed-at-last
+  # The package gives what it finds to the owner of the clusters.
+  again=$(stat -c 'chown %U:%G %n && chmod %a %n;' {CONFIG} /var/log/pgbackrest)
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update && apt-get -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold \
+    install pgbackrest && eval "$again"
+fi && touch {USERS}/{PLACE}"""
+# Not purged: that would take the configuration along.
+REMOVE = f"""{ALONE}; rm {USERS}/{PLACE}
+[ -e {USERS}/.removed-at-last ] && [ -z "$(ls {USERS})" ] || exit 0
+apt-get -qq -y remove pgbackrest && rm -rf {CONFIG}.dpkg-* {USERS}"""
 
 KEY = f"{ROOT}/key"
 
@@ -50,26 +71,14 @@ _numbers = itertools.count(2)
 def host(deployed_lab):
     """pg1-srv with both tools; the peer's package brings a configuration, which is not taken."""
     made = LabHost(deployed_lab, "pg1-srv")
-    installed = "dpkg-query -Wf '${db:Status-Status}' pgbackrest 2>/dev/null || true"
-    before = made.root(installed)
-    if before != "installed":
-        # The package gives what it finds to the owner of the clusters.
-        again = made.root(f"stat -c 'chown %U:%G %n && chmod %a %n' {CONFIG} /var/log/pgbackrest")
-        made.root(
-            "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq -y"
-            " --no-install-recommends -o Dpkg::Options::=--force-confold install pgbackrest"
-        )
-        made.root(again)
-    clean = f"rm -rf {ROOT} /tmp/pgbackrest/interop*"
-    made.root(clean)
+    made.root(INSTALL)
+    made.root(f"rm -rf {ROOT}")
     yield made
     for pid in made.root(f"ls {ROOT}/*/data/postmaster.pid 2>/dev/null || true").split():
         made.sh(f"{made.bin}/pg_ctl -D {pid.rpartition('/')[0]} -s -w -m immediate stop")
-    made.root(clean)
+    made.root(f"rm -rf {ROOT}")
     deployed_lab.run("sftp-srv", f"rm -rf /srv/pgsftp{REPO}")
-    if before != "installed":
-        # Not purged: that would take the configuration along.
-        made.root(f"apt-get -qq -y remove pgbackrest; rm -f {CONFIG}.dpkg-*")
+    made.root(REMOVE)
 
 
 Tools = dict[str, t.Callable[[str], str]]
@@ -115,11 +124,11 @@ def key(host):
     """One more that the server lets in, without a passphrase: to make that out takes a program
     longer than most of what it is asked to do here.
     """
-    host.sh(f"mkdir -p -m 700 {ROOT}; ssh-keygen -q -t ed25519 -N '' -C interop -f {KEY}")
+    host.sh(f"mkdir -p -m 700 {ROOT}; ssh-keygen -q -t ed25519 -N '' -C interop-{PLACE} -f {KEY}")
     public = host.sh(f"cat {KEY}.pub").strip()
-    host.on("sftp-srv", f"echo 'restrict {public}' >> {AUTHORIZED}")
+    host.on("sftp-srv", f"{ALONE}; echo 'restrict {public}' >> {AUTHORIZED}")
     yield KEY
-    host.on("sftp-srv", f"sed -i '/ interop$/d' {AUTHORIZED}")
+    host.on("sftp-srv", f"{ALONE}; sed -i '/ interop-{PLACE}$/d' {AUTHORIZED}")
 
 
 @pytest.fixture(scope="module")

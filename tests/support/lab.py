@@ -10,6 +10,7 @@ A conftest imports the fixture that it wants::
 
 from __future__ import annotations
 
+import fcntl
 import shlex
 import subprocess
 import time
@@ -27,21 +28,23 @@ _HAS_BACKUP = '"backup":[{'
 @pytest.fixture(scope="session")
 def deployed_lab(lab: t.Any) -> t.Any:
     """The lab with what site.yml makes of it; a lab that has it already is left as it is."""
-    info = lab.run(
-        "pg1-srv", "pgsftp --stanza=demo info --output=json", user="postgres", check=False
-    )
-    if info.returncode or _HAS_BACKUP not in info.stdout:
-        playbook = "ansible-playbook -i inventories/demo playbooks/site.yml"
-        done = subprocess.run(
-            ["sh", "-c", f". scripts/env && exec {playbook}"],
-            check=False,
-            cwd=TOP,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+    with open(lab.state / "deploy.lock", "w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        info = lab.run(
+            "pg1-srv", "pgsftp --stanza=demo info --output=json", user="postgres", check=False
         )
-        assert done.returncode == 0, done.stdout
+        if info.returncode or _HAS_BACKUP not in info.stdout:
+            playbook = "ansible-playbook -i inventories/demo playbooks/site.yml"
+            done = subprocess.run(
+                ["sh", "-c", f". scripts/env && exec {playbook}"],
+                check=False,
+                cwd=TOP,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+            assert done.returncode == 0, done.stdout
     return lab
 
 
