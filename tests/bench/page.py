@@ -69,9 +69,10 @@ COLOURS = {0.0: "#7a9e7e", 20.0: "#4f7cac", 95.0: "#c0563f"}
 def table(found: dict[str, t.Any]) -> str:
     """The rows as Markdown; seconds are medians."""
     lines = [
-        "| what | RTT | ours | peer | ratio | goal | CPU s ours/peer | MiB ours/peer | load |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| what | RTT | ours | peer | ratio | goal | CPU s ours/peer | MiB ours/peer | load | on |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
+    letters = processors(found)
     for row in ordered(found):
         sides = [side for side in ("ours", "peer") if side in row]
         peer, ratio = "", ""
@@ -82,9 +83,15 @@ def table(found: dict[str, t.Any]) -> str:
             f"| {statistics.median(row['ours']):.2f} s | {peer} | {ratio} | {goal(row)} "
             f"| {' / '.join(format(row['cpu'][side], '.2f') for side in sides)} "
             f"| {' / '.join(str(row['rss'][side] // 1024) for side in sides)} "
-            f"| {min(row['load']):.0f}-{max(row['load']):.0f} |"
+            f"| {min(row['load']):.0f}-{max(row['load']):.0f} | {letters[row['processor']]} |"
         )
     return "\n".join(lines)
+
+
+def processors(found: dict[str, t.Any]) -> dict[str, str]:
+    """A letter for each, in the order of the rows: a ratio is of one machine, and only that."""
+    names = dict.fromkeys(row["processor"] for row in ordered(found))
+    return dict(zip(names, "ABCDEFGH"))
 
 
 def goal(row: dict[str, t.Any]) -> str:
@@ -141,6 +148,7 @@ def versions(found: dict[str, t.Any]) -> str:
     return ", ".join(
         text if name.lower() in text.lower() else f"{name} {text}"
         for name, text in found["versions"].items()
+        if name != "processor"
     )
 
 
@@ -161,6 +169,7 @@ def main() -> None:
     parts = [
         f"Measured {found['date']}; {' or '.join(map(str, repeats))} rounds in turns; the one "
         f"file has {found['size']} MiB. {versions(found)}.",
+        "Processors: " + "; ".join(f"{row} is {name}" for name, row in processors(found).items()),
         table(found),
         "![ratios](performance.svg)",
     ]

@@ -348,6 +348,8 @@ class Record:
         self, what: str, rtt: float, measure: Measure, measured: tuple[str, ...]
     ) -> dict[str, t.Any]:
         row: dict[str, t.Any] = {"what": what, "rtt": rtt, "load": [], "cpu": {}, "rss": {}}
+        # Rows that are added later may be of another machine.
+        row["processor"] = self.found["versions"]["processor"]
         sides: dict[str, list[float]] = {who: [] for who in measured}
         cpu: dict[str, list[float]] = {who: [] for who in measured}
         for number in range(self.repeats):

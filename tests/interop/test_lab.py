@@ -29,6 +29,7 @@ from ansible_collections.pgsftp.backup.tests.support.matrix import (
     OURS,
     PEER,
     Combination,
+    drop_templates,
     stories,
 )
 
@@ -146,6 +147,7 @@ def cluster(host, key):
     made.psql(f"create tablespace \"my 'side'\" location '{made.root}/space'")
     made.psql("""create table side tablespace "my 'side'" as select generate_series(1, 1000) i""")
     made.psql("create table void (i int); create unlogged table fleeting as select 1 i")
+    drop_templates(made.psql)
     yield made
     made.stop()
 

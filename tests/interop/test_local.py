@@ -25,6 +25,7 @@ from ansible_collections.pgsftp.backup.tests.support.matrix import (
     OURS,
     PEER,
     Combination,
+    drop_templates,
     stories,
 )
 from ansible_collections.pgsftp.backup.tests.support.postgres import Cluster
@@ -79,6 +80,7 @@ def populated(made: Cluster) -> Cluster:
     made.psql("create table void (i int)")
     made.psql("create unlogged table fleeting as select generate_series(1, 1000) i")
     made.psql('create database "quo""ted ü"')
+    drop_templates(made.psql)
     return made
 
 

@@ -79,6 +79,17 @@ def _pairwise() -> frozenset[Combination]:
 FAST = _pairwise()
 
 
+def drop_templates(psql: t.Callable[[str], str]) -> None:
+    """Leave a cluster the databases that a story is about.
+
+    Two thirds of the files of a new one are the templates', the same each time; a story stores
+    and restores them again and again, and the peer pays several round trips for each.
+    """
+    psql("update pg_database set datistemplate = false")
+    for name in ("template0", "template1"):
+        psql(f"drop database {name}")
+
+
 def stories(*layouts: str, spared: t.Container[str] = ()) -> list[t.Any]:
     """The rows of these layouts as parameters of a test.
 
