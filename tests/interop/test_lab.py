@@ -143,6 +143,10 @@ def cluster(host, key):
     # Larger than what goes into a bundle, and much larger than what a change touches.
     made.psql("create table fact as select i, md5(i::text) m from generate_series(1, 50000) i")
     assert int(made.psql("select pg_relation_size('fact')")) > 2 * 1024 * 1024
+    # Most of a backup is what the one before has.
+    made.psql("create table still as table fact")
+    # Else whoever reads it first changes it.
+    made.psql("vacuum freeze still")
     host.sh(f"mkdir -m 700 {made.root}/space; echo 'a=b' > '{made.data}/odd =\"name\" ü'")
     made.psql(f"create tablespace \"my 'side'\" location '{made.root}/space'")
     made.psql("""create table side tablespace "my 'side'" as select generate_series(1, 1000) i""")
