@@ -260,7 +260,6 @@ def test_each_goes_on_where_the_other_stopped(story, kind):
     for backup_type in ("full", "diff", "incr"):
         tale.run[first](f"backup --type={backup_type}")
         tale.change()
-    kind.assert_stored(tale.files(), listed(tale.run))
     tale.restore(second)
 
     tale.archive_with(second)
@@ -269,6 +268,7 @@ def test_each_goes_on_where_the_other_stopped(story, kind):
 
     tale.run[first]("backup --type=incr")
     tale.change()
+    # These say the same of the backups that came first, as nothing has touched them since.
     backups = listed(tale.run)
     kind.assert_stored(tale.files(), backups)
     # Of both tools' backups, as the chain has them; on local directories each of them is restored.
