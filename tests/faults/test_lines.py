@@ -226,6 +226,32 @@ def test_four_connections_and_sixteen_processes(site, sshd):
     assert_verified(site)
 
 
+def test_one_connection_for_the_workers_of_a_delta_restore(site, sshd):
+    """They log in when they have found what to fetch: one of them does it all, or each in turn."""
+    backup(site)
+    copy = site.restored("delta")
+    words = ["restore", "--delta", "--type=none", f"--pg1-path={copy.data}"]
+    site.run(*words)
+    damaged = [path for path in (copy.data / "base").rglob("*") if path.is_file()][::3]
+    for path in damaged:
+        path.write_bytes(b"x" + path.read_bytes()[1:])
+    site.configure(process_max="4")
+    try:
+        with line(site, sshd, most=1, rate=RATE) as proxy:
+            out = site.run(*words).stdout
+            assert proxy.most_open == 1
+            assert proxy.refused > 0, out
+            assert_no_storm(proxy, processes=4, others=1)
+    finally:
+        site.configure(process_max="2")
+    # pg_control differs on purpose.
+    rows = [text for text in site.run(*words).stdout.splitlines() if "DETAIL: restore file" in text]
+    assert [text for text in rows if "exists and matches" not in text] == [
+        text for text in rows if "pg_data/global/pg_control " in text
+    ]
+    assert len(rows) > 2 * len(damaged)
+
+
 @pytest.mark.slow
 def test_four_connections_and_large_files_far_away(site, sshd):
     """Further connections for large files are not had at the cost of those that work."""

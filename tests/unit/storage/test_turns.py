@@ -205,3 +205,27 @@ def test_after_a_while_it_is_calm_again():
     assert shared.tight
     clock.sleep(CALM)
     assert not shared.tight
+
+
+@pytest.mark.parametrize("others, given_up_at", [(0, 1030), (200, 1230)])
+def test_nobody_gives_up_while_others_get_on(others, given_up_at):
+    clock = Clock()
+
+    def sleep(seconds):
+        clock.sleep(seconds)
+        if clock() <= 1000 + others:
+            shared.achieved()
+
+    shared = Turns(clock=clock, sleep=sleep)
+    with pytest.raises(errors.HostBusyError):
+        shared.connect(scripted(*[BUSY] * 99), patience=30, hurried=False)
+    assert given_up_at - 30 <= clock() <= given_up_at
+    with pytest.raises(errors.HostBusyError):
+        shared.connect(scripted(*[BUSY] * 99), patience=30, hurried=False)
+    assert given_up_at <= clock() <= given_up_at + 30
+
+
+def test_what_one_process_achieves_another_hears_of():
+    shared = Turns()
+    assert forked(shared.achieved)() == 0
+    assert 0 <= shared.clock() - shared._state().achieved_at < 10

@@ -128,6 +128,7 @@ class Sessions:
         """Something was done to its end: whatever goes wrong from now on is another matter."""
         self._fruitless = 0
         self._remaining = self._patience
+        self._turns.achieved()
 
     def give_up(self, error: TransportLostError) -> TransportLostError:
         """No session is replaced any more; whoever finds one lost is told ``error``."""

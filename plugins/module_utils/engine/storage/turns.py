@@ -6,7 +6,8 @@
 As long as the server takes everybody, everybody connects at once. From the first refusal on they
 go one after another, and while it goes on refusing with pauses that grow: a server sees fewer than
 six attempts a minute, however many processes there are. Whoever lost a session comes before those
-that have none yet, since nobody else can do what was begun there.
+that have none yet, since nobody else can do what was begun there. And nobody gives up while others
+get on with their work: the server is there, and they will leave it.
 
 What they know of each other lies in a piece of memory without a name, which processes forked later
 share. It is guarded by file locks, since those end with the process that holds them.
@@ -43,6 +44,9 @@ CALM = 60.0
 # Seconds between two looks at what the others do.
 LOOK = 0.1
 
+# Seconds after which it is worth saying again that one gets on.
+NEWS = 1.0
+
 # Bytes that are locked: while the state changes, and while somebody has the only turn.
 _CHANGING, _TURN = 0, 1
 
@@ -60,9 +64,10 @@ class _State(t.NamedTuple):
     next_at: float = 0.0
     refusals: int = 0  # in a row
     hurried: int = 0  # waiting, with something that nobody else can do
+    achieved_at: float = 0.0  # something was done to its end, by whomever
 
 
-_LAYOUT = struct.Struct("=ddqq")
+_LAYOUT = struct.Struct("=ddqqd")
 
 
 class Turns:
@@ -80,6 +85,7 @@ class Turns:
         weakref.finalize(self, os.close, self._file)
         self._changing = threading.Lock()
         self._turn = threading.Lock()
+        self._said_at = 0.0
         os.pwrite(self._file, _LAYOUT.pack(*_State()), 0)
 
     @property
@@ -95,18 +101,19 @@ class Turns:
         passing: tuple[type[HostConnectError], ...] = (HostConnectError,),
         hurried: bool = True,
     ) -> _T:
-        """What ``attempt`` gives, tried again for ``patience`` seconds after errors that pass.
+        """What ``attempt`` gives, tried again after errors that pass, for ``patience`` seconds
+        since a process has last achieved something.
 
         Raises the last of them then, or at once any other. Who is not ``hurried`` leaves the way to
         those who are.
         """
-        deadline = self.clock() + patience
+        began = self.clock()
         cause: HostConnectError = HostBusyError(
             f"no turn to connect for {patience:.0f} s: the server refuses others of this command"
         )
         with self._hurry() if hurried else contextlib.nullcontext():
             while True:
-                with self._my_turn(deadline, cause, hurried):
+                with self._my_turn(began, patience, cause, hurried):
                     started = self.clock()
                     try:
                         made = attempt()
@@ -133,15 +140,25 @@ class Turns:
             self._write(state._replace(refused_at=now, next_at=now + pause, refusals=refusals))
             return pause
 
+    def achieved(self) -> None:
+        """Something was done to its end."""
+        now = self.clock()
+        if now - self._said_at >= NEWS:
+            self._said_at = now
+            with self._change() as state:
+                self._write(state._replace(achieved_at=now))
+
     def _granted(self) -> None:
         with self._change() as state:
             if state.refusals:
                 self._write(state._replace(next_at=self.clock(), refusals=0))
 
     @contextlib.contextmanager
-    def _my_turn(self, deadline: float, cause: HostConnectError, hurried: bool) -> t.Iterator[None]:
+    def _my_turn(
+        self, began: float, patience: float, cause: HostConnectError, hurried: bool
+    ) -> t.Iterator[None]:
         """Wait for it; what is done within is done by nobody else, if the server is tight. Raises
-        ``cause`` when there is none before the deadline.
+        ``cause`` when patience ends.
         """
         while True:
             state = self._state()
@@ -159,7 +176,7 @@ class Turns:
                 finally:
                     self._give_turn()
                 continue
-            if now + max(wait, 0.0) > deadline:
+            if now + max(wait, 0.0) > max(began, state.achieved_at) + patience:
                 raise cause
             self.sleep(min(max(wait, LOOK), 10 * LOOK))
 

@@ -335,8 +335,8 @@ def worker_setup(
 ) -> Setup:
     """The set-up for a ``WorkerPool``: connect at once, nodes when a job asks for them."""
 
-    def setup(_number: int, report: t.Callable[[int], None], choice: Whose | None) -> Handler:
-        chosen = opener_for(opener, choice or Whose.OWN)
+    def setup(_number: int, report: t.Callable[[int], None], choice: Whose) -> Handler:
+        chosen = opener_for(opener, choice)
         sessions = Sessions(chosen.striping(options.process_max))
         copier = Copier(sessions.patient(), lambda key: open_node(options, key))
         copier.reporting(report)
