@@ -45,7 +45,7 @@ def _fail_when_skipped(report: pytest.TestReport | pytest.CollectReport) -> None
 
 
 # What tests that have this in their file share with each other, whichever file they are in.
-SHARED = {"mark.lab": "the hosts", "support.playbook": "the jobs of root on this machine"}
+SHARED = {"mark.lab": "the hosts", "mark.jobs": "the jobs of root on this machine"}
 
 
 @pytest.hookimpl(optionalhook=True)

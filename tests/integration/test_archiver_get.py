@@ -231,6 +231,31 @@ def test_the_spool_is_bounded(copies):
     assert not list(copy.spool.iterdir())
 
 
+def test_a_restore_empties_the_spool_and_the_archiver_makes_it_anew(copies, site):
+    """As when the same cluster is restored a second time within a minute."""
+    copy = copies()
+    copy.feed("--archive-get-queue-max=4MiB")
+    copy.get("00000002.history", 0)
+    before = copy.fetched.count("00000002.history")
+    shutil.rmtree(copy.spool.parent)
+    said = copy.get("00000002.history", 0)
+    assert "does the work itself" not in said
+    assert copy.fetched.count("00000002.history") == before + 1
+
+
+def test_what_the_spool_cannot_take_the_command_fetches_itself(copies, site):
+    copy = copies()
+    copy.feed("--archive-get-queue-max=4MiB")
+    copy.get("00000002.history", 0)
+    # A directory in the way of a file: nobody can write that, root included.
+    (copy.spool / "00000002.history").mkdir()
+    own(copy.spool / "00000002.history")
+    (copy.spool / "00000002.history" / "in the way").touch()
+    said = copy.get("00000002.history", 0)
+    assert "unable to write" in said
+    assert "archive-get does the work itself" in said
+
+
 def test_cut_off_in_the_middle_recovery_stops_and_goes_on_but_never_ends_early(copies, site, sshd):
     copy = copies("--type=lsn", f"--target={site.target}", "--target-action=promote", hold=5)
     copy.feed("--archive-get-queue-max=2MiB")

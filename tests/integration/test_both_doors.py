@@ -15,7 +15,7 @@ from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.playbook import Playbook
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.jobs]
 
 
 class Case(t.NamedTuple):

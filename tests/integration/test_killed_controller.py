@@ -18,7 +18,7 @@ from ansible_collections.pgsftp.backup.tests.support.beside import until
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.playbook import restored
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.jobs]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from ansible_collections.pgsftp.backup.tests.support.documented import (
 )
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.jobs]
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def answer(lender):
     ours, theirs = socket.socketpair()
     lender.lend(theirs)
     with ours:
-        ours.settimeout(10)
+        ours.settimeout(60)
         with contextlib.suppress(BrokenPipeError):  # refused already
             ours.sendall(protocol.init())
         said = b""
@@ -131,7 +131,7 @@ def test_who_comes_when_none_is_left_gets_the_next_one(server):
     for thread in many:
         thread.start()
     for thread in many:
-        thread.join(20)
+        thread.join(60)
     assert said == ["lent"] * 8
 
 

@@ -95,8 +95,9 @@ class Fetchers:
         """A server waits for ``name``; EngineError where the spool or the cluster is no use."""
         cluster = control.load(self._options.pg.path)
         size = cluster.wal_segment_size
-        if (cluster.version, cluster.system_id) != self._cluster or not self._fetchers:
-            # What lies there is of another cluster, or of another time.
+        is_other = (cluster.version, cluster.system_id) != self._cluster
+        if is_other or not self._fetchers or not os.path.isdir(self.spool):
+            # What lies there is of another cluster or another time, or a restore has removed it.
             self._end_all()
             self._empty()
             self._cluster = (cluster.version, cluster.system_id)

@@ -16,7 +16,7 @@ import typing as t
 
 from .. import log, resident
 from ..config.options import Options
-from ..errors import EngineError
+from ..errors import EngineError, FileWriteError
 from ..postgres.asking import Asker as Who
 from ..postgres.asking import asker as who_asks
 from ..postgres.asking import failure_code
@@ -95,6 +95,10 @@ class Getting:
             self._desk.answer(asker, "exit 1 ")
             return
         error, options = failure.error, self._options()
+        if isinstance(error, FileWriteError):
+            # It is the spool: the command has another place for the file.
+            self._desk.alone(asker, error.message)
+            return
         who = who_asks(options.pg.path)
         if failure.may_pass and who is Who.STANDBY:
             self._exit(asker, 1, f"WARN: {error.message}; the standby will ask again")
