@@ -354,7 +354,7 @@ def test_an_expire_meanwhile_is_no_damage(
         def open(self, generation=0):
             return Expiring(repository.path, when, label, repository.cipher_pass)
 
-    monkeypatch.setattr(verify, "prepare", lambda repo, io_timeout: Opener())
+    monkeypatch.setattr(verify, "prepare", lambda repo, **options: Opener())
     result = run(repository, tmp_path)
     assert (repository.path / "expired").exists()
     assert result.ok, (result.errors, result.findings)
