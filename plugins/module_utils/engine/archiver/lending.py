@@ -62,13 +62,20 @@ class Sibling(t.NamedTuple):
     cipher: str
 
 
+class Spare(t.NamedTuple):
+    """A channel on which the protocol has begun, and the server's answer to that."""
+
+    line: Line
+    greeting: bytes
+
+
 class Lender:
     """Lends channels of one connection."""
 
     def __init__(self, sibling: Sibling, *, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._sibling = sibling
         self._clock = clock
-        self._spares: collections.deque[tuple[Line, bytes]] = collections.deque()
+        self._spares: collections.deque[Spare] = collections.deque()
         self._opening = 0
         self._changed = threading.Condition()
         self._refused = ""
@@ -100,7 +107,7 @@ class Lender:
             self._opening -= 1
             self._changed.notify_all()
 
-    def _take(self) -> tuple[Line, bytes] | None:
+    def _take(self) -> Spare | None:
         """A channel that is ready, or will be in a moment; None when there is none to be had."""
         with self._changed:
             self._refill()
@@ -111,7 +118,7 @@ class Lender:
             self._refill()
             return spare
 
-    def _begin(self) -> tuple[Line, bytes]:
+    def _begin(self) -> Spare:
         line = self._sibling.open()
         line.settimeout(30.0)
         line.sendall(protocol.init())
@@ -122,7 +129,7 @@ class Lender:
                 raise EOFError("the server has no further session")
             greeting += data
         line.settimeout(None)
-        return line, greeting
+        return Spare(line, greeting)
 
     def _serve(self, borrower: socket.socket) -> None:
         with borrower:
@@ -131,20 +138,21 @@ class Lender:
                 with contextlib.suppress(OSError):
                     borrower.sendall(b"alone no session to lend: " + self._refused.encode() + b"\n")
                 return
-            line, greeting = spare
             about = {"software": self._sibling.software, "cipher": self._sibling.cipher}
             try:
                 borrower.setblocking(True)
                 borrower.sendall(f"{LENT} {json.dumps(about)}\n".encode())
                 if _exactly(borrower, _GREETING):
-                    borrower.sendall(greeting)
-                    threading.Thread(target=_carry_back, args=(line, borrower), daemon=True).start()
-                    _carry(borrower, line)
+                    borrower.sendall(spare.greeting)
+                    threading.Thread(
+                        target=_carry_back, args=(spare.line, borrower), daemon=True
+                    ).start()
+                    _carry(borrower, spare.line)
             except (OSError, EOFError, EngineError):
                 pass
             finally:
                 with contextlib.suppress(Exception):
-                    line.close()
+                    spare.line.close()
                 with contextlib.suppress(OSError):
                     borrower.shutdown(socket.SHUT_RDWR)
 
