@@ -83,24 +83,62 @@ def play(
     variables: dict[str, t.Any] | None = None,
     rules: list[dict[str, t.Any]] | None = None,
     fails: bool = False,
+    tags: t.Sequence[str] = (),
 ) -> Plan:
     """The steps of these roles, or of ``role/tasks``, on a host with these facts.
 
     A rule is ``{"module": ..., "contains": ..., "result": {...}}``; of those whose module fits and
     whose text is part of the arguments, the first one answers. Raises AssertionError with the
-    output when the play fails, or with ``fails`` when it does not.
+    output when the play fails, or with ``fails`` when it does not. ``tags`` are those that
+    somebody asks for.
     """
-    tasks = [
-        {"name": "Know the host", "ansible.builtin.set_fact": {**facts, "cacheable": True}},
+    tasks: list[dict[str, t.Any]] = [
+        _know(facts),
         *({"name": "Play", "ansible.builtin.include_role": _included(role)} for role in roles),
     ]
-    book = [{"hosts": "all", "gather_facts": False, "vars": variables or {}, "tasks": tasks}]
+    for task in tasks:
+        task["tags"] = ["always"]
+    book = {"hosts": "all", "gather_facts": False, "vars": variables or {}, "tasks": tasks}
+    return _play(place, [book], "host,", rules, fails, *(f"--tags={tag}" for tag in tags))
+
+
+def play_book(
+    place: Path,
+    name: str,
+    facts: dict[str, t.Any],
+    variables: dict[str, t.Any],
+    rules: list[dict[str, t.Any]] | None = None,
+    fails: bool = False,
+) -> Plan:
+    """The steps of a playbook of the collection on the only host of group postgresql: see play."""
+    book = [
+        {"hosts": "all", "gather_facts": False, "tasks": [_know(facts)]},
+        {"import_playbook": str(TOP / "playbooks" / name)},
+    ]
+    hosts = place / "hosts.yml"
+    hosts.write_text("postgresql: {hosts: {host: }}\n", encoding="utf-8")
+    given = f"--extra-vars={json.dumps(variables)}"
+    return _play(place, book, str(hosts), rules, fails, given)
+
+
+def _know(facts: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"name": "Know the host", "ansible.builtin.set_fact": {**facts, "cacheable": True}}
+
+
+def _play(
+    place: Path,
+    book: list[dict[str, t.Any]],
+    inventory: str,
+    rules: list[dict[str, t.Any]] | None,
+    fails: bool,
+    *arguments: str,
+) -> Plan:
     (place / "play.yml").write_text(yaml.safe_dump(book), encoding="utf-8")
     (place / "rules.json").write_text(json.dumps(rules or []), encoding="utf-8")
     record = place / "record"
     record.write_text("", encoding="utf-8")
-    words = [sys.executable, __file__, place / "rules.json", record]
-    words += ["--inventory=host,", "--connection=local", place / "play.yml"]
+    words = [sys.executable, __file__, place / "rules.json", record, f"--inventory={inventory}"]
+    words += ["--connection=local", *arguments, place / "play.yml"]
     done = subprocess.run(
         [str(word) for word in words],
         env={
