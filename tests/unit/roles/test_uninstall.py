@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""uninstall.yml, where the server is: what it keeps, and what an interrupted run left to do."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play_book
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import CLUSTER, FACTS, exists, said
+
+FILE = "/etc/postgresql/15/main/conf.d/pgsftp.conf"
+ASK = "Ask what the server still calls"
+SURE = "Refuse to go on while the server archives with what is to be removed"
+UNCHANGED = {"module": "copy", "contains": FILE, "result": {"changed": False}}
+
+
+def _play(place: Path, *rules: dict[str, t.Any], fails: bool = False, **more: t.Any) -> Plan:
+    variables = {"uninstall_confirm_stanza": "demo", "postgresql_version": "15", **more}
+    return play_book(place, "uninstall.yml", FACTS, variables, list(rules), fails)
+
+
+def _restarts(plan: Plan) -> int:
+    return sum(
+        args.get("state") == "restarted" and args["name"] == CLUSTER["service"]
+        for args in plan.of("systemd_service")
+    )
+
+
+def _removed(plan: Plan) -> list[str]:
+    return [args["path"] for args in plan.of("file") if args["state"] == "absent"]
+
+
+def test_the_settings_stay_without_archiving(tmp_path: Path) -> None:
+    settings = {
+        "shared_buffers": "1GB",
+        "archive_mode": "on",
+        "archive_command": "x",
+        "search_path": "'a'",
+        "listen_addresses": "localhost",
+    }
+    plan = _play(tmp_path, pgsftp_postgresql_settings=settings)
+    assert plan.files[FILE].splitlines()[1:] == [
+        "listen_addresses = 'localhost'",
+        "shared_buffers = '1GB'",
+        "archive_mode = 'off'",
+        "search_path = '''a'''",
+    ]
+    assert _restarts(plan) == 1
+    assert "/opt/pgsftp" in _removed(plan)
+
+
+def test_where_nothing_is_left_to_do_nothing_restarts(tmp_path: Path) -> None:
+    assert _restarts(_play(tmp_path, UNCHANGED)) == 0
+
+
+def test_what_an_interrupted_run_left_is_done(tmp_path: Path) -> None:
+    asked = said("archive_library", "archive_mode", "restore_command")
+    plan = _play(tmp_path, UNCHANGED, asked, fails=True)
+    assert any("RESET restore_command" in str(step.args) for step in plan)
+    assert _restarts(plan) == 1
+    # It is asked once more, and nothing is taken away from a server that archives all the same.
+    assert [step.task for step in plan if step.task in (ASK, SURE)] == [ASK, SURE]
+    assert _removed(plan) == []
+
+
+def test_a_standby_that_is_stopped_will_not_call_what_is_gone(tmp_path: Path) -> None:
+    stopped = said("pg_isready", rc=2)
+    plan = _play(tmp_path, stopped, exists("postgresql.auto.conf"))
+    (line,) = plan.of("lineinfile")
+    assert (line["path"], line["state"]) == (
+        "/var/lib/postgresql/15/main/postgresql.auto.conf",
+        "absent",
+    )
+    assert _restarts(plan) == 0
+
+
+def test_a_server_that_is_starting_is_not_taken_for_a_stopped_one(tmp_path: Path) -> None:
+    plan = _play(tmp_path, said("pg_isready", rc=1), fails=True)
+    assert not plan.of("copy", "file")
+
+
+@pytest.mark.parametrize("confirmed", ["", "other"])
+def test_without_its_second_word_it_does_nothing(tmp_path: Path, confirmed: str) -> None:
+    plan = _play(tmp_path, fails=True, uninstall_confirm_stanza=confirmed)
+    assert not plan.of("copy", "file", "command", "systemd_service")
