@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1800)]
 PSQL = "psql --no-psqlrc --no-align --tuples-only --command"
 # The time that restore.md goes back to.
 MISHAP = "2026-11-22 03:12:00+00"
+# Those of the walk-through, and one after each restore of the primary.
+FULL_BACKUPS = 4
 
 
 class Guided:
@@ -74,13 +76,33 @@ def guided(lab):
 
 
 def test_restore(guided):
+    for host in ("pg1-srv", "pg2-srv"):
+        guided.lab.run(host, "install --directory --owner=postgres --mode=0700 /srv/space")
+    guided.sql("create tablespace space location '/srv/space'")
     guided.sql("create table orders as select generate_series(1, 1000) as id")
+    guided.sql("create table parts tablespace space as select generate_series(1, 500) as id")
     moment = guided.sql("select pg_sleep(1); select clock_timestamp(); select pg_sleep(1)")
     guided.replace[MISHAP] = next(row for row in moment.splitlines() if row)
     guided.sql("drop table orders")
     guided.type("restore")
     # The standby that was promoted has what was restored.
     assert guided.sql("select count(*) from orders", "pg2-srv") == "1000"
+    assert guided.sql("select count(*) from parts", "pg2-srv") == "500"
+    # Nothing was removed, and nothing that was kept is left.
+    reasons = guided.lab.run(
+        "pg2-srv", "pgsftp --stanza=demo info | grep -c 'full backup'", user="postgres"
+    )
+    assert int(reasons.stdout) == FULL_BACKUPS
+    for host in ("pg1-srv", "pg2-srv"):
+        left = guided.lab.run(host, "ls /srv/space; ls /var/lib/postgresql/17").stdout.split()
+        assert [name for name in left if "." in name] == []
+    # Who was told to be gone for good is, after a reboot, too.
+    guided.lab.verb("stop", "pg1-srv")
+    guided.lab.verb("start", "pg1-srv")
+    up = guided.lab.run(
+        "pg1-srv", "systemctl is-system-running --wait; pgrep -x postgres", check=False
+    )
+    assert up.stdout.strip() in ("running", "degraded"), up.stdout
 
 
 @pytest.mark.parametrize(
