@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,10 @@ if not LINK.exists():
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(TOP / ".cache/collections"), os.environ.get("PYTHONPATH")])
 )
+# A shell without job control has this ignored by what it puts into the background, and so would do
+# what a test starts to interrupt it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(TOP / ".cache/hypothesis"))
 
 
