@@ -99,10 +99,9 @@ def test_restore(guided):
     # Who was told to be gone for good is, after a reboot, too.
     guided.lab.verb("stop", "pg1-srv")
     guided.lab.verb("start", "pg1-srv")
-    up = guided.lab.run(
-        "pg1-srv", "systemctl is-system-running --wait; pgrep -x postgres", check=False
-    )
-    assert up.stdout.strip() in ("running", "degraded"), up.stdout
+    booted = "systemctl is-system-running --wait 2>&1 | grep -qx 'running\\|degraded'"
+    guided.lab.run("pg1-srv", f"until {booted}; do sleep 1; done")
+    assert guided.lab.run("pg1-srv", "pgrep --exact postgres", check=False).stdout == ""
 
 
 @pytest.mark.parametrize(
