@@ -126,6 +126,73 @@ def test_patience_with_a_server_does_not_begin_anew_as_long_as_nothing_is_achiev
     assert some._opener.clock() < 1330
 
 
+class Others:
+    """Time that passes while others of the command achieve something, until ``end``."""
+
+    def __init__(self, some, end):
+        self._turns = some._opener.turns
+        self._clock = some._opener.clock
+        self._end = end
+        self._turns.sleep = self
+
+    def __call__(self, seconds):
+        self._clock.sleep(seconds)
+        if self._clock() <= self._end:
+            # With what only they know: what was said by us is not said again so soon.
+            self._turns._said_at = 0.0
+            self._turns.achieved()
+
+
+def lose(some):
+    some.renew(some.current, errors.TransportLostError("lost"))
+
+
+def test_a_second_loss_is_waited_for_as_long_as_others_get_on(root):
+    """It took 400 seconds, beyond all patience, to have a session again, and that is lost, too."""
+    away = [refused() for _dummy in range(20)]
+    some = sessions(root, refusals=[None, *away, None, *away, None])
+    Others(some, end=2000)
+    lose(some)
+    assert some._opener.clock() > 1350
+    lose(some)
+    assert some._opener.clock() > 1700
+
+
+def test_after_what_others_achieved_patience_is_whole_again(root):
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(100))])
+    Others(some, end=1200)
+    with pytest.raises(errors.HostConnectError):
+        lose(some)
+    assert 1450 < some._opener.clock() <= 1501
+
+
+def test_what_others_achieve_while_there_is_a_session_counts_too(root):
+    away = [refused() for _dummy in range(12)]
+    some = sessions(root, refusals=[None, *away, None, *(refused() for _dummy in range(100))])
+    lose(some)
+    waited = some._opener.clock() - 1000
+    assert 200 < waited < 290
+    some._opener.turns.achieved()
+    lost_at = some._opener.clock()
+    with pytest.raises(errors.HostConnectError):
+        lose(some)
+    assert some._opener.clock() > lost_at + 270
+
+
+def test_of_what_nobody_achieved_all_time_counts(root):
+    """Also that which is spent after the last thing that others achieved."""
+    away = [refused() for _dummy in range(19)]
+    some = sessions(root, refusals=[None, *away, None, *(refused() for _dummy in range(100))])
+    Others(some, end=1150)
+    lose(some)
+    used = some._opener.clock() - 1150
+    assert 180 < used < 290
+    lost_at = some._opener.clock()
+    with pytest.raises(errors.HostConnectError):
+        lose(some)
+    assert some._opener.clock() < lost_at + 300 - used + 26
+
+
 def test_a_key_that_is_refused_is_not_tried_again(root):
     some = sessions(root, refusals=[None, errors.ServiceError("public key refused")])
     with pytest.raises(errors.ServiceError):

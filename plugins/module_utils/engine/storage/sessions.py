@@ -44,6 +44,7 @@ class Sessions:
         self._opener = opener
         self._turns: Turns = opener.turns
         self._patience = self._remaining = patience
+        self._counted_at = 0.0
         self._storage: Storage | None = None
         self._left: set[str] = set()
         self._fruitless = 0
@@ -78,7 +79,7 @@ class Sessions:
         """Replace ``lost``; nothing happens when somebody has done that already.
 
         Raises the last failure when no new session was to be had for ``patience`` seconds in all
-        since something was achieved.
+        since something was achieved, by this process or another one of the command.
         """
         if self._final is not None:
             raise self._final
@@ -89,6 +90,8 @@ class Sessions:
         lost.close()
         self.generation += 1
         started = self._turns.clock()
+        if self._turns.achieved_at >= self._counted_at:
+            self._remaining = self._patience
         if self._fruitless:
             pause = pause_after(self._fruitless, GROWTH)
             log.detail("nothing was achieved since the last time: waiting for %.1f s", pause)
@@ -101,7 +104,7 @@ class Sessions:
                 # It never was one: what is wrong with the server is wrong from the start.
                 self._storage = self._first()
         finally:
-            self._remaining -= self._turns.clock() - started
+            self._count(started)
         if self._left:
             self._clear(self._storage)
         log.detail("connected again to %s", self._storage.location)
@@ -109,6 +112,14 @@ class Sessions:
     def _first(self) -> Storage:
         patience = min(FIRST_PATIENCE, self._remaining)
         return self._turns.connect(self._open, patience=patience, passing=HUNG_UP)
+
+    def _count(self, started: float) -> None:
+        """The time without a session counts, but for that in which others got on."""
+        achieved_at = self._turns.achieved_at
+        if achieved_at >= started:
+            self._remaining = self._patience
+        self._counted_at = self._turns.clock()
+        self._remaining -= self._counted_at - max(started, achieved_at)
 
     def _clear(self, storage: Storage) -> None:
         """Remove what lost sessions left behind.
