@@ -208,6 +208,16 @@ def test_a_borrowed_session_that_never_answered_is_no_reason_for_patience(root):
         some.renew(borrowed, errors.TransportLostError("lost"))
 
 
+def test_a_worker_waits_for_the_server_also_when_it_had_borrowed_in_vain(root):
+    """Its parent knows that the server is there; all others do their work meanwhile."""
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(5))])
+    some.patient()
+    borrowed = SftpStorage(some.current.channel, "sftp-srv", str(root), borrowed=True)
+    some._storage = borrowed
+    some.renew(borrowed, errors.TransportLostError("lost"))
+    assert some.current.list("") == []
+
+
 def test_one_that_answered_is_worth_waiting_for(root):
     some = sessions(root, refusals=[None, refused()])
     borrowed = SftpStorage(some.current.channel, "sftp-srv", str(root), borrowed=True)

@@ -45,6 +45,7 @@ class Sessions:
         self._turns: Turns = opener.turns
         self._patience = self._remaining = patience
         self._counted_at = 0.0
+        self._is_patient = False
         self._storage: Storage | None = None
         self._left: set[str] = set()
         self._fruitless = 0
@@ -66,6 +67,7 @@ class Sessions:
         """``current``, but a server that does not let us in yet is asked again for a while, and
         those who lost a session are let go first.
         """
+        self._is_patient = True
         if self._storage is None:
             self._storage = self._turns.connect(self._open, patience=self._patience, hurried=False)
         return self._storage
@@ -98,7 +100,7 @@ class Sessions:
             self._turns.sleep(pause)
         self._fruitless += 1
         try:
-            if lost.answered:
+            if lost.answered or self._is_patient:
                 self._storage = self._turns.connect(self._open, patience=self._remaining)
             else:
                 # It never was one: what is wrong with the server is wrong from the start.
