@@ -228,6 +228,76 @@ def test_one_that_answered_is_worth_waiting_for(root):
     assert some.current.list("") == []
 
 
+# A session at once, or none.
+
+
+def test_at_once_is_one_attempt_and_no_wait(root):
+    some = sessions(root, refusals=[None, *(refused() for _dummy in range(3))])
+    storage = ResilientStorage(some)
+    some.current.close()
+    for attempts in (1, 1):
+        with pytest.raises(errors.TransportLostError), storage.at_once():
+            storage.list("")
+        # While the server refuses, a turn is none of the first moment.
+        assert len(some._opener.asked) == 1 + attempts
+        assert some._opener.clock() < 1001
+        assert storage.ended
+    assert some.generation == 1
+    # Afterwards it is waited for.
+    assert storage.list("") == []
+    assert some._opener.clock() > 1001
+
+
+def test_at_once_a_session_that_is_to_be_had_is_taken(root):
+    some = sessions(root)
+    storage = ResilientStorage(some)
+    some.current.close()
+    with storage.at_once():
+        storage.write("x", b"new")
+    assert not storage.ended
+    assert storage.read("x") == b"new"
+    assert some._opener.clock() == 1000
+
+
+def test_at_once_a_server_that_ends_each_session_has_two_and_no_more(root):
+    some = sessions(root, every=1)
+    storage = ResilientStorage(some)
+    for opened in (2, 3, 4):
+        with pytest.raises(errors.TransportLostError, match="lost"), storage.at_once():
+            storage.write("x", b"new")
+        assert some._opener.opened == opened
+    assert some._opener.clock() == 1000
+
+
+def test_what_a_file_is_waited_for_at_once_is_as_good_as_before(root):
+    """It is given up for the moment, however often, and then sent anew."""
+    some = sessions(root, cuts=[2], refusals=[None, *(refused() for _dummy in range(50))])
+    storage = ResilientStorage(some)
+    writer = storage.writer("x", publish=Publish.RENAME)
+    writer.write(b"new" * 100)
+    with storage.at_once():
+        for _dummy in range(20):
+            with pytest.raises(errors.TransportLostError):
+                writer.finish().wait()
+    some._opener._refusals.clear()
+    writer.finish().wait()
+    assert storage.read("x") == b"new" * 100
+
+
+def test_at_once_leaves_the_way_to_who_lost_a_session(root):
+    some = sessions(root)
+    storage = ResilientStorage(some)
+    some.current.close()
+    turns = some._opener.turns
+    turns.refused(turns.clock())
+    some._opener.clock.sleep(10)
+    with turns._hurry(), pytest.raises(errors.TransportLostError), storage.at_once():
+        storage.list("")
+    assert some._opener.opened == 1
+    with storage.at_once():
+        assert storage.list("") == []
+
+
 # The storage, with the session cut after every possible request of what it does.
 
 
