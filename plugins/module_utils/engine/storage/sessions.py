@@ -174,6 +174,10 @@ class Sessions:
         self._remaining = self._patience
         self._turns.achieved()
 
+    def gets_on(self) -> None:
+        """Others hear that this process is at work, although nothing is done to its end yet."""
+        self._turns.achieved()
+
     def give_up(self, error: TransportLostError) -> TransportLostError:
         """No session is replaced any more; whoever finds one lost is told ``error``."""
         self._final = error
