@@ -5,16 +5,50 @@
 
 from __future__ import annotations
 
-import types
+import contextlib
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import alive
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import checkpoint
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Done
 
 MIB = 1024 * 1024
-STORAGE = types.SimpleNamespace(ended=False)
+
+
+class Storage:
+    """A repository whose session may be lost, and is ``waited`` for where somebody does."""
+
+    def __init__(self):
+        self.ended = False
+        self.lost = False
+        self.waited = True
+
+    @contextlib.contextmanager
+    def at_once(self):
+        self.waited = False
+        yield
+        self.waited = True
+
+    def use(self):
+        if self.lost:
+            assert not self.waited
+            self.ended = True
+            raise errors.TransportLostError("connection to sftp-srv lost")
+
+
+STORAGE = Storage()
+
+
+class Announcement:
+    def wait(self):
+        STORAGE.use()
+
+
+@pytest.fixture(autouse=True)
+def _storage():
+    STORAGE.__init__()
 
 
 class Clock:
@@ -37,9 +71,10 @@ def saved(monkeypatch, clock):
     times = []
 
     def save(*_arguments):
+        STORAGE.use()
         times.append(clock.now)
         clock.now += clock.cost
-        return Done()
+        return Announcement()
 
     monkeypatch.setattr(checkpoint.manifest, "save_checkpoint", save)
     monkeypatch.setattr(checkpoint.manifest, "begin_checkpoint", save)
@@ -74,6 +109,7 @@ def test_a_backup_begins_with_one(clock, saved, monkeypatch):
 
 def test_a_backup_shows_that_it_goes_on(clock, saved):
     point = checkpoint.Checkpoint(STORAGE, "demo", None, None, clock=clock)
+    point.show()
     for second in range(600):
         clock.now = float(second)
         point.beat()
@@ -123,15 +159,56 @@ def test_nothing_is_saved_when_nothing_is_new(clock, saved):
     assert saved == []
 
 
-def test_no_worker_waits_for_a_save_that_has_to_connect_again(clock, saved, monkeypatch):
+def test_no_worker_waits_for_a_save_that_has_to_connect_again(clock, saved):
     point = made(clock, saved, threshold=1)
-    monkeypatch.setattr(STORAGE, "ended", True)
+    STORAGE.ended = True
     clock.now = 100.0
     point.add(MIB)
     assert saved == []
-    # One that shows that the backup goes on is worth it, and so is one when the workers are gone.
+    # One that shows that the backup goes on is worth an attempt, and when the workers are gone any.
     clock.now = 200.0
     point.beat()
     point.add(MIB)
     point.save()
     assert saved == [200.0, 200.0]
+
+
+def test_no_worker_waits_for_a_session_that_is_lost_in_the_middle_of_a_save(clock, saved):
+    point = made(clock, saved, threshold=1)
+    STORAGE.lost = True
+    point.add(MIB)
+    assert saved == []
+    # What was not saved is still to be.
+    STORAGE.lost = STORAGE.ended = False
+    point.add(0)
+    assert len(saved) == 1
+
+
+def test_a_beat_does_not_wait_either_but_asks_each_minute(clock, saved):
+    point = made(clock, saved, threshold=10**12)
+    point.show()
+    asked = []
+    STORAGE.lost = True
+    uses = STORAGE.use
+    STORAGE.use = lambda: (asked.append(clock.now), uses())
+    for second in range(181, 400):
+        clock.now = float(second)
+        point.beat()
+    assert asked == [181.0, 241.0, 301.0, 361.0]
+    STORAGE.lost = False
+    for second in range(400, 700):
+        clock.now = float(second)
+        point.beat()
+    assert saved == [421.0, 601.0]
+    assert checkpoint.AGAIN + checkpoint.PULSE < alive.QUIET
+
+
+def test_what_others_could_not_see_at_once_they_see_soon(clock, saved):
+    point = made(clock, saved, threshold=10**12)
+    STORAGE.lost = True
+    point.show()
+    STORAGE.lost = False
+    for second in range(200):
+        clock.now = float(second)
+        point.beat()
+    assert saved == [60.0]

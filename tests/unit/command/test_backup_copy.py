@@ -18,11 +18,14 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backu
     PageRule,
     SourceFile,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.whose import Whose
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     PgOptions,
+    RepoOptions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.node import LocalNode
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.open import prepare
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
     Encoding,
@@ -175,3 +178,19 @@ def test_bytes_read_are_reported(tmp_path, data, monkeypatch):
     copier(CopyJob(1, "demo", "L", "", Encoding(), Framing.WHOLE, 0, True, files)).result()
     assert sum(reported) == sum(map(len, data[1].values()))
     assert len(reported) > 2
+
+
+def test_others_hear_of_a_large_file_before_its_end(tmp_path, data, monkeypatch):
+    """Who waits for a session meanwhile must not take it for silence."""
+    monkeypatch.setattr(copy, "REPORT_EVERY", copy.CHUNK)
+    opener = prepare(RepoOptions(path=str(tmp_path / "repo")))
+    pg = PgOptions(path=str(data[0]))
+    options = Options("backup", pgs=(pg,))
+    heard = []
+    setup = copy.worker_setup(opener, options, lambda _options, _key: LocalNode(pg, options))
+    handler = setup(1, lambda _size: heard.append(opener.turns.achieved_at), Whose.OWN)
+    file = source(data, "large")
+    result = handler(CopyJob(1, "demo", "L", "", ZST, Framing.WHOLE, 0, True, (file,)))
+    assert len(heard) == 4
+    assert heard[0] > 0
+    assert result.result()[0].outcome is Outcome.COPIED

@@ -12,6 +12,7 @@ and StorageError for whatever else the storage refused, with the reason that it 
 from __future__ import annotations
 
 import abc
+import contextlib
 import enum
 import re
 import secrets
@@ -213,6 +214,12 @@ class Storage(abc.ABC):
         To ask costs nothing.
         """
         return False
+
+    def at_once(self) -> t.ContextManager[None]:
+        """Within, a session that is lost is replaced only where the server lets us in at once.
+        Otherwise the loss is raised, a TransportLostError, and who asks afterwards connects.
+        """
+        return contextlib.nullcontext()
 
     @property
     def answered(self) -> bool:

@@ -88,6 +88,10 @@ class ResilientStorage(Storage):
         """See Storage. The next verb connects again."""
         return self._sessions.ended
 
+    def at_once(self) -> t.ContextManager[None]:
+        """See Storage."""
+        return self._sessions.at_once()
+
     def rename(self, source: str, target: str) -> None:
         """See Storage. A rename whose answer was lost may have happened: then nothing is left."""
 

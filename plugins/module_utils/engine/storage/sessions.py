@@ -11,6 +11,7 @@ to hang up at the same request again is left in peace after a few times.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .. import log
@@ -44,10 +45,14 @@ class Sessions:
         self._opener = opener
         self._turns: Turns = opener.turns
         self._patience = self._remaining = patience
+        self._counted_at = 0.0
+        self._is_patient = False
         self._storage: Storage | None = None
         self._left: set[str] = set()
         self._fruitless = 0
         self._final: TransportLostError | None = None
+        self._gone: Storage | None = None
+        self._attempts: int | None = None  # that may be made; None for any number
         self.generation = 0
         """How many sessions were lost."""
 
@@ -65,6 +70,7 @@ class Sessions:
         """``current``, but a server that does not let us in yet is asked again for a while, and
         those who lost a session are let go first.
         """
+        self._is_patient = True
         if self._storage is None:
             self._storage = self._turns.connect(self._open, patience=self._patience, hurried=False)
         return self._storage
@@ -77,38 +83,76 @@ class Sessions:
     def renew(self, lost: Storage, cause: TransportLostError) -> None:
         """Replace ``lost``; nothing happens when somebody has done that already.
 
+        Raises ``cause`` when that is not to be had ``at_once``, where it has to be.
         Raises the last failure when no new session was to be had for ``patience`` seconds in all
-        since something was achieved.
+        since something was achieved, by this process or another one of the command.
         """
         if self._final is not None:
             raise self._final
         if lost is not self._storage:
             return
-        log.warn("%s: connecting again", cause.message)
-        self._left |= lost.unfinished
-        lost.close()
-        self.generation += 1
+        if lost is not self._gone:
+            self._gone = lost
+            log.warn("%s: connecting again", cause.message)
+            self._left |= lost.unfinished
+            lost.close()
+            self.generation += 1
+        self._storage = self._another(lost) if self._attempts is None else self._attempt(cause)
+        self._gone = None
+        if self._left:
+            self._clear(self._storage)
+        log.detail("connected again to %s", self._storage.location)
+
+    @contextlib.contextmanager
+    def at_once(self) -> t.Iterator[None]:
+        """Within, one attempt is made at most to replace a session, and nobody is waited for."""
+        self._attempts = 1
+        try:
+            yield
+        finally:
+            self._attempts = None
+
+    def _attempt(self, cause: TransportLostError) -> Storage:
+        if not self._attempts:
+            raise cause
+        self._attempts -= 1
+        try:
+            storage = self._turns.connect(self._open, patience=0.0, hurried=False)
+        except EngineError as error:
+            # Who can wait finds out whether it is one that passes.
+            log.detail("no session at once: %s", error.message)
+            raise cause from error
+        self._fruitless += 1
+        return storage
+
+    def _another(self, lost: Storage) -> Storage:
         started = self._turns.clock()
+        if self._turns.achieved_at >= self._counted_at:
+            self._remaining = self._patience
         if self._fruitless:
             pause = pause_after(self._fruitless, GROWTH)
             log.detail("nothing was achieved since the last time: waiting for %.1f s", pause)
             self._turns.sleep(pause)
         self._fruitless += 1
         try:
-            if lost.answered:
-                self._storage = self._turns.connect(self._open, patience=self._remaining)
-            else:
-                # It never was one: what is wrong with the server is wrong from the start.
-                self._storage = self._first()
+            if lost.answered or self._is_patient:
+                return self._turns.connect(self._open, patience=self._remaining)
+            # It never was one: what is wrong with the server is wrong from the start.
+            return self._first()
         finally:
-            self._remaining -= self._turns.clock() - started
-        if self._left:
-            self._clear(self._storage)
-        log.detail("connected again to %s", self._storage.location)
+            self._count(started)
 
     def _first(self) -> Storage:
         patience = min(FIRST_PATIENCE, self._remaining)
         return self._turns.connect(self._open, patience=patience, passing=HUNG_UP)
+
+    def _count(self, started: float) -> None:
+        """The time without a session counts, but for that in which others got on."""
+        achieved_at = self._turns.achieved_at
+        if achieved_at >= started:
+            self._remaining = self._patience
+        self._counted_at = self._turns.clock()
+        self._remaining -= self._counted_at - max(started, achieved_at)
 
     def _clear(self, storage: Storage) -> None:
         """Remove what lost sessions left behind.
@@ -128,6 +172,10 @@ class Sessions:
         """Something was done to its end: whatever goes wrong from now on is another matter."""
         self._fruitless = 0
         self._remaining = self._patience
+        self._turns.achieved()
+
+    def gets_on(self) -> None:
+        """Others hear that this process is at work, although nothing is done to its end yet."""
         self._turns.achieved()
 
     def give_up(self, error: TransportLostError) -> TransportLostError:
@@ -157,16 +205,17 @@ class Effort:
 
         Raises TransportLostError when it was so too often, and what ``Sessions.renew`` raises.
         """
-        self._losses += 1
-        if self._losses >= MOST_LOSSES:
+        losses = self._losses + 1
+        if losses >= MOST_LOSSES:
             raise self._sessions.give_up(
                 TransportLostError(
-                    f"{cause.message}, for the {self._losses}th time at the same work",
+                    f"{cause.message}, for the {losses}th time at the same work",
                     hint="the server lets us in and ends the session, or falls silent, at the same"
                     " request each time: its log may say why.",
                 )
             )
         self._sessions.renew(storage, cause)
+        self._losses = losses
 
     def done(self) -> None:
         """It is done, or a part of it for good."""

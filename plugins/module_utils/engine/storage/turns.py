@@ -93,6 +93,11 @@ class Turns:
         """Whether the server has refused somebody of late."""
         return self._is_tight(self._state())
 
+    @property
+    def achieved_at(self) -> float:
+        """When a process has last achieved something, to a second; 0 for never."""
+        return self._state().achieved_at
+
     def connect(
         self,
         attempt: t.Callable[[], _T],

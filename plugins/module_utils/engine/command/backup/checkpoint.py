@@ -13,6 +13,8 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ... import log
+from ...errors import TransportLostError
 from ...repository import manifest
 from ...repository.contents import Manifest
 from ...storage.base import Storage
@@ -23,12 +25,20 @@ from ..alive import PULSE
 INTERVAL = 10.0
 RATIO = 20.0
 
+# Seconds until a session is asked for again that was not to be had at once: an attempt at a server
+# that does not answer takes half of that.
+AGAIN = 60.0
+
 
 class Checkpoint:
     """Decides when to save; ``first`` is the manifest to begin with, which is sent at once.
 
     It shows others that the backup is made. It is waited for while the workers have their first
     jobs; where they have none, the manifest at the end goes ``after`` it.
+
+    While workers copy, nothing here waits for a session: meanwhile nobody would have new work, and
+    what the server grants may be what idle workers hold. Another time does, or the end, when they
+    have gone.
     """
 
     def __init__(
@@ -49,7 +59,8 @@ class Checkpoint:
         self._unsaved = 0
         self._wait = INTERVAL
         self.announcement = manifest.begin_checkpoint(storage, stanza, first, cipher_pass)
-        self._last = clock()
+        self._last = self._tried = clock()
+        self._shown = False
 
     def collect(self, make: t.Callable[[], Manifest], *, threshold: int, total: int) -> None:
         """From now on save what is done, which ``make`` gives; ``total`` bytes are to be done."""
@@ -63,24 +74,43 @@ class Checkpoint:
             return
         self._unsaved += size
         due = self._unsaved >= self._threshold or self._clock() >= self._last + self._wait
-        # While we wait to be let in again nobody has new work, and what the server grants may be
-        # what idle workers hold. A later save does it, or the end, when they have gone.
         if due and not self._storage.ended:
-            self.save()
+            self._at_once(self.save)
+
+    def show(self) -> None:
+        """Wait until others see that the backup is made."""
+        self._at_once(self._show)
 
     def beat(self) -> None:
-        """To be called now and then: show that the backup goes on."""
-        if self._clock() >= self._last + max(self._wait, PULSE):
-            self._save()
+        """To be called now and then: show that the backup goes on.
+
+        It may be all that others see of it, where workers read for long what needs no copy: so this
+        asks the server for another session where ours is lost.
+        """
+        due = self._last + max(self._wait, PULSE) if self._shown else self._last
+        if self._clock() >= max(due, self._tried + AGAIN):
+            self._at_once(self._save)
 
     def save(self) -> None:
         """Save what is not saved yet."""
         if self._unsaved:
             self._save()
 
+    def _at_once(self, work: t.Callable[[], None]) -> None:
+        self._tried = self._clock()
+        try:
+            with self._storage.at_once():
+                work()
+        except TransportLostError as cause:
+            log.detail("what the backup has so far is saved later: %s", cause.message)
+
+    def _show(self) -> None:
+        self.announcement.wait()
+        self._shown = True
+
     def _save(self) -> None:
         begun = self._clock()
-        self.announcement.wait()
+        self._show()
         manifest.save_checkpoint(self._storage, self._stanza, self._make(), self._cipher_pass)
         self._unsaved = 0
         self._last = self._clock()

@@ -338,11 +338,16 @@ def worker_setup(
     def setup(_number: int, report: t.Callable[[int], None], choice: Whose) -> Handler:
         chosen = opener_for(opener, choice)
         sessions = Sessions(chosen.striping(options.process_max))
-        copier = Copier(sessions.patient(), lambda key: open_node(options, key))
-        copier.reporting(report)
+
+        def read(size: int) -> None:
+            # A large file over a slow line takes longer than others wait for a session in silence.
+            sessions.gets_on()
+            report(size)
+
+        copier = Copier(sessions.patient(), lambda key: open_node(options, key)).reporting(read)
 
         def handler(storage: Storage) -> Handler:
-            copying, checking = copier.on(storage), Checker(storage, report)
+            copying, checking = copier.on(storage), Checker(storage, read)
             return lambda job: (checking if isinstance(job, FilesJob) else copying)(job)
 
         return Retrying(sessions, handler)

@@ -407,7 +407,7 @@ class _Backup:
                 collect,
                 beat,
                 handed,
-                checkpoint.announcement.wait,
+                checkpoint.show,
             )
         except TransportLostError:
             # It was tried for long enough to reach the repository.

@@ -101,7 +101,7 @@ class _Stream:
 
     def send_ready(self) -> bool:
         """See Stream."""
-        return bool(select.select([], [self._socket], [], 0)[1])
+        return self._is(select.POLLOUT)
 
     def recv(self, size: int) -> bytes:
         """See Stream; the channel's idea of everything is more than one asks a socket for."""
@@ -109,7 +109,18 @@ class _Stream:
 
     def recv_ready(self) -> bool:
         """See Stream."""
-        return bool(select.select([self._socket], [], [], 0)[0])
+        return self._is(select.POLLIN)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the archiver has hung up, although something may be left to be read."""
+        return self._socket.fileno() < 0 or self._is(select.POLLRDHUP)
+
+    def _is(self, event: int) -> bool:
+        """Whether that is so just now, or never will be any more."""
+        poll = select.poll()
+        poll.register(self._socket, event)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Give it back."""

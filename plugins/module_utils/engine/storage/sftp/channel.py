@@ -134,9 +134,10 @@ class Channel:
     @property
     def ended(self) -> bool:
         """Whether the other side is known to be gone; False when nobody knows."""
+        if self.lost is not None:
+            return True
         stream = self._stream
-        gone = getattr(stream, "eof_received", False) or getattr(stream, "closed", False)
-        return self.lost is not None or bool(gone)
+        return bool(getattr(stream, "eof_received", False) or getattr(stream, "closed", False))
 
     def greet(self) -> tuple[int, dict[bytes, bytes]]:
         """Open the protocol; waits for the server's version and extensions."""
