@@ -243,19 +243,6 @@ def test_a_restore_empties_the_spool_and_the_archiver_makes_it_anew(copies, site
     assert copy.fetched.count("00000002.history") == before + 1
 
 
-def test_what_the_spool_cannot_take_the_command_fetches_itself(copies, site):
-    copy = copies()
-    copy.feed("--archive-get-queue-max=4MiB")
-    copy.get("00000002.history", 0)
-    # A directory in the way of a file: nobody can write that, root included.
-    (copy.spool / "00000002.history").mkdir()
-    own(copy.spool / "00000002.history")
-    (copy.spool / "00000002.history" / "in the way").touch()
-    said = copy.get("00000002.history", 0)
-    assert "unable to write" in said
-    assert "archive-get does the work itself" in said
-
-
 def test_cut_off_in_the_middle_recovery_stops_and_goes_on_but_never_ends_early(copies, site, sshd):
     copy = copies("--type=lsn", f"--target={site.target}", "--target-action=promote", hold=5)
     copy.feed("--archive-get-queue-max=2MiB")
@@ -373,6 +360,22 @@ def line(site, sshd):
         yield made
     site.settings = before
     site.configure()
+
+
+@pytest.mark.parametrize("repos", [1, 2])
+def test_what_the_spool_cannot_take_the_command_fetches_itself(copies, site, line, repos):
+    if repos == 1:
+        site.configure(repo2_type=None, repo2_path=None)
+    copy = copies()
+    copy.feed("--archive-get-queue-max=4MiB")
+    copy.get("00000002.history", 0)
+    # A directory in the way of a file: nobody can write that, root included.
+    (copy.spool / "00000002.history").mkdir()
+    own(copy.spool / "00000002.history")
+    (copy.spool / "00000002.history" / "in the way").touch()
+    said = copy.get("00000002.history", 0)
+    assert "unable to write" in said
+    assert "archive-get does the work itself" in said
 
 
 def segments(site):
