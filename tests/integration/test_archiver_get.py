@@ -332,6 +332,30 @@ def test_a_damaged_segment_is_never_handed_over(copies, site):
     assert not list(copy.spool.glob(f"{path.name[:24]}*"))
 
 
+def test_a_damaged_file_ahead_is_fetched_once_and_delays_nothing_behind_it(copies, site):
+    copy = copies()
+    begun = len(copy.archiver.said) if copy.archiver.output.exists() else 0
+    copy.feed()
+    names = segments(site)
+
+    def said():
+        return copy.archiver.said[begun:]
+
+    (path,) = site.repo.glob(f"archive/demo/*/*/{names[3]}-*")
+    content = path.read_bytes()
+    path.write_bytes(content[:-20] + bytes(20))
+    try:
+        copy.get(names[0], 0)
+        until(lambda: f"fetched {names[5]}" in said(), "nothing behind it", copy)
+        # The server is busy with what it has; each time would cost the whole file.
+        time.sleep(2)
+        assert said().count(f"unable to fetch {names[3]}") == 1
+    finally:
+        path.write_bytes(content)
+    # Whoever asks is not told what was so a moment ago.
+    copy.get(names[3], 0)
+
+
 def test_another_data_directory_is_not_served(copies):
     copy = copies()
     copy.feed()
