@@ -335,3 +335,17 @@ def test_what_a_worker_said_in_the_turn_in_which_it_is_ended_is_nothing(service)
 def test_there_is_only_one(service):
     with pytest.raises(LockAcquireError, match="unable to acquire lock"):
         place.only_one(service._settings)
+
+
+def test_who_runs_a_command_for_somebody_does_not_keep_a_successor_waiting(service, tmp_path):
+    """A pager may read the answer for hours, and the service be killed meanwhile."""
+    service._crews = []
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(resident.socket_path(str(tmp_path), "demo"))
+        line.sendall(b"run\t\tutf-8\tstrict\t0\tinfo\n")
+        service._desk.accept()
+        (asker,) = service._desk.askers.values()
+        service._desk.read(asker)
+        assert line.recv(4096) == b"ready\n"
+        os.close(service._lock)
+        service._lock = place.only_one(service._settings)

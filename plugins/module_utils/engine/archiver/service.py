@@ -300,6 +300,8 @@ class Service:
         log.debug("runs for another process: %s", " ".join(task.words))
 
         def work() -> None:
+            # It writes nothing to a repository, and may wait for hours: no successor waits for it.
+            os.close(self._lock)
             self._be_child()
             delegated.live(connection, task, self._main)
 
