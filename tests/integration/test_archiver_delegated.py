@@ -175,3 +175,25 @@ def test_a_command_whose_process_is_killed_is_run_at_home(site, waiting):
     out, _err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert b"stanza: demo" in out
+
+
+def test_an_info_that_does_not_get_on_keeps_no_successor_waiting(site):
+    """As with ``| less``, when the service is killed and not what it has started."""
+    archiver = site.archiver
+    workers = living(site)
+    signal_all(workers, signal.SIGSTOP)
+    process = archiver.popen("info", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        until(lambda: living(site) > workers, "nothing runs", archiver)
+        (running,) = living(site) - workers
+        os.kill(running, signal.SIGSTOP)
+    finally:
+        signal_all(workers, signal.SIGCONT)
+    try:
+        archiver.kill()
+        archiver.start("--log-level-file=debug")
+        assert alive(running)
+    finally:
+        os.kill(running, signal.SIGCONT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0

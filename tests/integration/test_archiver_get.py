@@ -243,19 +243,6 @@ def test_a_restore_empties_the_spool_and_the_archiver_makes_it_anew(copies, site
     assert copy.fetched.count("00000002.history") == before + 1
 
 
-def test_what_the_spool_cannot_take_the_command_fetches_itself(copies, site):
-    copy = copies()
-    copy.feed("--archive-get-queue-max=4MiB")
-    copy.get("00000002.history", 0)
-    # A directory in the way of a file: nobody can write that, root included.
-    (copy.spool / "00000002.history").mkdir()
-    own(copy.spool / "00000002.history")
-    (copy.spool / "00000002.history" / "in the way").touch()
-    said = copy.get("00000002.history", 0)
-    assert "unable to write" in said
-    assert "archive-get does the work itself" in said
-
-
 def test_cut_off_in_the_middle_recovery_stops_and_goes_on_but_never_ends_early(copies, site, sshd):
     copy = copies("--type=lsn", f"--target={site.target}", "--target-action=promote", hold=5)
     copy.feed("--archive-get-queue-max=2MiB")
@@ -345,6 +332,30 @@ def test_a_damaged_segment_is_never_handed_over(copies, site):
     assert not list(copy.spool.glob(f"{path.name[:24]}*"))
 
 
+def test_a_damaged_file_ahead_is_fetched_once_and_delays_nothing_behind_it(copies, site):
+    copy = copies()
+    begun = len(copy.archiver.said) if copy.archiver.output.exists() else 0
+    copy.feed()
+    names = segments(site)
+
+    def said():
+        return copy.archiver.said[begun:]
+
+    (path,) = site.repo.glob(f"archive/demo/*/*/{names[3]}-*")
+    content = path.read_bytes()
+    path.write_bytes(content[:-20] + bytes(20))
+    try:
+        copy.get(names[0], 0)
+        until(lambda: f"fetched {names[5]}" in said(), "nothing behind it", copy)
+        # The server is busy with what it has; each time would cost the whole file.
+        time.sleep(2)
+        assert said().count(f"unable to fetch {names[3]}") == 1
+    finally:
+        path.write_bytes(content)
+    # Whoever asks is not told what was so a moment ago.
+    copy.get(names[3], 0)
+
+
 def test_another_data_directory_is_not_served(copies):
     copy = copies()
     copy.feed()
@@ -373,6 +384,22 @@ def line(site, sshd):
         yield made
     site.settings = before
     site.configure()
+
+
+@pytest.mark.parametrize("repos", [1, 2])
+def test_what_the_spool_cannot_take_the_command_fetches_itself(copies, site, line, repos):
+    if repos == 1:
+        site.configure(repo2_type=None, repo2_path=None)
+    copy = copies()
+    copy.feed("--archive-get-queue-max=4MiB")
+    copy.get("00000002.history", 0)
+    # A directory in the way of a file: nobody can write that, root included.
+    (copy.spool / "00000002.history").mkdir()
+    own(copy.spool / "00000002.history")
+    (copy.spool / "00000002.history" / "in the way").touch()
+    said = copy.get("00000002.history", 0)
+    assert "unable to write" in said
+    assert "archive-get does the work itself" in said
 
 
 def segments(site):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 
 import pytest
@@ -16,7 +17,10 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     PgOptions,
     RepoOptions,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import HostConnectError
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    FileWriteError,
+    HostConnectError,
+)
 
 NAMES = [f"00000001000000000000000{number}" for number in range(1, 5)]
 
@@ -29,6 +33,7 @@ class Repository(Source):
         self.has, self.calls = has, calls
         self.away = False
         self.loses = 0
+        self.full = False
 
     @property
     def is_open(self):
@@ -53,6 +58,8 @@ class Repository(Source):
 
     def finish(self, name, destination, meanwhile):
         meanwhile()
+        if self.full:
+            raise FileWriteError("no room")
 
 
 @pytest.fixture
@@ -109,6 +116,23 @@ def test_a_session_that_was_lost_is_replaced_once_after_the_others_were_asked(
     assert calls == [(1, NAMES[1]), (2, NAMES[1]), (1, NAMES[1])]
     repositories[0].loses = 2
     assert isinstance(fetch(made, NAMES[1], True), fetcher.Failed)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_what_the_spool_cannot_take_is_told_as_that_however_many_repositories_there_are(
+    made, repositories, calls, away
+):
+    repositories[0].away = away
+    for row in repositories:
+        row.full = True
+    made._options = dataclasses.replace(
+        made._options, repos=tuple(row.repo for row in repositories)
+    )
+    failure = fetch(made, NAMES[0], True).failure
+    assert isinstance(failure.error, FileWriteError)
+    assert not failure.may_pass
+    # Another repository has no other place for it.
+    assert calls == ([(1, "look"), (2, NAMES[0])] if away else [(1, NAMES[0])])
 
 
 def test_absent_is_what_all_of_them_say(made, calls):

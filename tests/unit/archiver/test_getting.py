@@ -96,7 +96,7 @@ def test_who_waits_in_vain_is_left_alone_when_every_bound_has_passed(asking):
 
 def fail(asking, now, error, may_pass):
     asking.fetchers.rules.next(4)
-    asking.fetchers.rules.failed(NAME, Failure(error, may_pass))
+    asking.fetchers.rules.failed(NAME, Failure(error, may_pass), now)
     return asking.told(now)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -135,6 +136,57 @@ def test_who_comes_when_none_is_left_gets_the_next_one(server):
     assert said == ["lent"] * 8
 
 
+class NoThread(threading.Thread):
+    """One that the system does not give to who wants to run ``refuses``."""
+
+    refuses = ""
+
+    def __init__(self, *, target, **options):
+        super().__init__(target=target, **options)
+        self._for = target.__name__
+
+    def start(self):
+        if self._for == self.refuses:
+            raise RuntimeError("can't start new thread")
+        super().start()
+
+
+@pytest.fixture
+def no_thread(monkeypatch):
+    """Sets for whom there is none."""
+    monkeypatch.setattr(lending.threading, "Thread", NoThread)
+
+    def set_(name):
+        monkeypatch.setattr(NoThread, "refuses", name)
+
+    return set_
+
+
+def test_without_a_thread_to_open_one_there_is_none_to_lend(server, no_thread):
+    now = [1000.0]
+    no_thread("_open")
+    lender = lending.Lender(lending.Sibling(server.open, "x", "y"), clock=lambda: now[0])
+    # And not for ever: nobody would open what is waited for.
+    assert answer(lender) == "alone"
+    no_thread("")
+    now[0] += lending.REFUSAL_STANDS
+    assert answer(lender) == "lent"
+
+
+@pytest.mark.parametrize("threads", ["_serve", "_carry_back"])
+def test_a_borrower_that_cannot_be_served_does_not_wait(server, no_thread, threads):
+    lender = lending.Lender(lending.Sibling(server.open, "x", "y"))
+    no_thread(threads)
+    ours, theirs = socket.socketpair()
+    with ours:
+        lender.lend(theirs)
+        ours.settimeout(10)
+        with contextlib.suppress(BrokenPipeError):
+            ours.sendall(protocol.init())
+        while ours.recv(4096):
+            pass
+
+
 @pytest.fixture
 def some(tmp_path, monkeypatch):
     """A crew of workers that leave a file when they are told to lend."""
@@ -201,3 +253,35 @@ def test_the_one_who_lends_is_not_let_go(some):
         some.queue.store(name, None)
     some.feed(time.monotonic() + 2 * crew.IDLE)
     assert some._workers == [second]
+
+
+def refuse(*_arguments):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_a_worker_that_does_not_get_the_borrower_it_was_promised_is_replaced(some, monkeypatch):
+    """It would take what it is told next for him, and what it is given to send would be lost."""
+    opened(some, 2)
+    (lender,) = [row for row in some._workers if row.lends]
+    assert lender.names
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        monkeypatch.setattr(crew.reduction, "sendfds", refuse)
+        assert not some.lend(theirs)
+    assert lender not in some._workers
+    assert not lender.names & some.queue.sent
+
+
+def test_without_a_descriptor_to_pass_a_borrower_on_the_worker_hears_nothing_of_him(
+    some, monkeypatch
+):
+    opened(some, 1)
+    (lender,) = some._workers
+    said = []
+    monkeypatch.setattr(lender.connection, "send", said.append)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        monkeypatch.setattr(crew.socket, "fromfd", refuse)
+        assert not some.lend(theirs)
+    assert some._workers == [lender]
+    assert said == []

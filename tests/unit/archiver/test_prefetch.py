@@ -9,11 +9,13 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.prefetch import (
     ABSENCE_STANDS,
+    FAILURE_STANDS,
     Failure,
     Prefetch,
     ahead,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    ChecksumError,
     FormatError,
     HostConnectError,
 )
@@ -143,13 +145,67 @@ def test_a_failure_is_told_to_who_asks_and_to_nobody_else():
     rules.ask(segment(1), SIZE, 2, 0.0)
     taken(rules, 2)
     failure = Failure(HostConnectError("no way there"), True)
-    rules.failed(segment(1), failure)
-    rules.failed(segment(2), failure)
+    rules.failed(segment(1), failure, 0.0)
+    rules.failed(segment(2), failure, 0.0)
     assert rules.answer(segment(1)) == failure
     rules.ask(segment(2), SIZE, 2, 1.0)
     assert not rules.is_decided(segment(2))
     rules.again(segment(1))
     assert set(taken(rules, 2)) == {segment(1), segment(2)}
+
+
+DAMAGED = Failure(ChecksumError("damaged"), False)
+
+
+@pytest.fixture
+def damaged():
+    """Rules of a server at its first segment, whose third one cannot be fetched."""
+    rules = Prefetch()
+    rules.ask(segment(1), SIZE, 4, 0.0)
+    assert segment(3) in taken(rules, 4)
+    rules.got(segment(1), 1)
+    rules.failed(segment(3), DAMAGED, 1.0)
+    return rules
+
+
+def test_what_cannot_be_fetched_ahead_is_left_and_the_next_one_comes(damaged):
+    # It is in nobody's way, and is not fetched again and again while the server is busy.
+    assert damaged.next(4) is None
+    damaged.take(segment(1))
+    damaged.answered(segment(1))
+    damaged.ask(segment(2), SIZE, 4, 2.0)
+    assert taken(damaged, 4) == [segment(5)]
+
+
+def test_what_cannot_be_fetched_ahead_is_tried_for_who_asks_and_again_when_he_does(damaged):
+    for now in (2.0, 3.0):
+        damaged.ask(segment(3), SIZE, 4, now)
+        assert not damaged.is_decided(segment(3))
+        assert damaged.next(4) == segment(3)
+        damaged.failed(segment(3), DAMAGED, now)
+        assert damaged.answer(segment(3)) == DAMAGED
+        damaged.answered(segment(3))
+
+
+def test_a_failure_ahead_is_forgotten_after_a_while(damaged):
+    damaged.ask(segment(2), SIZE, 2, FAILURE_STANDS)
+    assert damaged.next(4) is None
+    damaged.ask(segment(2), SIZE, 2, 1.0 + FAILURE_STANDS)
+    assert damaged.next(4) == segment(3)
+
+
+def test_a_new_spool_may_take_what_the_last_one_could_not(damaged):
+    damaged.forget()
+    assert damaged.next(4) == segment(3)
+
+
+def test_what_could_not_be_reached_is_looked_for_ahead_as_soon_as_it_may_be():
+    rules = Prefetch()
+    rules.ask(segment(1), SIZE, 2, 0.0)
+    taken(rules, 2)
+    rules.got(segment(1), 1)
+    rules.failed(segment(2), Failure(HostConnectError("no way there"), True), 0.0)
+    assert rules.next(2) == segment(2)
 
 
 def test_what_a_lost_process_had_is_fetched_again():

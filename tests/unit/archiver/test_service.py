@@ -292,7 +292,7 @@ def test_a_worker_that_ends_leaves_its_number_to_who_comes_next(service, tmp_pat
     while (filler := os.dup(0)) < number:
         fillers.append(filler)
     os.close(filler)
-    service._desk.accept()
+    service._hear(service._selector.get_key(service._listener))
     (accepted,) = service._desk.askers
     assert accepted.fileno() == number
     for filler in fillers:
@@ -300,6 +300,52 @@ def test_a_worker_that_ends_leaves_its_number_to_who_comes_next(service, tmp_pat
     theirs.close()
 
 
+def end_worker(service):
+    """As when a question shows that the configuration has changed; gives its selector's key."""
+    ours, theirs = Pipe()
+    crew = service._crews[0]
+    crew.connections.append(ours)
+    service._listen_to(service._crews)
+    key = service._selector.get_key(ours)
+    crew.connections.remove(ours)
+    ours.close()
+    theirs.close()
+    return key
+
+
+def test_who_comes_in_the_turn_in_which_a_worker_is_ended_may_get_its_number(service, tmp_path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(resident.socket_path(str(tmp_path), "demo"))
+        ended = end_worker(service)
+        service._hear(service._selector.get_key(service._listener))
+        (accepted,) = service._desk.askers
+        # The kernel gives the lowest number that is free.
+        assert accepted.fileno() == ended.fd
+        # What the worker had said before is heard in the same turn, too.
+        service._hear(ended)
+        assert service._selector.get_key(accepted).fileobj is accepted
+
+
+def test_what_a_worker_said_in_the_turn_in_which_it_is_ended_is_nothing(service):
+    ended = end_worker(service)
+    service._hear(ended)
+    service._hear(ended)
+
+
 def test_there_is_only_one(service):
     with pytest.raises(LockAcquireError, match="unable to acquire lock"):
         place.only_one(service._settings)
+
+
+def test_who_runs_a_command_for_somebody_does_not_keep_a_successor_waiting(service, tmp_path):
+    """A pager may read the answer for hours, and the service be killed meanwhile."""
+    service._crews = []
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(resident.socket_path(str(tmp_path), "demo"))
+        line.sendall(b"run\t\tutf-8\tstrict\t0\tinfo\n")
+        service._desk.accept()
+        (asker,) = service._desk.askers.values()
+        service._desk.read(asker)
+        assert line.recv(4096) == b"ready\n"
+        os.close(service._lock)
+        service._lock = place.only_one(service._settings)

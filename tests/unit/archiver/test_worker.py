@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import os
+import queue
+import socket
 import threading
-from multiprocessing import Pipe
+from multiprocessing import Pipe, reduction
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import worker
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import (
+    forked,
+    worker,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.pulse import Voice
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     RepoOptions,
@@ -90,3 +96,41 @@ def test_what_a_lost_session_had_on_its_way_is_removed_by_the_next(opener, tmp_p
     (tmp_path / "x.0123456789abcdef.pgbackrest.tmp").write_bytes(b"another one's")
     begin(opener, storage.unfinished)
     assert os.listdir(tmp_path) == ["x.0123456789abcdef.pgbackrest.tmp"]
+
+
+@pytest.fixture
+def listener():
+    """The other end of a process that does nothing but take what a worker is told."""
+
+    class Lending(worker._Lending):
+        def lend(self, borrower):
+            raise RuntimeError("can't start new thread")
+
+    def life(connection):
+        worker._receive(connection, Voice(connection), queue.SimpleQueue(), Lending())
+
+    process = forked.fork(life, lambda: None)
+    yield process.connection
+    process.end()
+
+
+def no_thread(connection):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reduction.send_handle(connection, theirs.fileno(), 0)
+
+
+def no_descriptor(connection):
+    """As the kernel leaves it away where the worker may not have more of them."""
+    connection.send("000000010000000000000001")
+
+
+@pytest.mark.parametrize("what", [no_thread, no_descriptor])
+def test_a_worker_that_cannot_listen_any_more_says_so_and_ends(listener, what):
+    """Names that it is given would be lost, and archive-push would wait for ever."""
+    listener.send(worker.Lend())
+    what(listener)
+    assert "unexpected RuntimeError" in heard(listener, worker.Lost).error.message
+    assert listener.poll(10)
+    with pytest.raises((EOFError, ConnectionResetError)):
+        listener.recv()

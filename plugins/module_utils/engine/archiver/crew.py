@@ -176,15 +176,33 @@ class Crew:
         """Have somebody served through an open session; false when there is none."""
         for process in self._workers:
             if process.open and process.lends:
-                try:
-                    process.connection.send(worker.Lend())
-                    reduction.send_handle(
-                        process.connection, borrower.fileno(), process.process.pid
-                    )
-                except OSError:
-                    return False
-                return True
+                return self._pass_on(process, borrower)
         return False
+
+    def _pass_on(self, process: _Worker, borrower: socket.socket) -> bool:
+        number = process.connection.fileno()
+        try:
+            # It needs a descriptor of its own; where there is none nothing has been said yet.
+            line = socket.fromfd(number, socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError:
+            return False
+        with line:
+            try:
+                process.connection.send(worker.Lend())
+            except OSError:  # it is gone; ``receive`` hears of that
+                return False
+            try:
+                reduction.sendfds(line, [borrower.fileno()])
+            except OSError as cause:
+                # It would take what it is told next for the borrower.
+                error = ExecuteError(
+                    f"unable to pass a borrower to a worker process of {self.name}: "
+                    f"{cause.strerror}",
+                    hint="it is ended and replaced; is a limit of open files reached?",
+                )
+                self._gone(process, error)
+                return False
+        return True
 
     def watch(self, now: float) -> None:
         """End workers that hang; others send what they had."""

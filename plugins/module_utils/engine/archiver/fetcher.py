@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 
 from ..command import archive_get
 from ..config.options import Options, RepoOptions
-from ..errors import AssertError, EngineError, HostConnectError
+from ..errors import AssertError, EngineError, FileWriteError, HostConnectError
 from ..postgres import control
 from ..storage.open import prepare
 from ..storage.sftp.throttle import RateLimit
@@ -190,6 +190,9 @@ class _Fetcher:
                     if source.start(name, cluster):
                         source.finish(name, destination, self._arrived)
                         return Got(name, source.repo.key, _size(destination))
+                except FileWriteError as error:
+                    # It is the spool, where what another repository has goes, too.
+                    return Failed(name, Failure(error, False))
                 except HostConnectError as error:
                     # One that was lost meanwhile says nothing about a new one.
                     if patience is None:

@@ -191,7 +191,7 @@ class Fetchers:
             return
         row.names.discard(message.name)
         if isinstance(message, fetcher.Failed):
-            self._failed(message.name, message.failure)
+            self._failed(message.name, message.failure, now)
             return
         self._failures = 0
         everywhere = isinstance(message, fetcher.Absent) or len(self._options.repos) == 1
@@ -207,8 +207,8 @@ class Fetchers:
         self.rules.got(message.name, message.repo)
         log.detail("fetched %s from the repo%d archive", message.name, message.repo)
 
-    def _failed(self, name: str, failure: Failure) -> None:
-        self.rules.failed(name, failure)
+    def _failed(self, name: str, failure: Failure, now: float) -> None:
+        self.rules.failed(name, failure, now)
         if failure.may_pass:
             self._fail()
         cause = ("" if failure.may_pass else name, failure.error.code)
@@ -242,6 +242,7 @@ class Fetchers:
         """An empty spool; nobody may read what it holds. Raises FileWriteError."""
         for name in list(self.rules.ready):
             self.rules.take(name)
+        self.rules.forget()
         try:
             os.makedirs(self.spool, mode=0o750, exist_ok=True)
             for name in os.listdir(self.spool):

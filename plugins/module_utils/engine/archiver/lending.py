@@ -85,27 +85,37 @@ class Lender:
 
     def lend(self, borrower: socket.socket) -> None:
         """Serve who waits at this socket, in threads of his own."""
-        threading.Thread(target=self._serve, args=(borrower,), daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(borrower,), daemon=True).start()
+        except RuntimeError:  # no thread to be had: he connects himself
+            borrower.close()
 
     def _refill(self) -> None:
         while len(self._spares) + self._opening < SPARES and self._clock() >= self._refused_until:
             self._opening += 1
-            threading.Thread(target=self._open, daemon=True).start()
+            try:
+                threading.Thread(target=self._open, daemon=True).start()
+            except RuntimeError as cause:  # no thread to be had
+                self._refuse(cause)
 
     def _open(self) -> None:
         try:
             spare = self._begin()
         except Exception as cause:  # paramiko's, OSError, EngineError: there is none to lend
             with self._changed:
-                self._refused = str(cause) or type(cause).__name__
-                self._refused_until = self._clock() + REFUSAL_STANDS
-                self._opening -= 1
-                self._changed.notify_all()
+                self._refuse(cause)
             return
         with self._changed:
             self._spares.append(spare)
             self._opening -= 1
             self._changed.notify_all()
+
+    def _refuse(self, cause: Exception) -> None:
+        """Nobody may wait for the one that was to be opened."""
+        self._refused = str(cause) or type(cause).__name__
+        self._refused_until = self._clock() + REFUSAL_STANDS
+        self._opening -= 1
+        self._changed.notify_all()
 
     def _take(self) -> Spare | None:
         """A channel that is ready, or will be in a moment; None when there is none to be had."""
@@ -148,7 +158,7 @@ class Lender:
                         target=_carry_back, args=(spare.line, borrower), daemon=True
                     ).start()
                     _carry(borrower, spare.line)
-            except (OSError, EOFError, EngineError):
+            except (OSError, EOFError, EngineError, RuntimeError):  # the last: no thread to be had
                 pass
             finally:
                 with contextlib.suppress(Exception):

@@ -20,6 +20,10 @@ from ..postgres import timeline, wal
 # What was looked for ahead and not found is not looked for again so soon.
 ABSENCE_STANDS = 5.0
 
+# Nor is what cannot be fetched, a damaged file or one that the spool has no room for, which costs
+# all of its bytes each time.
+FAILURE_STANDS = 30.0
+
 
 class Failure(t.NamedTuple):
     """Why a file that somebody asks for is not there."""
@@ -38,7 +42,8 @@ class Prefetch:
         self._flying: set[str] = set()
         self._stale: set[str] = set()
         self._ready: dict[str, int] = {}
-        self._absent: dict[str, float] = {}
+        self._vain: dict[str, float] = {}
+        """What was looked for ahead in vain, and until when it is not looked for ahead again."""
         self._answers: dict[str, Failure | None] = {}
         self._way: timeline.Path = ()
 
@@ -61,9 +66,7 @@ class Prefetch:
             self._stale.add(name)
         if wal.is_segment(name):
             self._ahead = ahead(name, size, room, self._way)
-        self._absent = {
-            key: when for key, when in self._absent.items() if now - when < ABSENCE_STANDS
-        }
+        self._vain = {key: until for key, until in self._vain.items() if now < until}
 
     def answered(self, name: str) -> None:
         """Nobody waits for it any more."""
@@ -84,7 +87,7 @@ class Prefetch:
         if len(self._flying | self._ready.keys()) >= room:
             return None
         for name in self._ahead:
-            if name not in self._flying and name not in self._ready and name not in self._absent:
+            if name not in self._flying and name not in self._ready and name not in self._vain:
                 self._flying.add(name)
                 return name
         return None
@@ -107,14 +110,21 @@ class Prefetch:
         elif name in self._asked:
             self._answers[name] = None
         else:
-            self._absent[name] = now
+            self._vain[name] = now + ABSENCE_STANDS
 
-    def failed(self, name: str, failure: Failure) -> None:
+    def failed(self, name: str, failure: Failure, now: float) -> None:
         """It is not known whether it is there, or it cannot be fetched."""
         self._flying.discard(name)
         self._stale.discard(name)
         if name in self._asked:
             self._answers[name] = failure
+        elif not failure.may_pass:
+            # After one that may pass there is a pause, whatever is wanted.
+            self._vain[name] = now + FAILURE_STANDS
+
+    def forget(self) -> None:
+        """The spool is another one, or for another cluster: what was in vain may not be now."""
+        self._vain.clear()
 
     def lose(self, names: t.Iterable[str]) -> None:
         """What was on its way has to be fetched again, if anybody wants it."""

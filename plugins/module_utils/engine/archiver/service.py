@@ -237,6 +237,8 @@ class Service:
                 self._waker.recv(4096)
             self._look = 0.0
         elif source is self._listener:
+            # He may get the number of a process that was ended in this turn.
+            self._listen_to(self._hands)
             self._desk.accept()
         elif isinstance(source, socket.socket):
             asker = self._desk.askers.get(source)
@@ -245,9 +247,6 @@ class Service:
         else:
             for hands in self._hands:
                 hands.receive(source, time.monotonic())
-            if source.closed:
-                # Whoever is accepted next may get its number.
-                self._selector.unregister(key.fd)
 
     # Those who ask.
 
@@ -301,6 +300,8 @@ class Service:
         log.debug("runs for another process: %s", " ".join(task.words))
 
         def work() -> None:
+            # It writes nothing to a repository, and may wait for hours: no successor waits for it.
+            os.close(self._lock)
             self._be_child()
             delegated.live(connection, task, self._main)
 

@@ -104,7 +104,7 @@ def serve(connection: Connection, work: Work) -> None:
     voice.beat(work.options.io_timeout)
     inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
     lending = _Lending()
-    threading.Thread(target=_receive, args=(connection, inbox, lending), daemon=True).start()
+    threading.Thread(target=_receive, args=(connection, voice, inbox, lending), daemon=True).start()
     storage: Storage | None = None
     try:
         with work.opener.open() as storage:
@@ -156,7 +156,9 @@ class _Lending:
             self._lender.lend(borrower)
 
 
-def _receive(connection: Connection, inbox: queue.SimpleQueue[str], lending: _Lending) -> None:
+def _receive(
+    connection: Connection, voice: Voice, inbox: queue.SimpleQueue[str], lending: _Lending
+) -> None:
     while True:
         try:
             told = connection.recv()
@@ -170,6 +172,14 @@ def _receive(connection: Connection, inbox: queue.SimpleQueue[str], lending: _Le
             # The service is gone: its successor must not find us at work. What was not renamed yet
             # never will be.
             os._exit(0)
+        except Exception as error:  # no thread to be had, no descriptor, a mistake of ours
+            # Nobody listens from now on, and what the service gives us next would never be sent.
+            try:
+                left = frozenset() if lending.storage is None else lending.storage.unfinished
+                wrong = AssertError(f"unexpected {type(error).__name__}: {error}")
+                voice.send(Lost(wrong, left))
+            finally:
+                os._exit(1)
 
 
 class _Worker:
