@@ -16,10 +16,13 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker import pool as pool_module
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import (
-    Done,
     Finished,
     Report,
     WorkerPool,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.serve import (
+    Done,
+    RefusedError,
 )
 
 
@@ -335,3 +338,68 @@ def test_a_worker_that_nobody_can_stand_in_for_is_missed():
     queues = {1: ["a"], 2: ["b"]}
     with pytest.raises(errors.HostConnectError), WorkerPool(2, setup) as pool:
         list(pool.run(_own_jobs(queues), interchangeable=False))
+
+
+def _logging_in(place, granted, *, slow=0.0):
+    """A set-up whose handlers ask for one of so many sessions when they need it, as they do for all
+    jobs but every third; a session ends with its process.
+    """
+
+    def log_in():
+        for number in range(granted):
+            session = os.open(place / f"session{number}", os.O_CREAT | os.O_RDWR)
+            try:
+                fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(session)
+            else:
+                return session
+        time.sleep(slow)
+        raise RefusedError(errors.ServiceError("public key refused", hint="too many sessions?"))
+
+    def setup(number, progress, word):
+        sessions = []
+
+        def handler(job):
+            if job % 3 and not sessions:
+                sessions.append(log_in())
+            time.sleep(0.05)
+            return Done(number)
+
+        return handler
+
+    return setup
+
+
+def test_a_worker_that_is_refused_when_a_job_needs_a_session_is_done_without(tmp_path, caplog):
+    with WorkerPool(4, _logging_in(tmp_path, 2)) as pool:
+        finished = [e for e in pool.run(_jobs(range(40)), for_good=True) if isinstance(e, Finished)]
+    assert sorted(row.job for row in finished) == list(range(40))
+    assert len({row.worker for row in finished if row.job % 3}) <= 2
+    warned = [record.getMessage() for record in caplog.records]
+    assert [text.partition(": ")[2] for text in warned] == [
+        "public key refused: going on with 3",
+        "public key refused: going on with 2",
+    ]
+
+
+def test_the_last_worker_gets_the_session_that_another_one_has_done_with(tmp_path):
+    """Its refusal may take longer than all that the other one had to do."""
+    with WorkerPool(2, _logging_in(tmp_path, 1, slow=0.5)) as pool:
+        finished = [e for e in pool.run(_jobs([1, 2]), for_good=True) if isinstance(e, Finished)]
+    assert sorted((row.job, row.worker) for row in finished) in (
+        [(1, 1), (2, 2)],
+        [(1, 2), (2, 1)],
+    )
+
+
+def test_when_every_job_is_refused_the_cause_is_raised(tmp_path):
+    with pytest.raises(errors.ServiceError, match="key refused"):
+        with WorkerPool(3, _logging_in(tmp_path, 0)) as pool:
+            list(pool.run(_jobs(range(1, 20)), for_good=True))
+
+
+def test_a_refused_worker_that_nobody_can_stand_in_for_is_missed(tmp_path):
+    with pytest.raises(errors.ServiceError, match="key refused"):
+        with WorkerPool(2, _logging_in(tmp_path, 1)) as pool:
+            list(pool.run(_own_jobs({1: [1], 2: [2]}), interchangeable=False))

@@ -34,7 +34,7 @@ from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.pipeline import Decoder
-from ...worker.pool import Deferred, Handler, Setup
+from ...worker.serve import CONNECTION_ERRORS, Deferred, Handler, RefusedError, Setup
 from ..ranges import Range, RangeBytes, ranges
 from .blocks import content
 from .flush import Flusher, failed
@@ -314,7 +314,7 @@ def worker_setup(openers: t.Mapping[int, Opener]) -> Setup:
 
     def setup(_number: int, report: t.Callable[[int], None], login: Login) -> Handler:
         storages = {
-            key: functools.cache(lambda opener=opener: opener.owning().patient_storage())
+            key: functools.cache(functools.partial(_log_in, opener))
             for key, opener in openers.items()
         }
         fetchers = {key: Fetcher(storage, report) for key, storage in storages.items()}
@@ -328,3 +328,11 @@ def worker_setup(openers: t.Mapping[int, Opener]) -> Setup:
         return handle
 
     return setup
+
+
+def _log_in(opener: Opener) -> Storage:
+    """The session of a worker; a server may grant fewer than there are workers."""
+    try:
+        return opener.owning().patient_storage()
+    except CONNECTION_ERRORS as cause:
+        raise RefusedError(cause) from cause
