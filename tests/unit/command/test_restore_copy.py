@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
@@ -184,6 +185,26 @@ def test_a_directory_in_the_place_of_a_file_is_named(bundle, tmp_path):
     (tmp_path / "one").mkdir()
     with pytest.raises(errors.FileOpenError, match="/one': Is a directory"):
         restore(repo, files)
+
+
+@pytest.mark.parametrize("again", [Keep.NONE, Keep.SAME_CHECKSUM])
+def test_what_is_not_durable_is_not_taken_for_restored(bundle, monkeypatch, again):
+    """A restore that was ended, or lost power, before the disk had all of it."""
+    repo, contents, files = bundle
+    if again is Keep.SAME_CHECKSUM:
+        restore(repo, files)
+        for file in files:
+            os.utime(file.target)
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises((errors.FileWriteError, OSError)):
+        restore(repo, files, again)
+    monkeypatch.undo()
+    restored, _dummy = restore(repo, files, Keep.SAME_SIZE_AND_TIME)
+    assert {row.name: row.fetched for row in restored} == dict.fromkeys(contents, True)
 
 
 class OneSession:
