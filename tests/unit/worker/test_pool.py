@@ -46,12 +46,53 @@ def test_a_pool_can_run_again():
             assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
 
 
-def test_the_parent_has_work_of_its_own_while_the_first_jobs_are_done():
-    begun = []
+def _until(told, deadline=20):
+    end = time.monotonic() + deadline
+    while not told():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_the_parent_has_work_of_its_own_while_the_first_jobs_are_done(tmp_path):
+    """At the first run, too, when no worker has said yet that it is there."""
+
+    def setup(number, progress, word):
+        def handler(job):
+            (tmp_path / str(number)).touch()
+            _until((tmp_path / "parent").exists)
+            return Done(job)
+
+        return handler
+
+    def meanwhile():
+        _until(lambda: len(list(tmp_path.iterdir())) == 3)
+        (tmp_path / "parent").touch()
+
+    with WorkerPool(3, setup) as pool:
+        assert len(list(pool.run(_jobs(range(5)), meanwhile=meanwhile))) == 5
+
+
+def test_the_parent_does_not_put_off_its_work_for_a_worker_that_connects_late(tmp_path):
+    def setup(number, progress, word):
+        if number == 2:
+            _until((tmp_path / "parent").exists)
+        return Done
+
+    with WorkerPool(2, setup) as pool:
+        begun = time.monotonic()
+        events = pool.run(_own_jobs({1: [1], 2: [2]}), interchangeable=False,
+                          meanwhile=(tmp_path / "parent").touch)  # fmt: skip
+        assert len([event for event in events if isinstance(event, Finished)]) == 2
+        assert time.monotonic() - begun < pool_module.TICK
+
+
+@pytest.mark.parametrize("jobs", [[], [1]])
+def test_the_parent_does_its_work_once_however_little_there_is(jobs):
+    done = []
     with WorkerPool(2, lambda number, progress, word: Done) as pool:
-        for _event in pool.run(_jobs(range(5)), meanwhile=lambda: begun.append(1)):
-            assert begun == [1]
-    assert begun == [1]
+        for _dummy in range(2):
+            list(pool.run(_jobs(jobs), meanwhile=lambda: done.append(1)))
+    assert done == [1, 1]
 
 
 def test_a_worker_never_runs_what_the_parent_does_for_a_signal(monkeypatch):

@@ -19,6 +19,7 @@ import collections
 import contextlib
 import os
 import signal
+import time
 import typing as t
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -31,6 +32,9 @@ JOBS_IN_FLIGHT = 2
 
 # Seconds of silence after which the parent hears that there was nothing to hear.
 TICK = 10.0
+
+# Seconds for which the parent puts off work of its own, so that no worker waits for its first job.
+HEAD_START = 1.0
 
 # What a parent may have handlers for that are its own.
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -157,7 +161,7 @@ class WorkerPool:
         When workers are ``interchangeable``, any may do any job: one that cannot connect, in its
         set-up or for its first job that needs it, is done without, since the server grants what it
         grants, and one that still connects when all is done is not waited for. ``meanwhile`` is
-        called once the first jobs are on their way.
+        called once every worker has its first jobs, or when that takes long.
 
         When the jobs are the last ones, ``for_good``, a worker for which none is left ends: what
         the server grants is there for another one that has lost its session in the middle of a job.
@@ -167,14 +171,17 @@ class WorkerPool:
         for worker in self._workers:
             worker.drained = False
         self._feed_all(next_job)
-        if meanwhile is not None:
-            meanwhile()
+        put_off = time.monotonic() + HEAD_START
         while self._has_work(next_job, interchangeable):
+            left = max(0.0, put_off - time.monotonic())
+            if meanwhile is not None and (not left or self._all_set_up()):
+                meanwhile()
+                meanwhile = None
             if for_good:
                 self._let_go(interchangeable)
             workers = {worker.connection: worker for worker in self._workers}
-            told = wait(list(workers), TICK)
-            if not told:
+            told = wait(list(workers), TICK if meanwhile is None else left)
+            if not told and meanwhile is None:
                 yield Report(0, 0)
             for connection in told:
                 worker = workers[t.cast(Connection, connection)]
@@ -192,6 +199,11 @@ class WorkerPool:
                     worker.has_answered = True
                     self._feed(worker, next_job)
                     yield Finished(worker.number, job, value)
+        if meanwhile is not None:
+            meanwhile()
+
+    def _all_set_up(self) -> bool:
+        return all(worker.is_set_up for worker in self._workers)
 
     def _has_work(self, next_job: t.Callable[[int], t.Any | None], interchangeable: bool) -> bool:
         if any(worker.jobs for worker in self._workers):
@@ -260,7 +272,7 @@ class WorkerPool:
         *,
         most: int = JOBS_IN_FLIGHT,
     ) -> None:
-        if not worker.has_answered and not all(other.is_set_up for other in self._workers):
+        if not worker.has_answered and not self._all_set_up():
             # Those that are about to connect get their first.
             most = 1
         while worker.is_set_up and not worker.drained and len(worker.jobs) < most:

@@ -207,11 +207,14 @@ def _restore(
     target.mark(manifest.render(contents))
     divided = Divided((), work) if anew else divide(work)
     done = _Done()
+    if not divided.few:
+        # The server may grant a worker what the parent has.
+        choice.close()
 
     def meanwhile() -> None:
         if divided.few:
             done.add(0, fetch(choice.storage(chosen), divided.few))
-        choice.close()
+            choice.close()
         target.make_empty(work.empty)
 
     pool.begin(divided.login)
