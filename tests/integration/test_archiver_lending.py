@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -208,7 +209,8 @@ def test_the_data_of_a_larger_one_goes_past_the_archiver(site, archiver):
         _out, logins = said(site, archiver, "backup", "--type=incr", "--process-max=2")
     finally:
         large.unlink()
-    assert logins == 2
+    # Of two workers one may have done it all before the other one is let in.
+    assert logins in (1, 2)
 
 
 def test_a_delta_restore_logs_in_only_for_what_differs(site, archiver):
@@ -226,6 +228,28 @@ def test_a_delta_restore_logs_in_only_for_what_differs(site, archiver):
     assert logins == 1
     assert re.search(r"P0[12] DETAIL: restore file pg_data/PG_VERSION \(", out)
     assert (copy.data / "PG_VERSION").read_text() == f"{site.cluster.version}\n"
+
+
+def test_a_delta_restore_without_a_key_is_refused_before_anything_is_touched(site, archiver):
+    """It begins with a borrowed session, which needs none."""
+    lent(archiver)
+    copy = site.restored("keyless")
+    where = [f"--pg1-path={copy.data}", "--type=none"]
+    site.run("restore", *where)
+    (copy.data / "PG_VERSION").write_text("99\n")
+    (copy.data / "more").write_text("not of the backup\n")
+    own(copy.data / "more")
+    (line,) = (line for line in site.config.read_text().splitlines() if "private-key-file" in line)
+    key = Path(line.partition("=")[2])
+    key.rename(f"{key}.away")
+    try:
+        words = [f"--archiver-path={archiver.run_path}", "restore", "--delta", *where]
+        failed = site.run(*words, code=101)
+    finally:
+        Path(f"{key}.away").rename(key)
+    assert f"unable to read private key '{key}'" in failed.stderr + failed.stdout
+    assert (copy.data / "global/pg_control").exists()
+    assert (copy.data / "more").exists()
 
 
 def test_a_limited_command_borrows_nothing(site, sshd, archiver):

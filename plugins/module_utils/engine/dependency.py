@@ -34,6 +34,13 @@ def _missing(name: str, cause: ImportError) -> ServiceError:
     )
 
 
+def expect(*names: str) -> None:
+    """Raise for a library that is not there, and load none: one that is may still fail to load."""
+    for name in names:
+        if _is_missing(name):
+            raise _missing(name, ImportError(f"No module named '{name}'"))
+
+
 def _is_missing(name: str) -> bool:
     import importlib.util
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
@@ -14,8 +15,10 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.copy import (
     Fetcher,
     Keep,
+    Login,
     RestoreFile,
     RestoreJob,
+    worker_setup,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.blockmap import Chain
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.stored import Stored
@@ -25,6 +28,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pip
     Framing,
     encode,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import WorkerPool
 
 ENCODING = Encoding("zst", 3)
 
@@ -181,3 +185,59 @@ def test_a_directory_in_the_place_of_a_file_is_named(bundle, tmp_path):
     (tmp_path / "one").mkdir()
     with pytest.raises(errors.FileOpenError, match="/one': Is a directory"):
         restore(repo, files)
+
+
+@pytest.mark.parametrize("again", [Keep.NONE, Keep.SAME_CHECKSUM])
+def test_what_is_not_durable_is_not_taken_for_restored(bundle, monkeypatch, again):
+    """A restore that was ended, or lost power, before the disk had all of it."""
+    repo, contents, files = bundle
+    if again is Keep.SAME_CHECKSUM:
+        restore(repo, files)
+        for file in files:
+            os.utime(file.target)
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises((errors.FileWriteError, OSError)):
+        restore(repo, files, again)
+    monkeypatch.undo()
+    restored, _dummy = restore(repo, files, Keep.SAME_SIZE_AND_TIME)
+    assert {row.name: row.fetched for row in restored} == dict.fromkeys(contents, True)
+
+
+class OneSession:
+    """An opener of a server that takes any session after the first for a wrong key."""
+
+    def __init__(self, repo, place):
+        self._repo, self._place = repo, place
+
+    def owning(self):
+        return self
+
+    def patient_storage(self):
+        try:
+            self._place.mkdir()
+        except FileExistsError:
+            raise errors.ServiceError("public key refused", hint="is it?") from None
+        return PosixStorage(str(self._repo))
+
+
+@pytest.mark.parametrize("login", Login)
+@pytest.mark.parametrize("repositories", [1, 2])
+def test_a_server_that_lets_in_fewer_than_all_workers_is_enough(
+    bundle, tmp_path, login, repositories
+):
+    """Whether they log in at once or, in a delta restore, for the first file that differs."""
+    repo, contents, files = bundle
+    opener = OneSession(repo, tmp_path / "session")
+    openers = dict.fromkeys(range(1, repositories + 1), opener)
+    jobs = [job([file], Keep.SAME_CHECKSUM) for file in files]
+    with WorkerPool(3, worker_setup(openers)) as pool:
+        pool.begin(login)
+        events = list(pool.run(lambda _worker: jobs.pop() if jobs else None, for_good=True))
+    restored = [row for event in events if hasattr(event, "result") for row in event.result]
+    assert {row.name: row.fetched for row in restored} == dict.fromkeys(contents, True)
+    for name, content in contents.items():
+        assert (tmp_path / name).read_bytes() == content

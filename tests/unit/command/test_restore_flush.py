@@ -39,27 +39,49 @@ def disk(monkeypatch):
 
 def lot(tmp_path, count=2):
     return [
-        os.open(tmp_path / f"{number}", os.O_WRONLY | os.O_CREAT, 0o600) for number in range(count)
+        flush.Written(os.open(tmp_path / f"{number}", os.O_WRONLY | os.O_CREAT, 0o600), 1000)
+        for number in range(count)
     ]
 
 
-def is_open(descriptor):
+def is_open(file):
     try:
-        os.fstat(descriptor)
+        os.fstat(file.descriptor)
     except OSError:
         return False
     return True
 
 
 def test_a_lot_is_done_when_all_of_it_is_durable_and_closed(tmp_path, disk):
-    descriptors = lot(tmp_path)
-    flushed = flush.Flusher().add(descriptors, "first")
+    files = lot(tmp_path)
+    flushed = flush.Flusher().add(files, "first")
     assert not flushed.done()
-    assert all(map(is_open, descriptors))
+    assert all(map(is_open, files))
     disk.gate.set()
     assert flushed.result(10) is None
-    assert disk.flushed == descriptors
-    assert not any(map(is_open, descriptors))
+    assert disk.flushed == [file.descriptor for file in files]
+    assert not any(map(is_open, files))
+
+
+def times(tmp_path, count=2):
+    return {int((tmp_path / f"{number}").stat().st_mtime) for number in range(count)}
+
+
+def test_a_file_has_its_time_when_it_is_durable_and_not_before(tmp_path, disk):
+    flushed = flush.Flusher().add(lot(tmp_path), "first")
+    assert 1000 not in times(tmp_path)
+    disk.gate.set()
+    flushed.result(10)
+    assert times(tmp_path) == {1000}
+
+
+def test_what_has_its_time_already_is_not_touched(tmp_path):
+    (file,) = lot(tmp_path, 1)
+    os.utime(file.descriptor, (1000, 1000))
+    before = os.fstat(file.descriptor).st_ctime_ns
+    flush.make_durable([file])
+    assert os.fstat(file.descriptor).st_ctime_ns == before
+    os.close(file.descriptor)
 
 
 def test_not_more_than_a_few_wait(tmp_path, disk):
@@ -78,12 +100,13 @@ def test_not_more_than_a_few_wait(tmp_path, disk):
 def test_what_cannot_be_made_durable_is_no_success(tmp_path, disk):
     disk.error = OSError(28, "No space left on device")
     disk.gate.set()
-    descriptors = lot(tmp_path)
+    files = lot(tmp_path)
     flusher = flush.Flusher()
-    flushed = flusher.add(descriptors, "/data/first")
+    flushed = flusher.add(files, "/data/first")
     with pytest.raises(FileWriteError, match="unable to write '/data/first': No space left"):
         flushed.result(10)
-    assert not any(map(is_open, descriptors))
+    assert not any(map(is_open, files))
+    assert 1000 not in times(tmp_path)
     # Whoever adds more hears of it, too.
     with pytest.raises(FileWriteError):
         for _number in range(flush.LOTS + 1):

@@ -14,7 +14,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sessi
     Sessions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.turns import Turns
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import Done
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.serve import Done
 from ansible_collections.pgsftp.backup.tests.support.clock import Clock
 
 

@@ -16,10 +16,13 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker import pool as pool_module
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import (
-    Done,
     Finished,
     Report,
     WorkerPool,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.serve import (
+    Done,
+    RefusedError,
 )
 
 
@@ -43,12 +46,53 @@ def test_a_pool_can_run_again():
             assert sorted(f.result for f in pool.run(_jobs([1, 2, 3]))) == [-3, -2, -1]
 
 
-def test_the_parent_has_work_of_its_own_while_the_first_jobs_are_done():
-    begun = []
+def _until(told, deadline=20):
+    end = time.monotonic() + deadline
+    while not told():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_the_parent_has_work_of_its_own_while_the_first_jobs_are_done(tmp_path):
+    """At the first run, too, when no worker has said yet that it is there."""
+
+    def setup(number, progress, word):
+        def handler(job):
+            (tmp_path / str(number)).touch()
+            _until((tmp_path / "parent").exists)
+            return Done(job)
+
+        return handler
+
+    def meanwhile():
+        _until(lambda: len(list(tmp_path.iterdir())) == 3)
+        (tmp_path / "parent").touch()
+
+    with WorkerPool(3, setup) as pool:
+        assert len(list(pool.run(_jobs(range(5)), meanwhile=meanwhile))) == 5
+
+
+def test_the_parent_does_not_put_off_its_work_for_a_worker_that_connects_late(tmp_path):
+    def setup(number, progress, word):
+        if number == 2:
+            _until((tmp_path / "parent").exists)
+        return Done
+
+    with WorkerPool(2, setup) as pool:
+        begun = time.monotonic()
+        events = pool.run(_own_jobs({1: [1], 2: [2]}), interchangeable=False,
+                          meanwhile=(tmp_path / "parent").touch)  # fmt: skip
+        assert len([event for event in events if isinstance(event, Finished)]) == 2
+        assert time.monotonic() - begun < pool_module.TICK
+
+
+@pytest.mark.parametrize("jobs", [[], [1]])
+def test_the_parent_does_its_work_once_however_little_there_is(jobs):
+    done = []
     with WorkerPool(2, lambda number, progress, word: Done) as pool:
-        for _event in pool.run(_jobs(range(5)), meanwhile=lambda: begun.append(1)):
-            assert begun == [1]
-    assert begun == [1]
+        for _dummy in range(2):
+            list(pool.run(_jobs(jobs), meanwhile=lambda: done.append(1)))
+    assert done == [1, 1]
 
 
 def test_a_worker_never_runs_what_the_parent_does_for_a_signal(monkeypatch):
@@ -335,3 +379,68 @@ def test_a_worker_that_nobody_can_stand_in_for_is_missed():
     queues = {1: ["a"], 2: ["b"]}
     with pytest.raises(errors.HostConnectError), WorkerPool(2, setup) as pool:
         list(pool.run(_own_jobs(queues), interchangeable=False))
+
+
+def _logging_in(place, granted, *, slow=0.0):
+    """A set-up whose handlers ask for one of so many sessions when they need it, as they do for all
+    jobs but every third; a session ends with its process.
+    """
+
+    def log_in():
+        for number in range(granted):
+            session = os.open(place / f"session{number}", os.O_CREAT | os.O_RDWR)
+            try:
+                fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(session)
+            else:
+                return session
+        time.sleep(slow)
+        raise RefusedError(errors.ServiceError("public key refused", hint="too many sessions?"))
+
+    def setup(number, progress, word):
+        sessions = []
+
+        def handler(job):
+            if job % 3 and not sessions:
+                sessions.append(log_in())
+            time.sleep(0.05)
+            return Done(number)
+
+        return handler
+
+    return setup
+
+
+def test_a_worker_that_is_refused_when_a_job_needs_a_session_is_done_without(tmp_path, caplog):
+    with WorkerPool(4, _logging_in(tmp_path, 2)) as pool:
+        finished = [e for e in pool.run(_jobs(range(40)), for_good=True) if isinstance(e, Finished)]
+    assert sorted(row.job for row in finished) == list(range(40))
+    assert len({row.worker for row in finished if row.job % 3}) <= 2
+    warned = [record.getMessage() for record in caplog.records]
+    assert [text.partition(": ")[2] for text in warned] == [
+        "public key refused: going on with 3",
+        "public key refused: going on with 2",
+    ]
+
+
+def test_the_last_worker_gets_the_session_that_another_one_has_done_with(tmp_path):
+    """Its refusal may take longer than all that the other one had to do."""
+    with WorkerPool(2, _logging_in(tmp_path, 1, slow=0.5)) as pool:
+        finished = [e for e in pool.run(_jobs([1, 2]), for_good=True) if isinstance(e, Finished)]
+    assert sorted((row.job, row.worker) for row in finished) in (
+        [(1, 1), (2, 2)],
+        [(1, 2), (2, 1)],
+    )
+
+
+def test_when_every_job_is_refused_the_cause_is_raised(tmp_path):
+    with pytest.raises(errors.ServiceError, match="key refused"):
+        with WorkerPool(3, _logging_in(tmp_path, 0)) as pool:
+            list(pool.run(_jobs(range(1, 20)), for_good=True))
+
+
+def test_a_refused_worker_that_nobody_can_stand_in_for_is_missed(tmp_path):
+    with pytest.raises(errors.ServiceError, match="key refused"):
+        with WorkerPool(2, _logging_in(tmp_path, 1)) as pool:
+            list(pool.run(_own_jobs({1: [1], 2: [2]}), interchangeable=False))

@@ -14,7 +14,7 @@ import typing as t
 from ..errors import TransportLostError
 from ..storage.base import Storage
 from ..storage.sessions import Effort, Sessions
-from ..worker.pool import Deferred, Handler
+from ..worker.serve import Deferred, Handler
 
 
 class Retrying:

@@ -65,6 +65,10 @@ class Opener(abc.ABC):
         """The same without borrowing, prepared; raises as ``prepare`` does."""
         return self
 
+    def check(self) -> None:
+        """Raise what ``owning`` raises, as far as that shows at little cost."""
+        self.owning()
+
     def storage(self, patience: float = PATIENCE) -> Storage:
         """Connected, and connected again whenever that is lost, which is tried for ``patience``
         seconds; raises at once what is wrong.
@@ -175,6 +179,12 @@ class _BorrowingOpener(Opener):
         opener = self._prepared()
         opener.turns = self.turns
         return opener
+
+    def check(self) -> None:
+        """See Opener; loads a library only where the key has a passphrase, which may be wrong."""
+        dependency.expect("cryptography", "paramiko")
+        if not login.check(self._options):
+            self.owning()
 
     def striping(self, processes: int) -> Opener:
         """See Opener; what is borrowed has no further connections."""

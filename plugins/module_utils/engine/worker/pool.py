@@ -18,62 +18,26 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-import queue
 import signal
-import threading
-import traceback
+import time
 import typing as t
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 from .. import log
-from ..errors import (
-    AssertError,
-    EngineError,
-    ExecuteError,
-    HostConnectError,
-    ServiceError,
-    StorageLimitError,
-)
-
-JobT = t.TypeVar("JobT")
-ResultT_co = t.TypeVar("ResultT_co", covariant=True)
+from ..errors import EngineError, ExecuteError
+from .serve import CONNECTION_ERRORS, Setup, Word, serve
 
 JOBS_IN_FLIGHT = 2
 
 # Seconds of silence after which the parent hears that there was nothing to hear.
 TICK = 10.0
 
+# Seconds for which the parent puts off work of its own, so that no worker waits for its first job.
+HEAD_START = 1.0
+
 # What a parent may have handlers for that are its own.
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-
-# What a server says that has enough sessions already.
-CONNECTION_ERRORS = (HostConnectError, ServiceError, StorageLimitError)
-
-
-class Deferred(t.Protocol[ResultT_co]):
-    """The outcome of a job whose last acknowledgements may still be on their way."""
-
-    def ready(self) -> bool:
-        """True when ``result`` will not block; makes progress, never blocks."""
-
-    def result(self) -> ResultT_co:
-        """Wait until all is durable and give the result, or raise what went wrong."""
-
-
-class Done(t.Generic[ResultT_co]):
-    """A result that needs no more waiting."""
-
-    def __init__(self, value: ResultT_co) -> None:
-        self._value = value
-
-    def ready(self) -> bool:
-        """Always true."""
-        return True
-
-    def result(self) -> ResultT_co:
-        """The value."""
-        return self._value
 
 
 class Report(t.NamedTuple):
@@ -83,10 +47,6 @@ class Report(t.NamedTuple):
 
     worker: int
     size: int
-
-
-Handler = t.Callable[[t.Any], Deferred[t.Any]]
-Setup = t.Callable[[int, t.Callable[[int], None], t.Any], Handler]
 
 
 class Finished(t.NamedTuple):
@@ -106,6 +66,7 @@ class _Worker:
         self.connection = connection
         self.jobs: collections.deque[t.Any] = collections.deque()
         self.is_set_up = False
+        self.was_refused = False
         self.has_answered = False
         self.backlog: t.Any = None  # a job that only this worker can do, until it is set up
         self.drained = False
@@ -122,6 +83,7 @@ class WorkerPool:
     def __init__(self, size: int, setup: Setup) -> None:
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
+        self._returned: collections.deque[t.Any] = collections.deque()
         self._over = False  # no job is left that has not been handed out
         self._begun = False
         try:
@@ -149,7 +111,7 @@ class WorkerPool:
                     signal.signal(signal.SIGHUP, signal.SIG_IGN)
                     signal.signal(signal.SIGTERM, signal.SIG_DFL)
                     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                    _serve(number, theirs, setup)
+                    serve(number, theirs, setup)
                 finally:
                     # Nothing of the parent's clean-up (locks, temporary files) may run here.
                     os._exit(0)
@@ -196,9 +158,10 @@ class WorkerPool:
         progress message. The first error of a job ends the run: it is raised here, after the other
         workers were stopped.
 
-        When workers are ``interchangeable``, any may do any job: one that cannot connect is done
-        without, since the server grants what it grants, and one that still connects when all is
-        done is not waited for. ``meanwhile`` is called once the first jobs are on their way.
+        When workers are ``interchangeable``, any may do any job: one that cannot connect, in its
+        set-up or for its first job that needs it, is done without, since the server grants what it
+        grants, and one that still connects when all is done is not waited for. ``meanwhile`` is
+        called once every worker has its first jobs, or when that takes long.
 
         When the jobs are the last ones, ``for_good``, a worker for which none is left ends: what
         the server grants is there for another one that has lost its session in the middle of a job.
@@ -208,14 +171,17 @@ class WorkerPool:
         for worker in self._workers:
             worker.drained = False
         self._feed_all(next_job)
-        if meanwhile is not None:
-            meanwhile()
+        put_off = time.monotonic() + HEAD_START
         while self._has_work(next_job, interchangeable):
+            left = max(0.0, put_off - time.monotonic())
+            if meanwhile is not None and (not left or self._all_set_up()):
+                meanwhile()
+                meanwhile = None
             if for_good:
                 self._let_go(interchangeable)
             workers = {worker.connection: worker for worker in self._workers}
-            told = wait(list(workers), TICK)
-            if not told:
+            told = wait(list(workers), TICK if meanwhile is None else left)
+            if not told and meanwhile is None:
                 yield Report(0, 0)
             for connection in told:
                 worker = workers[t.cast(Connection, connection)]
@@ -225,13 +191,19 @@ class WorkerPool:
                 elif kind == "ready":
                     worker.is_set_up = True
                     self._feed_all(next_job)
-                elif kind == "error":
-                    self._give_up(worker, value, interchangeable)
+                elif kind in ("error", "refused"):
+                    self._give_up(worker, kind, value, interchangeable)
+                    self._feed_all(next_job)
                 else:
                     job = worker.jobs.popleft()
                     worker.has_answered = True
                     self._feed(worker, next_job)
                     yield Finished(worker.number, job, value)
+        if meanwhile is not None:
+            meanwhile()
+
+    def _all_set_up(self) -> bool:
+        return all(worker.is_set_up for worker in self._workers)
 
     def _has_work(self, next_job: t.Callable[[int], t.Any | None], interchangeable: bool) -> bool:
         if any(worker.jobs for worker in self._workers):
@@ -254,17 +226,36 @@ class WorkerPool:
                 self._workers.remove(worker)
                 self._leaving.append(worker)
 
-    def _give_up(self, worker: _Worker, error: EngineError, interchangeable: bool) -> None:
+    def _give_up(
+        self, worker: _Worker, kind: str, error: EngineError, interchangeable: bool
+    ) -> None:
         """Do without a worker that could not connect; any other error is raised."""
-        others = [other for other in self._workers if other is not worker]
-        refused = not worker.is_set_up and isinstance(error, CONNECTION_ERRORS)
-        if not (refused and interchangeable and others):
+        early = not worker.is_set_up and isinstance(error, CONNECTION_ERRORS)
+        if not (interchangeable and (early or kind == "refused")):
             self.terminate()
             raise error
-        log.warn("worker %d: %s: going on with %d", worker.number, error.message, len(others))
-        worker.connection.close()
-        os.waitpid(worker.pid, 0)
-        self._workers = others
+        others = [other for other in self._workers if other is not worker]
+        if worker.jobs:
+            self._returned.extend(worker.jobs)
+            worker.jobs.clear()
+            self._over = False
+            for other in self._workers:
+                other.drained = False
+        if others:
+            log.warn("worker %d: %s: going on with %d", worker.number, error.message, len(others))
+            worker.connection.close()
+            os.waitpid(worker.pid, 0)
+            self._workers = others
+        elif worker.is_set_up and not worker.was_refused:
+            # The sessions of those that had nothing left to do end with them.
+            self._leaving = self._wait_for(self._leaving)
+            worker.was_refused = True
+            with contextlib.suppress(OSError):
+                # If it is gone, ``_receive`` finds out how it ended.
+                worker.connection.send(Word.AGAIN)
+        else:
+            self.terminate()
+            raise error
 
     def _feed_all(self, next_job: t.Callable[[int], t.Any | None]) -> None:
         # One for each before anybody has a second: there may not be more.
@@ -281,11 +272,13 @@ class WorkerPool:
         *,
         most: int = JOBS_IN_FLIGHT,
     ) -> None:
-        if not worker.has_answered and not all(other.is_set_up for other in self._workers):
+        if not worker.has_answered and not self._all_set_up():
             # Those that are about to connect get their first.
             most = 1
         while worker.is_set_up and not worker.drained and len(worker.jobs) < most:
             job, worker.backlog = worker.backlog, None
+            if job is None and self._returned:
+                job = self._returned.popleft()
             if job is None:
                 job = next_job(worker.number)
             if job is None:
@@ -342,12 +335,16 @@ class WorkerPool:
         self._reap()
 
     def _reap(self) -> None:
-        for worker in self._workers + self._leaving:
-            try:
+        self._leaving = self._wait_for(self._workers + self._leaving)
+        self._workers = []
+
+    @staticmethod
+    def _wait_for(workers: t.Iterable[_Worker]) -> list[_Worker]:
+        """Until they have ended; those that are left: none."""
+        for worker in workers:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(worker.pid, 0)
-            except ChildProcessError:
-                continue
-        self._workers, self._leaving = [], []
+        return []
 
 
 def _kill(worker: _Worker) -> None:
@@ -355,56 +352,3 @@ def _kill(worker: _Worker) -> None:
         os.kill(worker.pid, signal.SIGTERM)
     except ProcessLookupError:
         return
-
-
-def _serve(number: int, connection: Connection, setup: Setup) -> None:
-    """The life of a worker process."""
-    pending: collections.deque[Deferred[t.Any]] = collections.deque()
-    # A thread takes jobs off the pipe at once: parent and worker could otherwise block each other,
-    # both in the middle of sending something long.
-    inbox: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
-    threading.Thread(target=_receive_jobs, args=(connection, inbox), daemon=True).start()
-    try:
-        word = inbox.get()
-        if word is _END:
-            return
-        handler = setup(number, lambda size: connection.send(("progress", size)), word)
-        connection.send(("ready", None))
-        while True:
-            if not pending or not inbox.empty():
-                job = inbox.get()
-                if job is _END:
-                    return
-                pending.append(handler(job))
-            while pending and (pending[0].ready() or inbox.empty()):
-                connection.send(("result", pending.popleft().result()))
-    except EngineError as error:
-        _tell(connection, inbox, error)
-    except (BrokenPipeError, ConnectionResetError):
-        return
-    except BaseException as error:  # whatever it is, the parent has to hear of it
-        text = f"worker process {number}: {error!r}\n{traceback.format_exc()}"
-        _tell(connection, inbox, AssertError(text))
-
-
-_END = object()
-
-
-def _receive_jobs(connection: Connection, inbox: queue.SimpleQueue[t.Any]) -> None:
-    while True:
-        try:
-            inbox.put(connection.recv())
-        except (EOFError, OSError):
-            inbox.put(_END)
-            return
-
-
-def _tell(connection: Connection, inbox: queue.SimpleQueue[t.Any], error: EngineError) -> None:
-    try:
-        connection.send(("error", error))
-    except OSError:
-        return
-    # The parent may still be sending: leaving now would turn its send into a broken pipe before it
-    # has read the cause.
-    while inbox.get() is not _END:
-        continue

@@ -114,6 +114,24 @@ def test_what_is_no_key_we_can_use(tmp_path, text, reason):
     assert raised.value.code == 101
     assert raised.value.hint
     assert str(file) in raised.value.message
+    if reason != "is damaged":
+        with pytest.raises(ServiceError, match=reason):
+            key.check(str(file), None)
+
+
+@pytest.mark.parametrize("passphrase", ["", "open sesame"])
+def test_what_can_be_told_without_deciphering(tmp_path, monkeypatch, passphrase):
+    file = tmp_path / "id"
+    keygen(file, "ed25519", passphrase=passphrase)
+    monkeypatch.setattr(key, "_parse", None)
+    for given in (Secret("any"), None):
+        if passphrase and given is None:
+            with pytest.raises(ServiceError, match="is protected by a passphrase, and none is"):
+                key.check(str(file), given)
+        else:
+            assert key.check(str(file), given).encrypted == bool(passphrase)
+    with pytest.raises(ServiceError, match="unable to read private key"):
+        key.check(str(tmp_path / "none"), None)
 
 
 def test_a_damaged_openssh_key(tmp_path):

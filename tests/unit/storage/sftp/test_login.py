@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 
 import pytest
 
@@ -14,6 +16,7 @@ paramiko = pytest.importorskip("paramiko")
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors  # noqa: E402
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (  # noqa: E402
     RepoOptions,
+    Secret,
     SftpOptions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (  # noqa: E402
@@ -180,3 +183,54 @@ def test_no_agent(server, connect, monkeypatch):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with pytest.raises(errors.ServiceError, match="has no key, or there is no agent"):
         connect(server(), agent=True)
+    with pytest.raises(errors.ServiceError, match="has no key, or there is no agent"):
+        login.check(SftpOptions(host="h", user="u", agent=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "has_key"),
+    [
+        (b"\0\0\0\x05\x0c\0\0\0\0", False),
+        (b"\0\0\0\x20\x0c\0\0\0\1" + b"x" * 27, True),
+        (b"\0\0\0\1\x05", False),
+        (b"", False),
+    ],
+)
+def test_an_agent_is_asked_whether_it_has_a_key(tmp_path, monkeypatch, answer, has_key):
+    place = str(tmp_path / "agent")
+    monkeypatch.setenv("SSH_AUTH_SOCK", place)
+    asked = []
+
+    def serve(listening):
+        line, _address = listening.accept()
+        with line:
+            asked.append(line.recv(100))
+            line.sendall(answer)
+
+    options = SftpOptions(host="h", user="u", agent=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(place)
+        listening.listen()
+        serving = threading.Thread(target=serve, args=(listening,))
+        serving.start()
+        if has_key:
+            assert login.check(options)
+        else:
+            with pytest.raises(errors.ServiceError, match="has no key, or there is no agent"):
+                login.check(options)
+        serving.join(10)
+    # As ssh-add -l asks.
+    assert asked == [b"\0\0\0\1\x0b"]
+
+
+def test_what_is_wrong_on_this_side_shows_without_a_login(tmp_path):
+    """Whatever else there is besides the agent: it is not asked then."""
+    key = user_key(tmp_path)
+    assert login.check(SftpOptions(host="h", user="u", agent=True, private_key_file=key))
+    for wrong in ({"private_key_file": key + "x"}, {"password_file": key + "x"}):
+        with pytest.raises(errors.ServiceError, match="unable to read"):
+            login.check(SftpOptions(host="h", user="u", **wrong))
+    os.remove(key)
+    keygen(tmp_path / "id", "ed25519", passphrase="secret")
+    given = {"private_key_file": key, "private_key_passphrase": Secret("wrong")}
+    assert not login.check(SftpOptions(host="h", user="u", **given))

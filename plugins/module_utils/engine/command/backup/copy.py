@@ -26,7 +26,7 @@ from ...storage.sessions import Sessions
 from ...transform.compression import Framing
 from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
-from ...worker.pool import Deferred, Handler, Setup
+from ...worker.serve import Deferred, Handler, Setup
 from ..retry import Retrying
 from ..verify.files import Checker, FilesJob
 from .blocks import BlockEncoders, BlockRule

@@ -34,10 +34,10 @@ from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.pipeline import Decoder
-from ...worker.pool import Deferred, Handler, Setup
+from ...worker.serve import CONNECTION_ERRORS, Deferred, Handler, RefusedError, Setup
 from ..ranges import Range, RangeBytes, ranges
 from .blocks import content
-from .flush import Flusher, failed
+from .flush import Flusher, Written, failed, make_durable
 
 CHUNK = 1024 * 1024
 REPORT_EVERY = 16 * CHUNK
@@ -160,7 +160,7 @@ class Fetcher:
         return _Flushed(restored, flushing)
 
     def _kept(self, file: RestoreFile, job: RestoreJob) -> bool:
-        """Is the existing file already what the backup holds? Then only its times are put right."""
+        """Is what is there as the backup has it? Then only its attributes are put right."""
         if job.keep is Keep.NONE:
             return False
         try:
@@ -177,7 +177,8 @@ class Fetcher:
                 os.truncate(file.target, file.size)
             attributes(descriptor, file)
             if job.keep is Keep.SAME_CHECKSUM:
-                os.fsync(descriptor)
+                # Who wrote it may not have waited for the disk, unlike who set its time.
+                make_durable([Written(descriptor, file.mtime)])
             return True
 
     def _fetch(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[Future[None]]:
@@ -189,14 +190,14 @@ class Fetcher:
                 reader = self._storage().reader(part.path, offset=part.offset, size=part.size)
                 opened.append((part, reader))
             part, reader = opened.popleft()
-            written: list[int] = []
+            written: list[Written] = []
             try:
                 stored = RangeBytes(part, reader)
                 for file in part.files:
                     written.append(self._restore(file, stored, job))
             except BaseException as cause:
-                for descriptor in written:
-                    os.close(descriptor)
+                for done in written:
+                    os.close(done.descriptor)
                 if isinstance(cause, OSError):
                     raise failed(part.files[0].target, cause) from cause
                 raise
@@ -222,9 +223,9 @@ class Fetcher:
         except BaseException:
             os.close(descriptor)
             raise
-        return self._flusher.add([descriptor], file.target)
+        return self._flusher.add([Written(descriptor, file.mtime)], file.target)
 
-    def _restore(self, file: RestoreFile, stored: RangeBytes, job: RestoreJob) -> int:
+    def _restore(self, file: RestoreFile, stored: RangeBytes, job: RestoreJob) -> Written:
         descriptor = create(file.target)
         try:
             decoder = Decoder(job.chain.encoding, framing=file.stored.framing)
@@ -238,7 +239,7 @@ class Fetcher:
         except BaseException:
             os.close(descriptor)
             raise
-        return descriptor
+        return Written(descriptor, file.mtime)
 
     def _write(self, descriptor: int, data: bytes) -> None:
         view = memoryview(data)
@@ -289,7 +290,7 @@ def _check(file: RestoreFile, size: int, checksum: str) -> None:
 
 
 def attributes(descriptor: int, file: RestoreFile) -> None:
-    """Owner, mode and time as in the backup; only root gives files away.
+    """Owner and mode as in the backup; only root gives files away.
 
     What is right already is left alone: a flush of a file that nobody touched costs nothing.
     """
@@ -298,8 +299,6 @@ def attributes(descriptor: int, file: RestoreFile) -> None:
         os.fchown(descriptor, file.uid, file.gid)
     if stat.S_IMODE(found.st_mode) != file.mode:
         os.fchmod(descriptor, file.mode)
-    if found.st_mtime_ns != file.mtime * 1_000_000_000:
-        os.utime(descriptor, (file.mtime, file.mtime))
 
 
 class Login(enum.Enum):
@@ -314,7 +313,7 @@ def worker_setup(openers: t.Mapping[int, Opener]) -> Setup:
 
     def setup(_number: int, report: t.Callable[[int], None], login: Login) -> Handler:
         storages = {
-            key: functools.cache(lambda opener=opener: opener.owning().patient_storage())
+            key: functools.cache(functools.partial(_log_in, opener))
             for key, opener in openers.items()
         }
         fetchers = {key: Fetcher(storage, report) for key, storage in storages.items()}
@@ -328,3 +327,11 @@ def worker_setup(openers: t.Mapping[int, Opener]) -> Setup:
         return handle
 
     return setup
+
+
+def _log_in(opener: Opener) -> Storage:
+    """The session of a worker; a server may grant fewer than there are workers."""
+    try:
+        return opener.owning().patient_storage()
+    except CONNECTION_ERRORS as cause:
+        raise RefusedError(cause) from cause

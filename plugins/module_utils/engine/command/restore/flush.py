@@ -6,6 +6,9 @@
 A flush waits for the disk, and neither the line nor a processor has anything to do meanwhile. All
 files of a range are written before any of it is flushed: the file system then commits many files at
 once.
+
+A file gets the time of the backup when it is durable and not before: by its size and time a later
+restore takes it for restored, which the content may not survive when it never got to the disk.
 """
 
 from __future__ import annotations
@@ -21,6 +24,13 @@ from ...errors import FileWriteError
 LOTS = 2
 
 
+class Written(t.NamedTuple):
+    """An open file that has all its bytes; ``mtime``, in epoch seconds, is still to be set."""
+
+    descriptor: int
+    mtime: int
+
+
 class Flusher:
     """One thread, which flushes and closes lots of files in the order in which they come."""
 
@@ -28,7 +38,7 @@ class Flusher:
         self._thread = ThreadPoolExecutor(1)
         self._waiting: collections.deque[Future[None]] = collections.deque()
 
-    def add(self, descriptors: t.Sequence[int], name: str) -> Future[None]:
+    def add(self, files: t.Sequence[Written], name: str) -> Future[None]:
         """Take over written files; ``name`` is the first one's.
 
         Waits while there are many. What this gives is done when they are durable, and raises
@@ -36,7 +46,7 @@ class Flusher:
         """
         while len(self._waiting) >= LOTS:
             self._waiting.popleft().result()
-        flushed = self._thread.submit(_flush, descriptors, name)
+        flushed = self._thread.submit(_flush, files, name)
         self._waiting.append(flushed)
         return flushed
 
@@ -49,12 +59,22 @@ def failed(name: str, cause: OSError) -> FileWriteError:
     )
 
 
-def _flush(descriptors: t.Sequence[int], name: str) -> None:
+def make_durable(files: t.Sequence[Written]) -> None:
+    """Wait for the disk, and give the files their times."""
+    for file in files:
+        os.fsync(file.descriptor)
+    for file in files:
+        # A crash may undo it, and then the file is fetched once more. What is right already is left
+        # alone: a flush of a file that nobody touched costs nothing.
+        if os.fstat(file.descriptor).st_mtime_ns != file.mtime * 1_000_000_000:
+            os.utime(file.descriptor, (file.mtime, file.mtime))
+
+
+def _flush(files: t.Sequence[Written], name: str) -> None:
     try:
-        for descriptor in descriptors:
-            os.fsync(descriptor)
+        make_durable(files)
     except OSError as cause:
         raise failed(name, cause) from cause
     finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        for file in files:
+            os.close(file.descriptor)

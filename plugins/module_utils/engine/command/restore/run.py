@@ -97,6 +97,8 @@ def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> 
     """What opens each repository; of several, one that is not set up right is left out.
 
     When files may be kept perhaps nothing is fetched: then sessions of the archiver are enough.
+    Where they are not, a worker finds that out after files were removed: what is seen to be wrong
+    with sessions of our own is refused here.
     """
     lending = lender(options)
     openers: dict[int, Opener] = {}
@@ -104,6 +106,7 @@ def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> 
     for repo in repos:
         try:
             opener = prepare(repo, io_timeout=options.io_timeout, lender=lending)
+            opener.check()
             if keep is Keep.NONE:
                 opener.owning()
             openers[repo.key] = opener
@@ -207,11 +210,14 @@ def _restore(
     target.mark(manifest.render(contents))
     divided = Divided((), work) if anew else divide(work)
     done = _Done()
+    if not divided.few:
+        # The server may grant a worker what the parent has.
+        choice.close()
 
     def meanwhile() -> None:
         if divided.few:
             done.add(0, fetch(choice.storage(chosen), divided.few))
-        choice.close()
+            choice.close()
         target.make_empty(work.empty)
 
     pool.begin(divided.login)

@@ -28,6 +28,7 @@ from ...postgres import control
 from ...repository.contents import PG_DATA, Manifest, ManifestPath
 from ...storage.base import TEMPORARY_SUFFIX
 from .copy import RestoreFile, attributes, create
+from .flush import Written, make_durable
 from .owner import Owners
 from .plan import Places
 
@@ -271,16 +272,15 @@ class Target:
         """Make durable what has no bytes in the backup, and what gets zeroes instead of its own."""
         waiting = list(files)
         for first in range(0, len(waiting), _FLUSHED_TOGETHER):
-            descriptors: list[int] = []
+            made: list[Written] = []
             try:
                 for file in waiting[first : first + _FLUSHED_TOGETHER]:
-                    descriptors.append(_made(file))
-                    attributes(descriptors[-1], file)
-                for descriptor in descriptors:
-                    os.fsync(descriptor)
+                    made.append(Written(_made(file), file.mtime))
+                    attributes(made[-1].descriptor, file)
+                make_durable(made)
             finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                for row in made:
+                    os.close(row.descriptor)
 
     def write_file(self, name: str, text: str) -> None:
         """A configuration file below the data directory, replaced as a whole and durable."""

@@ -30,7 +30,7 @@ from ...storage.base import Reader, Storage
 from ...storage.open import Opener
 from ...transform.compression import type_of_name
 from ...transform.pipeline import Decoder, Encoding
-from ...worker.pool import Deferred, Done, Handler, Setup
+from ...worker.serve import Deferred, Done, Handler, Setup
 from ..ranges import Range, RangeBytes, ranges
 from ..restore.blocks import content
 from .result import Finding, Problem

@@ -91,6 +91,26 @@ def load(path: str, passphrase: Secret | None) -> paramiko.PKey:
 
     Raises ServiceError that says what is wrong with the file or with the passphrase.
     """
+    file, text, form = _usable(path, passphrase)
+    secret = passphrase.reveal() if passphrase is not None and form.encrypted else None
+    try:
+        return _parse(text, form, secret)
+    except Exception as cause:  # paramiko's, cryptography's and plain ValueErrors
+        if form.encrypted:
+            raise ServiceError(
+                f"private key '{file}' cannot be decrypted with the configured passphrase",
+                hint=_PASSPHRASE_HINT,
+            ) from None
+        raise ServiceError(f"private key '{file}' is damaged: {cause}", hint=_FILE_HINT) from cause
+
+
+def check(path: str, passphrase: Secret | None) -> KeyForm:
+    """Raise what ``load`` raises, as far as that shows without deciphering; needs no library."""
+    return _usable(path, passphrase)[2]
+
+
+def _usable(path: str, passphrase: Secret | None) -> tuple[str, str, KeyForm]:
+    """The file, what is in it, and its form."""
     file = os.path.expanduser(path)
     text = _read(file)
     form = inspect(text)
@@ -102,21 +122,12 @@ def load(path: str, passphrase: Secret | None) -> paramiko.PKey:
             f"private key '{file}' is protected by a passphrase, and none is configured",
             hint="set repo-sftp-private-key-passphrase in the configuration.",
         )
-    secret = passphrase.reveal() if passphrase is not None and form.encrypted else None
     if form.type and form.type not in _TYPES:
         raise ServiceError(
             f"private key '{file}' is of type {form.type}, which is not supported",
             hint="use an ed25519, ecdsa or rsa key.",
         )
-    try:
-        return _parse(text, form, secret)
-    except Exception as cause:  # paramiko's, cryptography's and plain ValueErrors
-        if form.encrypted:
-            raise ServiceError(
-                f"private key '{file}' cannot be decrypted with the configured passphrase",
-                hint=_PASSPHRASE_HINT,
-            ) from None
-        raise ServiceError(f"private key '{file}' is damaged: {cause}", hint=_FILE_HINT) from cause
+    return file, text, form
 
 
 def _read(file: str) -> str:

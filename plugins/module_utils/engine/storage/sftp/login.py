@@ -10,6 +10,7 @@ wants two of them (``AuthenticationMethods`` of OpenSSH) gets two.
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import typing as t
 
@@ -24,6 +25,13 @@ if t.TYPE_CHECKING:
 
 _PASSWORD_HINT = "check repo-sftp-password-file in the configuration."
 _AGENT_HINT = "does an agent run, and does the environment of this command say where?"
+
+# Of draft-miller-ssh-agent: to ask for the agent's keys, and how an answer with some begins.
+_AGENT_QUESTION = b"\0\0\0\1\x0b"
+_AGENT_ANSWER = 12
+
+# Seconds for which an agent may think about what keys it has.
+_AGENT_PATIENCE = 10.0
 
 
 class Credentials(t.NamedTuple):
@@ -42,6 +50,46 @@ def prepare(options: SftpOptions) -> Credentials:
     if options.password_file is not None:
         password = read_password(options.password_file)
     return Credentials(key, password, options.agent)
+
+
+def check(options: SftpOptions) -> bool:
+    """Raise what ``prepare`` or a login would raise, as far as that shows on this side and without
+    a library; false where ``prepare`` may find more, since a key is to be deciphered.
+    """
+    plain = True
+    if options.private_key_file is not None:
+        form = key_file.check(options.private_key_file, options.private_key_passphrase)
+        plain = not form.encrypted
+    if options.password_file is not None:
+        read_password(options.password_file)
+    alone = options.private_key_file is None and options.password_file is None
+    if options.agent and alone and not _agent_has_key():
+        raise _no_key(options)
+    return plain
+
+
+def _agent_has_key() -> bool:
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(_AGENT_PATIENCE)
+        try:
+            line.connect(os.environ["SSH_AUTH_SOCK"])
+            line.sendall(_AGENT_QUESTION)
+            # Its length, what it is, and how many keys there are.
+            with line.makefile("rb") as stream:
+                answer = stream.read(9)
+        except (KeyError, OSError):
+            return False
+    return len(answer) == 9 and answer[4] == _AGENT_ANSWER and any(answer[5:])
+
+
+def _unable(options: SftpOptions) -> str:
+    return f"unable to authenticate as '{options.user}' on {options.host}:{options.port}"
+
+
+def _no_key(options: SftpOptions) -> ServiceError:
+    return ServiceError(
+        f"{_unable(options)}: the SSH agent has no key, or there is no agent", hint=_AGENT_HINT
+    )
 
 
 def read_password(path: str) -> Secret:
@@ -94,7 +142,7 @@ class Login:
         self._credentials = credentials
         self._timeout = timeout
         self._refused: list[str] = []
-        self._text = f"unable to authenticate as '{options.user}' on {options.host}:{options.port}"
+        self._text = _unable(options)
 
     def run(self) -> None:
         """Log in; raises ServiceError when the server does not want us, HostConnectError when the
@@ -179,9 +227,7 @@ class Login:
                 "keyboard-interactive", what, lambda: transport.auth_interactive(user, answers)
             )
         if self._credentials.agent and not agent_keys and key is None and password is None:
-            raise ServiceError(
-                f"{self._text}: the SSH agent has no key, or there is no agent", hint=_AGENT_HINT
-            )
+            raise _no_key(self._options)
 
     def _failure(self, allowed: t.Sequence[str] | None, partly: bool) -> ServiceError:
         wanted = ", ".join(allowed or ())
