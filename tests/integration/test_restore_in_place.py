@@ -29,8 +29,10 @@ def site(sites, new_cluster):
     own(data / "notes")
     for name, text in READ_ONLY.items():
         place(data / name, text)
+    made.cluster.psql("create database shop")
     made.cluster.psql("create table told as select generate_series(1, 1000) i; checkpoint")
     made.run("backup", "--type=full")
+    made.cluster.shop = made.cluster.psql("select oid from pg_database where datname = 'shop'")
     made.expected = peer.contents(made.cluster)
     made.cluster.stop()
     return made
@@ -128,3 +130,12 @@ def test_a_link_where_the_backup_has_a_directory(site, copy):
     assert_whole(site, copy)
     assert not (copy.data / "notes").is_symlink()
     assert [path.name for path in elsewhere.iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize("how", [("--delta",), ("--delta", "--force")])
+def test_a_database_that_was_left_out_comes_with_a_later_restore(site, copy, how):
+    name = f"base/{site.cluster.shop}/1259"
+    restore(site, copy, "--delta", "--db-exclude=shop")
+    assert (copy.data / name).read_bytes().strip(b"\0") == b""
+    restore(site, copy, *how)
+    assert (copy.data / name).read_bytes() == (site.cluster.data / name).read_bytes()

@@ -25,10 +25,12 @@ LOTS = 2
 
 
 class Written(t.NamedTuple):
-    """An open file that has all its bytes; ``mtime``, in epoch seconds, is still to be set."""
+    """An open file that has all its bytes; ``mtime``, in epoch seconds, is still to be set, if
+    there is one.
+    """
 
     descriptor: int
-    mtime: int
+    mtime: int | None
 
 
 class Flusher:
@@ -63,11 +65,11 @@ def make_durable(files: t.Sequence[Written]) -> None:
     """Wait for the disk, and give the files their times."""
     for file in files:
         os.fsync(file.descriptor)
-    for file in files:
+    for descriptor, mtime in files:
         # A crash may undo it, and then the file is fetched once more. What is right already is left
         # alone: a flush of a file that nobody touched costs nothing.
-        if os.fstat(file.descriptor).st_mtime_ns != file.mtime * 1_000_000_000:
-            os.utime(file.descriptor, (file.mtime, file.mtime))
+        if mtime is not None and os.fstat(descriptor).st_mtime_ns != mtime * 1_000_000_000:
+            os.utime(descriptor, (mtime, mtime))
 
 
 def _flush(files: t.Sequence[Written], name: str) -> None:

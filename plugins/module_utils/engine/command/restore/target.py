@@ -269,13 +269,17 @@ class Target:
             file.write(text)
 
     def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
-        """Make durable what has no bytes in the backup, and what gets zeroes instead of its own."""
+        """Make durable what has no bytes in the backup, and what gets zeroes instead of its own.
+
+        The latter keeps the time at which it was made: with the backup's own a later restore would
+        take it for restored.
+        """
         waiting = list(files)
         for first in range(0, len(waiting), _FLUSHED_TOGETHER):
             made: list[Written] = []
             try:
                 for file in waiting[first : first + _FLUSHED_TOGETHER]:
-                    made.append(Written(_made(file), file.mtime))
+                    made.append(Written(_made(file), None if file.size else file.mtime))
                     attributes(made[-1].descriptor, file)
                 make_durable(made)
             finally:
