@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -51,6 +52,12 @@ def site(sites, new_cluster):
         settings.read_text() + "work_mem = '8MB'\nrecovery_target_name = 'old'\n\n\n"
     )
     made.run("stanza-create")
+    cluster.psql(f"create tablespace side location '{cluster.directory('side')}'")
+    made.oid = cluster.psql("select oid from pg_tablespace where spcname = 'side'")
+    made.run("backup", "--type=full")
+    (stanza,) = json.loads(made.run("info", "--output=json").stdout)
+    made.side = stanza["backup"][0]["label"]
+    cluster.psql("drop tablespace side")
     made.run("backup", "--type=full")
     time.sleep(1.1)
     cluster.psql("select pg_create_restore_point('a point'); create table t ()")
@@ -95,7 +102,15 @@ def test_settings(site, arguments):
         ("--type=lsn", "--target=0/1"),
         ("--set=20200101-000000F",),
         ("--link-map=nosuch=/x",),
+        ("--link-map=PG_VERSION=x",),
+        ("--link-map=base={data}/base",),
+        ("--link-map=pg_xact=/x/a", "--link-map=base=/x"),
+        ("--link-map=pg_xact=/x/a", "--link-map=PG_VERSION=/x/a/v"),
+        ("--link-map=pg_ident.conf=/x/c", "--link-map=pg_hba.conf=/x/c"),
         ("--tablespace-map=nosuch=/x",),
+        ("--set={side}", "--tablespace-map=side={data}/side"),
+        ("--set={side}", "--tablespace-map=side=/x", "--tablespace-map={oid}=/y"),
+        ("--set={side}", "--tablespace-map=side=/x", "--link-map=pg_wal=/x"),
         ("--db-include=nosuch",),
         ("--db-exclude=nosuch",),
         ("--db-include=postgres",),
@@ -106,6 +121,7 @@ def test_settings(site, arguments):
 )
 def test_refusals_have_the_same_code(site, arguments):
     data = site.root / "refused"
+    arguments = [word.format(data=data, oid=site.oid, side=site.side) for word in arguments]
     codes = []
     for command in (PEER, None):
         shutil.rmtree(data, ignore_errors=True)

@@ -93,6 +93,72 @@ def test_a_map_of_something_that_is_not_there_is_refused(tmp_path):
         plan.places(manifest(), options(tmp_path, link_map=(("nosuch", "/x"),)))
 
 
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ({"tablespace_map": (("ts1", "{}/data/ts1"),)}, "pg_tblspc/16384' .* is in PGDATA"),
+        ({"tablespace_map": (("ts1", "{}/x/../data"),)}, "is in PGDATA"),
+        ({"tablespace_map": (("ts1", "{}/data/base"),)}, "is in PGDATA"),
+        ({"link_map": (("log", "{}/ts1"),)}, "is the same directory as link"),
+        ({"link_map": (("base", "{}/ts1/PG_15_1"),)}, "is a subdirectory of link"),
+        ({"link_map": (("base/5", "{}/data/five"),)}, "is in PGDATA"),
+        ({"link_map": (("base", "{}/b"), ("global", "{}/b/g"))}, "is a subdirectory of link"),
+        ({"link_map": (("postgresql.conf", "{}/ts1/c"),)}, "is the same directory as link"),
+        ({"link_map": (("PG_VERSION", "{}/c"), ("postgresql.conf", "{}/c"))}, "the same file"),
+        ({"link_map": (("PG_VERSION", "./v"),)}, "is in PGDATA"),
+        ({"link_map": (("log", "{}"),)}, "/data/log' destination '.*' has PGDATA"),
+        ({"link_map": (("log", ".."),)}, "/data/log' destination '.*' has PGDATA"),
+        ({"link_map": (("log", "/"),)}, "/data/log' destination '/' has PGDATA"),
+    ],
+)
+def test_places_in_each_others_way_are_refused(tmp_path, maps, message):
+    """As a backup of what is restored would refuse them."""
+    given = {"tablespace_map": (("ts1", "{}/ts1"),), **maps}
+    given = {
+        name: tuple((key, value.format(tmp_path)) for key, value in pairs)
+        for name, pairs in given.items()
+    }
+    with pytest.raises(errors.LinkDestinationError, match=message) as caught:
+        plan.places(manifest(), options(tmp_path, **given))
+    assert caught.value.code == 70
+
+
+def test_two_tablespaces_in_one_directory_are_refused(tmp_path):
+    whole = manifest()
+    second = contents.Target("pg_tblspc/16385", "link", "/origin/ts2", None, 16385, "ts2")
+    whole = dataclasses.replace(whole, targets=[*whole.targets, second])
+    maps = (("ts1", "/x/t"), ("ts2", "/x/t/"))
+    with pytest.raises(errors.LinkDestinationError, match=r"16385' .*same directory as.*16384'"):
+        plan.places(whole, options(tmp_path, tablespace_map=maps))
+    where = plan.places(whole, options(tmp_path, tablespace_map_all="/x/t"))
+    assert where.tablespaces == {16384: "/x/t/ts1", 16385: "/x/t/ts2"}
+
+
+def test_a_tablespace_may_lie_around_the_data_directory(tmp_path):
+    """PostgreSQL and backups allow it, and a restore keeps to the directory of its version."""
+    _dummy, where = target(tmp_path, tablespace_map=(("ts1", str(tmp_path)),))
+    assert where.tablespaces == {16384: str(tmp_path)}
+
+
+def test_a_tablespace_that_is_mapped_twice_is_refused(tmp_path):
+    maps = (("ts1", "/x"), ("16384", "/y"))
+    with pytest.raises(errors.TablespaceMapError, match="name 'ts1' and id 16384") as caught:
+        plan.places(manifest(), options(tmp_path, tablespace_map=maps))
+    assert caught.value.code == 76
+    maps = (("ts1", "/x"), ("16384", "/x/"))
+    assert plan.places(manifest(), options(tmp_path, tablespace_map=maps)).tablespaces == {
+        16384: "/x"
+    }
+
+
+def test_a_link_to_a_file_needs_its_name(tmp_path):
+    for text in ("x", "/x/"):
+        maps = (("postgresql.conf", text),)
+        with pytest.raises(errors.LinkMapError, match=f"'{text}' is not long enough") as caught:
+            plan.places(manifest(), options(tmp_path, link_map=maps))
+        assert caught.value.code == 78
+
+
 @pytest.mark.parametrize("where", ["data", "ts1/PG_15_1"])
 def test_anything_in_the_way_is_refused(tmp_path, where):
     (tmp_path / where).mkdir(parents=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ... import log
 from ...config.options import Options
-from ...errors import LinkMapError, TablespaceMapError
+from ...errors import LinkDestinationError, LinkMapError, TablespaceMapError
+from ...postgres.links import LinkCheck
 from ...repository.blockmap import Chain
 from ...repository.contents import PG_CONTROL, PG_DATA, Manifest, ManifestFile, Target
 from ...repository.databases import database_of
@@ -67,7 +68,8 @@ class Places:
 def places(manifest: Manifest, options: Options) -> Places:
     """Apply the maps of the command line to the targets of the backup.
 
-    Raises TablespaceMapError and LinkMapError for a map that names what the backup does not have.
+    Raises TablespaceMapError and LinkMapError for a map that names what the backup does not have,
+    LinkDestinationError for places that are in each other's way.
     """
     pg_data = options.pg.path.rstrip("/")
     original = next(target.path for target in manifest.targets if target.name == PG_DATA)
@@ -75,7 +77,7 @@ def places(manifest: Manifest, options: Options) -> Places:
         log.info("remap data directory to '%s'", pg_data)
     tablespaces = _tablespaces(manifest, options)
     links = {f"{PG_DATA}/pg_tblspc/{oid}": path for oid, path in tablespaces.items()}
-    file_links = {}
+    files = set()
     wanted = dict(options.link_map)
     for target in manifest.targets:
         if target.kind != "link" or target.tablespace_id is not None:
@@ -97,21 +99,53 @@ def places(manifest: Manifest, options: Options) -> Places:
             log.info("remap link '%s' to '%s'", relative, destination)
         links[target.name] = destination
         if target.file is not None:
-            parent = posixpath.dirname(f"{pg_data}/{relative}")
-            file_links[target.name] = posixpath.normpath(posixpath.join(parent, destination))
-    made, made_files = _made_links(manifest, pg_data, wanted)
+            files.add(target.name)
+    made, made_files = _made_links(manifest, wanted)
     links.update(made)
-    file_links.update(made_files)
+    files.update(made_files)
+    _refuse_in_the_way(pg_data, links, files)
+    file_links = {}
+    for name in files:
+        parent = posixpath.dirname(_place(pg_data, name))
+        file_links[name] = posixpath.normpath(posixpath.join(parent, links[name]))
     return Places(pg_data, tablespaces, links, file_links)
 
 
-def _made_links(
-    manifest: Manifest, pg_data: str, wanted: t.Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """What ``--link-map`` makes a link of, although it is an ordinary directory or file."""
+def _place(pg_data: str, name: str) -> str:
+    return f"{pg_data}/{name[len(PG_DATA) + 1 :]}"
+
+
+def _refuse_in_the_way(pg_data: str, links: t.Mapping[str, str], files: t.Collection[str]) -> None:
+    """What a backup of the restored cluster would refuse is refused before there is one.
+
+    Else two workers could write the same file, and what one link leads to would be removed as
+    superfluous below the other.
+    """
+    check = LinkCheck(pg_data)
+    for name, text in sorted(links.items()):
+        place = _place(pg_data, name)
+        directory, file = (text, None) if name not in files else posixpath.split(text)
+        if file is not None and not (directory and file):
+            raise LinkMapError(
+                f"'{text}' is not long enough to be the destination for file link '{place}'",
+                hint="name the file, too, as in postgresql.conf=/etc/postgresql/postgresql.conf.",
+            )
+        destination = posixpath.normpath(posixpath.join(posixpath.dirname(place), directory))
+        check.add(place, destination, file)
+        # A tablespace may lie around the data directory: of its place it has one directory only.
+        plain = file is None and not name.startswith(f"{PG_DATA}/pg_tblspc/")
+        if plain and f"{pg_data}/".startswith(destination.rstrip("/") + "/"):
+            raise LinkDestinationError(f"link '{place}' destination '{destination}' has PGDATA")
+
+
+def _made_links(manifest: Manifest, wanted: t.Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """What ``--link-map`` makes a link of, although it is an ordinary directory or file.
+
+    Second come the names of those that lead to a file.
+    """
     paths = {path.name for path in manifest.paths} if wanted else set()
     files = {file.name for file in manifest.files} if wanted else set()
-    links, file_links = {}, {}
+    links = {}
     for relative, destination in wanted.items():
         name = f"{PG_DATA}/{relative}"
         if name not in paths and name not in files:
@@ -121,10 +155,7 @@ def _made_links(
             )
         log.info("map link '%s' to '%s'", relative, destination)
         links[name] = destination
-        if name in files:
-            parent = posixpath.dirname(f"{pg_data}/{relative}")
-            file_links[name] = posixpath.normpath(posixpath.join(parent, destination))
-    return links, file_links
+    return links, files & links.keys()
 
 
 def _link_text(target: Target) -> str:
@@ -139,16 +170,20 @@ def _tablespaces(manifest: Manifest, options: Options) -> dict[int, str]:
         if oid is None:
             continue
         name = target.tablespace_name or str(oid)
-        path = wanted.pop(name, None)
-        by_oid = wanted.pop(str(oid), None)
-        path = path or by_oid
+        by_name, by_oid = wanted.pop(name, None), wanted.pop(str(oid), None)
+        if by_name and by_oid and by_name.rstrip("/") != by_oid.rstrip("/"):
+            raise TablespaceMapError(
+                f"tablespace remapped by name '{name}' and id {oid} with different paths",
+                hint="map it once, by its name or by its oid.",
+            )
+        path = by_name or by_oid
         if path is None and options.tablespace_map_all is not None:
             path = f"{options.tablespace_map_all.rstrip('/')}/{name}"
         if path is None:
             path = target.path
         elif path != target.path:
             log.info("map tablespace '%s' to '%s'", target.name, path)
-        result[oid] = path.rstrip("/")
+        result[oid] = path.rstrip("/") or "/"
     if wanted:
         known = [row.tablespace_name or row.name for row in manifest.targets if row.tablespace_id]
         raise TablespaceMapError(
