@@ -86,6 +86,53 @@ def test_link_all_keeps_the_links(tmp_path):
     place.make_directories()
 
 
+def relative_tablespace(tmp_path, pg_data="data", **changes):
+    whole = manifest(tablespace="../../ts1")
+    given = options(tmp_path, pgs=(PgOptions(path=str(tmp_path / pg_data)),), **changes)
+    where = plan.places(whole, given)
+    return Target(whole, where, Owners(where.pg_data)), where
+
+
+def test_a_relative_tablespace_is_where_its_link_leads(tmp_path, monkeypatch):
+    """And not where the working directory of whoever restores would have it."""
+    inside = tmp_path / "ts1/PG_15_1"
+    stranger = tmp_path / "elsewhere/ts1/PG_15_1"
+    for path in (tmp_path / "data/pg_tblspc", tmp_path / "elsewhere/deep/er", inside, stranger):
+        path.mkdir(parents=True)
+        (path / "stale").touch()
+    monkeypatch.chdir(tmp_path / "elsewhere/deep/er")
+    place, where = relative_tablespace(tmp_path)
+    assert where.links["pg_data/pg_tblspc/16384"] == "../../ts1"
+    assert where.of("pg_tblspc/16384/PG_15_1/5/1") == str(inside / "5/1")
+    with pytest.raises(errors.PathNotEmptyError, match=str(inside)):
+        Target.refuse_not_empty(place.roots()[1])
+    place.clean(preserve=())
+    assert not (inside / "stale").exists()
+    assert (stranger / "stale").exists()
+    place.make_directories()
+    assert os.readlink(tmp_path / "data/pg_tblspc/16384") == "../../ts1"
+    assert (tmp_path / "data/pg_tblspc/16384").samefile(where.tablespaces[16384])
+
+
+def test_a_relative_link_leads_from_where_the_data_directory_really_is(tmp_path):
+    (tmp_path / "far/away").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "far/away")
+    place, where = relative_tablespace(tmp_path, link_all=True)
+    assert where.tablespaces == {16384: str(tmp_path / "far/ts1")}
+    assert where.of("pg_data/postgresql.conf") == str(tmp_path / "far/etc/postgresql.conf")
+    place.make_directories()
+    assert (tmp_path / "data/pg_tblspc/16384").samefile(tmp_path / "far/ts1")
+    assert (tmp_path / "data/log").samefile(tmp_path / "far/log")
+
+
+def test_a_relative_link_leads_from_where_its_directory_really_is(tmp_path):
+    maps = (("base", str(tmp_path / "b/deep/er")), ("base/5", "../../../../5"))
+    (tmp_path / "data").mkdir()
+    place, where = target(tmp_path, link_map=maps)
+    assert where.destination("pg_data/base/5") == str(tmp_path.parent / "5")
+    assert str(tmp_path.parent / "5") in place.roots()
+
+
 def test_a_map_of_something_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(errors.TablespaceMapError, match="'nosuch'\nHINT: the backup has "):
         plan.places(manifest(), options(tmp_path, tablespace_map=(("nosuch", "/x"),)))

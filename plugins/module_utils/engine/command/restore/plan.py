@@ -1,10 +1,14 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a restore has to do: where everything goes, and which files come from where (pure)."""
+"""What a restore has to do: where everything goes, and which files come from where.
+
+Pure, but for where the data directory is when its own path has links.
+"""
 
 from __future__ import annotations
 
+import os
 import posixpath
 import typing as t
 from dataclasses import dataclass
@@ -39,7 +43,7 @@ class Places:
 
     pg_data: str
     tablespaces: t.Mapping[int, str]
-    """Directory of each tablespace, by oid."""
+    """Absolute path of each tablespace, by oid."""
     links: t.Mapping[str, str]
     """Symlinks to make, manifest name -> what the link says; tablespaces included."""
     file_links: t.Mapping[str, str]
@@ -62,7 +66,11 @@ class Places:
 
     def link_place(self, name: str) -> str:
         """The absolute path of the link itself, whatever it leads to."""
-        return f"{self.pg_data}/{name[len(PG_DATA) + 1 :]}"
+        return _place(self.pg_data, name)
+
+    def destination(self, name: str) -> str:
+        """The absolute path that a link leads to."""
+        return _destination(self.pg_data, self.links, name)
 
 
 def places(manifest: Manifest, options: Options) -> Places:
@@ -104,15 +112,32 @@ def places(manifest: Manifest, options: Options) -> Places:
     links.update(made)
     files.update(made_files)
     _refuse_in_the_way(pg_data, links, files)
-    file_links = {}
-    for name in files:
-        parent = posixpath.dirname(_place(pg_data, name))
-        file_links[name] = posixpath.normpath(posixpath.join(parent, links[name]))
-    return Places(pg_data, tablespaces, links, file_links)
+    return Places(
+        pg_data,
+        {oid: _destination(pg_data, links, f"{PG_DATA}/pg_tblspc/{oid}") for oid in tablespaces},
+        links,
+        {name: _destination(pg_data, links, name) for name in files},
+    )
 
 
 def _place(pg_data: str, name: str) -> str:
     return f"{pg_data}/{name[len(PG_DATA) + 1 :]}"
+
+
+def _destination(pg_data: str, links: t.Mapping[str, str], name: str) -> str:
+    """Where the server comes to by a link, which may say it relative to where the link is."""
+    parent = name.rpartition("/")[0]
+    return posixpath.normpath(posixpath.join(_directory(pg_data, links, parent), links[name]))
+
+
+def _directory(pg_data: str, links: t.Mapping[str, str], name: str) -> str:
+    """Where a directory of the backup really is: it is from there that ``..`` leads up."""
+    if name == PG_DATA:
+        return os.path.realpath(pg_data)
+    if name in links:
+        return _destination(pg_data, links, name)
+    parent, _dummy, last = name.rpartition("/")
+    return f"{_directory(pg_data, links, parent)}/{last}"
 
 
 def _refuse_in_the_way(pg_data: str, links: t.Mapping[str, str], files: t.Collection[str]) -> None:
@@ -163,6 +188,7 @@ def _link_text(target: Target) -> str:
 
 
 def _tablespaces(manifest: Manifest, options: Options) -> dict[int, str]:
+    """What the link of each tablespace says, by oid."""
     wanted = dict(options.tablespace_map)
     result = {}
     for target in manifest.targets:

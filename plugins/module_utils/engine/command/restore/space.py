@@ -72,10 +72,9 @@ class _Devices:
 
     def __init__(self, where: Places) -> None:
         self._links = {}
-        for name, text in where.links.items():
+        for name in where.links:
             if name not in where.file_links:
-                link = where.link_place(name)
-                self._links[link] = os.path.normpath(os.path.join(os.path.dirname(link), text))
+                self._links[where.link_place(name)] = where.destination(name)
         self._pg_data = where.pg_data
         self._known: dict[str, int] = {}
         self.example: dict[int, str] = {}

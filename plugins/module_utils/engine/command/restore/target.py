@@ -135,12 +135,8 @@ class Target:
                 roots.append(self._where.of(path.name) or "")
         for name in self._where.links:
             if not name.startswith(f"{PG_DATA}/pg_tblspc/") and name not in self._where.file_links:
-                roots.append(self._destination(name))
+                roots.append(self._where.destination(name))
         return roots
-
-    def _destination(self, name: str) -> str:
-        link = self._where.of(name) or ""
-        return os.path.normpath(os.path.join(os.path.dirname(link), self._where.links[name]))
 
     def _check_owner(self, root: str) -> None:
         try:
@@ -215,7 +211,7 @@ class Target:
             if place is None:
                 continue
             if path.name in self._where.links:
-                place = self._destination(path.name)
+                place = self._where.destination(path.name)
             self._make(path, place)
             # Links of this directory, so that what lies below one finds it.
             self._make_links(path.name)
