@@ -11,7 +11,6 @@ import shutil
 import time
 import typing as t
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
 from ... import log
 from ...config.options import Options, RepoOptions
@@ -30,7 +29,7 @@ from ...storage.open import Opener, prepare
 from ...storage.sftp.borrow import lender
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
-from . import space
+from . import recovery_files, space
 from .choice import Choice, Chosen
 from .command_line import restore_command
 from .copy import Keep, Login, RestoredFile, RestoreJob, worker_setup
@@ -222,7 +221,7 @@ def _restore(
 
     pool.begin(divided.login)
     _copy(pool, divided.work, locks, done, meanwhile)
-    _write_recovery(target, contents, settings, aim.kind)
+    recovery_files.write(target, contents.db.version, settings, aim.kind)
     target.finish(online=contents.options.online)
     log.info("restore size = %s, file total = %d", size_text(work.size), work.file_total)
     return RestoreResult(
@@ -368,31 +367,3 @@ def _copy(
         if line is not None:
             locks.progress(line.total, line.done)
             log.info("restore progress: %s", line)
-
-
-def _write_recovery(
-    target: Target, contents: Manifest, settings: recovery.Settings, restore_type: str
-) -> None:
-    if restore_type == "preserve":
-        return
-    version = contents.db.version
-    name = recovery.config_file(version)
-    path = f"{target.pg_data}/{name}"
-    now = datetime.now()
-    if name == recovery.AUTO_CONF:
-        text = recovery.edit_auto_conf(_read_text(path), settings, now)
-    else:
-        text = recovery.settings_text(settings, now)
-    log.info("write updated %s", path)
-    target.write_file(name, text)
-    signal = recovery.signal_file(version, restore_type)
-    if signal is not None:
-        target.write_file(signal, "")
-
-
-def _read_text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
