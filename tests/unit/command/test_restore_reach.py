@@ -10,7 +10,14 @@ import logging
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors, log
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import reach
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    choice,
+    reach,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    Options,
+    RepoOptions,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import timeline
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.goal import Goal, goal
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import cluster_archive
@@ -19,7 +26,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.ar
     ArchiveInfo,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
+    BackupDb,
     BackupEntry,
+    BackupInfo,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 
@@ -119,6 +128,18 @@ def test_a_timeline_that_left_before_the_backup_was_complete(repo):
         lines(repo.archive)
     repo.history(2, (1, 0x3000100))
     assert lines(repo.archive) == [1, 2]
+
+
+@pytest.mark.parametrize(("version", "follows"), [("11", False), ("12", True)])
+def test_before_12_a_server_stays_on_its_timeline_unless_told(repo, version, follows):
+    """What happened on later ones is then no reason to refuse, or to check other WAL."""
+    info = BackupInfo((BackupDb(1, 6, version, 3, 4),), 1, {BACKUP.label: BACKUP})
+    options = Options("restore", stanza="demo")
+    chosen = choice.Choice(options, [RepoOptions(1)], {})
+    chosen._archives[1] = repo.archive
+    repo.history(2, (1, 5 * SIZE))
+    _dummy, path = chosen._reachable(RepoOptions(1), info, Goal("default"))
+    assert [stretch.timeline for stretch in path] == ([1, 2] if follows else [1])
 
 
 def test_a_damaged_history(repo):

@@ -157,3 +157,28 @@ def test_what_cannot_be(options, error):
 def test_nothing_is_set_where_nothing_should_be():
     for kind in ("none", "preserve"):
         assert recovery.recovery_settings(Options("restore", type=kind), "15", COMMAND) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "timeline"),
+    [
+        ("15", {}, "latest"),
+        ("12", {"type": "standby"}, "latest"),
+        ("15", {"type": "immediate"}, "current"),
+        ("15", {"type": "preserve"}, "current"),
+        ("15", {"type": "time", "target": "x", "target_timeline": "current"}, "current"),
+        ("15", {"type": "immediate", "target_timeline": "3"}, "3"),
+        ("15", {"recovery_option": (("recovery-target-timeline", "3"),)}, "3"),
+        ("15", {"recovery_option": (("recovery_target_timeline", "3"),), "type": "immediate"},
+         "current"),
+        # The default was another one, and could not be named.
+        ("11", {}, "current"),
+        ("10", {"type": "standby"}, "current"),
+        ("11", {"type": "immediate"}, "current"),
+        ("11", {"target_timeline": "current"}, "current"),
+        ("11", {"target_timeline": "latest"}, "latest"),
+        ("11", {"recovery_option": (("recovery-target-timeline", "2"),)}, "2"),
+    ],
+)  # fmt: skip
+def test_the_timeline_is_that_of_the_settings(version, options, timeline):
+    assert recovery.target_timeline(Options("restore", **options), version) == timeline

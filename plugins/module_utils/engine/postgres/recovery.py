@@ -14,7 +14,7 @@ from datetime import datetime
 
 from ..config.options import Options
 from ..errors import OptionInvalidError, OptionRequiredError
-from . import releases
+from . import releases, timeline
 
 AUTO_CONF = "postgresql.auto.conf"
 RECOVERY_CONF = "recovery.conf"
@@ -87,6 +87,19 @@ def recovery_settings(options: Options, version: str, restore_command: str) -> S
     return list(settings.items())
 
 
+def target_timeline(options: Options, version: str) -> str:
+    """The timeline that the server will recover to (``latest``, ``current``, a number).
+
+    Of the settings that the type preserve leaves nothing is known: then it is the backup's own.
+    """
+    if options.type == "preserve":
+        return timeline.CURRENT
+    new = releases.number(version) >= _IN_AUTO_CONF
+    unless_said = timeline.LATEST if new else timeline.CURRENT
+    settings = dict(recovery_settings(options, version, ""))
+    return settings.get("recovery_target_timeline", unless_said)
+
+
 def _target(options: Options, kind: str, *, new: bool) -> Settings:
     settings: Settings = []
     if kind == "immediate":
@@ -104,12 +117,12 @@ def _target(options: Options, kind: str, *, new: bool) -> Settings:
             settings.append(("recovery_target_inclusive", "false"))
     if options.target_action != "pause":
         settings.append(("recovery_target_action", options.target_action))
-    timeline = options.target_timeline
-    if timeline is None and kind == "immediate" and new:
+    wanted = options.target_timeline
+    if wanted is None and kind == "immediate" and new:
         # The latest timeline may be out of reach from this backup, and need not be reached.
-        timeline = "current"
-    if timeline is not None and (new or timeline != "current"):
-        settings.append(("recovery_target_timeline", timeline))
+        wanted = timeline.CURRENT
+    if wanted is not None and (new or wanted != timeline.CURRENT):
+        settings.append(("recovery_target_timeline", wanted))
     return settings
 
 

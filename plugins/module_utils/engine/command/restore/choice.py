@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 from datetime import datetime
 
@@ -18,10 +19,10 @@ from ...errors import (
     EngineError,
     FormatError,
 )
-from ...postgres import control, timeline
+from ...postgres import control, recovery, timeline
 from ...postgres.goal import Goal
 from ...repository import archive_info, backup_info, manifest, selection
-from ...repository.backup_info import BackupEntry, BackupInfo
+from ...repository.backup_info import BackupDb, BackupEntry, BackupInfo
 from ...repository.blockmap import Chain
 from ...repository.cluster_archive import ClusterArchive
 from ...repository.contents import PG_CONTROL, PG_DATA, Manifest
@@ -122,20 +123,19 @@ class Choice:
             if entry.archive_start is None or aim.kind == "none":
                 return entry, None
             try:
-                return entry, way(self._archive(repo, info, entry), entry, self._timeline(aim))
+                return entry, self._way(repo, info, entry, aim)
             except DbMismatchError as cause:
                 if len(entries) > 1:
                     log.info("repo%d: %s", repo.key, cause.message)
                 first = first or cause
         raise first or AssertError("there is no backup to choose from")
 
-    def _timeline(self, aim: Goal) -> str:
-        if self._options.target_timeline is not None:
-            return self._options.target_timeline
-        # A recovery that ends with the backup stays on its timeline; of preserved settings nothing
-        # is known.
-        backup_only = aim.kind in ("immediate", "preserve")
-        return timeline.CURRENT if backup_only else timeline.LATEST
+    def _way(
+        self, repo: RepoOptions, info: BackupInfo, entry: BackupEntry, aim: Goal
+    ) -> timeline.Path:
+        options = dataclasses.replace(self._options, type=aim.kind)
+        wanted = recovery.target_timeline(options, _db(info, entry).version)
+        return way(self._archive(repo, info, entry), entry, wanted)
 
     def check_reach(self, chosen: Chosen, aim: Goal) -> None:
         """Raise when the WAL that recovery needs is not in any repository; see ``Reach.check``."""
@@ -196,7 +196,7 @@ class Choice:
     def _archive(self, repo: RepoOptions, info: BackupInfo, entry: BackupEntry) -> ClusterArchive:
         if repo.key not in self._archives:
             storage = self._storage(repo)
-            db = next(row for row in info.history if row.id == entry.db_id)
+            db = _db(info, entry)
             self._archives[repo.key] = ClusterArchive(
                 storage,
                 self._stanza,
@@ -211,3 +211,8 @@ class Choice:
             storage = self._openers[repo.key].storage()
             self._storages[repo.key] = self._stack.enter_context(storage)
         return self._storages[repo.key]
+
+
+def _db(info: BackupInfo, entry: BackupEntry) -> BackupDb:
+    """The cluster that was backed up."""
+    return next(row for row in info.history if row.id == entry.db_id)
