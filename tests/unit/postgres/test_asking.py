@@ -28,3 +28,54 @@ def test_who_asks_and_what_a_failure_means_there(tmp_path, names, who, code):
         (tmp_path / name).write_text("")
     assert asker(str(tmp_path)) is who
     assert failure_code(str(tmp_path), 49) == code
+
+
+@pytest.mark.parametrize(
+    ("said", "who", "code"),
+    [
+        ("", Asker.RECOVERY, 200),
+        ("restore_command = 'pgsftp archive-get %f \"%p\"'\n", Asker.RECOVERY, 200),
+        ("restore_command = 'x'\nstandby_mode = 'on'\n", Asker.STANDBY, 49),
+        ("standby_mode = on", Asker.STANDBY, 49),
+        ("\tStandby_Mode='TRUE' # not a primary\r\n", Asker.STANDBY, 49),
+        ("standby_mode yes\n", Asker.STANDBY, 49),
+        ("standby_mode = 1\n", Asker.STANDBY, 49),
+        ("standby_mode = 'T'\n", Asker.STANDBY, 49),
+        ("standby_mode = 'off'\n", Asker.RECOVERY, 200),
+        ("standby_mode = o\n", Asker.RECOVERY, 200),
+        ("standby_mode = no\n", Asker.RECOVERY, 200),
+        ("standby_mode = ''\n", Asker.RECOVERY, 200),
+        ("#standby_mode = on\n", Asker.RECOVERY, 200),
+        ("standby_modest = on\n", Asker.RECOVERY, 200),
+        ("standby_mode = on\nstandby_mode = off\n", Asker.RECOVERY, 200),
+        ("standby_mode = off\nstandby_mode = on\n", Asker.STANDBY, 49),
+        ("restore_command = 'echo standby_mode = on'\n", Asker.RECOVERY, 200),
+    ],
+)
+@pytest.mark.parametrize("version", ["9.6", "10", "11"])
+def test_before_12_it_is_recovery_conf_that_says_who_asks(tmp_path, version, said, who, code):
+    (tmp_path / "PG_VERSION").write_text(f"{version}\n")
+    (tmp_path / "recovery.conf").write_bytes(said.encode())
+    assert asker(str(tmp_path)) is who
+    assert failure_code(str(tmp_path), 49) == code
+
+
+@pytest.mark.parametrize("version", ["12", "15", "", "nonsense"])
+def test_from_12_on_recovery_conf_says_nothing(tmp_path, version):
+    (tmp_path / "PG_VERSION").write_text(version)
+    (tmp_path / "recovery.conf").write_text("standby_mode = on\n")
+    assert asker(str(tmp_path)) is Asker.OTHER
+    (tmp_path / "recovery.signal").touch()
+    assert asker(str(tmp_path)) is Asker.RECOVERY
+
+
+def test_a_recovery_conf_that_cannot_be_read_ends_no_recovery(tmp_path):
+    (tmp_path / "PG_VERSION").write_text("11\n")
+    (tmp_path / "recovery.conf").mkdir()
+    assert failure_code(str(tmp_path), 49) == 200
+
+
+def test_before_12_without_recovery_conf_nobody_recovers(tmp_path):
+    (tmp_path / "PG_VERSION").write_text("11\n")
+    (tmp_path / "recovery.done").write_text("standby_mode = on\n")
+    assert asker(str(tmp_path)) is Asker.OTHER

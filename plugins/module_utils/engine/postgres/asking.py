@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 
 # Above what shells use for signals, so that it cannot be taken for one.
 STOP_RECOVERY = 200
 
+# A line of recovery.conf, by the rules of misc/guc-file.l: the equals sign may be missing.
+_STANDBY_MODE = re.compile(
+    r"^[ \t]*standby_mode\b[ \t]*=?[ \t]*('?)([a-z0-9]+)\1[ \t\r]*(?:#.*)?$", re.I | re.M
+)
+
 
 class Asker(enum.Enum):
-    """The server of a data directory, by its signal files."""
+    """The server of a data directory, by its signal files (before PostgreSQL 12 recovery.conf)."""
 
     RECOVERY = "recovery"
     STANDBY = "standby"
@@ -27,12 +33,44 @@ class Asker(enum.Enum):
 
 
 def asker(pg_data: str) -> Asker:
-    """Read the signal files; where there are both, PostgreSQL goes by ``standby.signal``."""
-    if os.path.exists(os.path.join(pg_data, "standby.signal")):
+    """Read the files; where there are both signals, PostgreSQL goes by ``standby.signal``."""
+    if _has(pg_data, "recovery.conf") and _is_before_12(pg_data):
+        # It goes when recovery ends.
+        return Asker.STANDBY if _is_standby_mode(pg_data) else Asker.RECOVERY
+    if _has(pg_data, "standby.signal"):
         return Asker.STANDBY
-    if os.path.exists(os.path.join(pg_data, "recovery.signal")):
+    if _has(pg_data, "recovery.signal"):
         return Asker.RECOVERY
     return Asker.OTHER
+
+
+def _has(pg_data: str, name: str) -> bool:
+    return os.path.exists(os.path.join(pg_data, name))
+
+
+def _is_before_12(pg_data: str) -> bool:
+    """A later server refuses to start where there is a recovery.conf, so it is not who asks."""
+    major = _text(pg_data, "PG_VERSION").strip().partition(".")[0]
+    return major.isdecimal() and int(major) < 12
+
+
+def _is_standby_mode(pg_data: str) -> bool:
+    """The last setting counts; what cannot be read must not end a recovery."""
+    said = _STANDBY_MODE.findall(_text(pg_data, "recovery.conf"))
+    return bool(said) and _is_true(said[-1][1].lower())
+
+
+def _is_true(value: str) -> bool:
+    """As parse_bool of utils/adt/bool.c has it: beginnings of words will do."""
+    return value in ("on", "1") or any(word.startswith(value) for word in ("true", "yes"))
+
+
+def _text(pg_data: str, name: str) -> str:
+    try:
+        with open(os.path.join(pg_data, name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def failure_code(pg_data: str, code: int) -> int:
