@@ -261,6 +261,23 @@ def test_cleaning_leaves_what_the_backup_has_and_nothing_else(tmp_path):
     assert tmp_path.exists()
 
 
+def test_cleaning_leaves_what_the_backup_has_behind_a_link(tmp_path):
+    """Else --delta would fetch all of it once more."""
+    for name in ("data", "elsewhere/5", "elsewhere/6", "log"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("elsewhere/5/1259", "elsewhere/5/9999", "elsewhere/6/1", "log/a.log", "log/b.log"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "data/base").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data/postgresql.conf").symlink_to("../etc/postgresql.conf")
+    place, _dummy = target(tmp_path, link_all=True, link_map=(("base", f"{tmp_path}/elsewhere"),))
+    found = [os.path.relpath(path, tmp_path) for path in place.superfluous(preserve=())]
+    assert sorted(found) == ["elsewhere/5/9999", "elsewhere/6", "elsewhere/6/1", "log/b.log"]
+    place.clean(preserve=())
+    assert (tmp_path / "elsewhere/5/1259").exists()
+    assert (tmp_path / "log/a.log").exists()
+    assert (tmp_path / "data/postgresql.conf").is_symlink()
+
+
 def test_cleaning_can_preserve_settings(tmp_path):
     data = tmp_path / "data"
     data.mkdir()

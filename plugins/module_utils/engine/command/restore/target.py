@@ -31,6 +31,7 @@ from .copy import RestoreFile, attributes, create
 from .flush import Written, make_durable
 from .owner import Owners
 from .plan import Places
+from .superfluous import Known, superfluous
 
 PG_CONTROL = "global/pg_control"
 
@@ -129,13 +130,18 @@ class Target:
 
     def roots(self) -> list[str]:
         """The data directory, the version's directory of each tablespace, linked directories."""
-        roots = [self._where.pg_data]
+        return list(self._roots())
+
+    def _roots(self) -> dict[str, str]:
+        """The same, each with the path by which the server comes to it."""
+        roots = {self._where.pg_data: self._where.pg_data}
         for path in self._manifest.paths:
             if path.name.count("/") == 2 and path.name.startswith("pg_tblspc/"):
-                roots.append(self._where.of(path.name) or "")
+                root = self._where.of(path.name) or ""
+                roots[root] = root
         for name in self._where.links:
             if not name.startswith(f"{PG_DATA}/pg_tblspc/") and name not in self._where.file_links:
-                roots.append(self._where.destination(name))
+                roots[self._where.destination(name)] = self._where.link_place(name)
         return roots
 
     def _check_owner(self, root: str) -> None:
@@ -198,11 +204,12 @@ class Target:
         files = {f"{self.pg_data}/{name}" for name in preserve}
         files.update(self._where.of(file.name) or "" for file in self._manifest.files)
         directories = {self._where.of(path.name) or "" for path in self._manifest.paths}
-        links = {self._where.of(name): text for name, text in self._where.links.items()}
-        for root in self.roots():
+        links = {self._where.link_place(name): text for name, text in self._where.links.items()}
+        known = Known(files, directories, links)
+        for root, shown in self._roots().items():
             self._check_owner(root)
             if os.path.isdir(root):
-                yield from _superfluous(root, files, directories, links)
+                yield from superfluous(root, shown, known)
 
     def make_directories(self) -> None:
         """Directories and links of the backup, parents first."""
@@ -365,36 +372,3 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _superfluous(
-    root: str,
-    files: t.Collection[str],
-    directories: t.Collection[str],
-    links: t.Mapping[str | None, str],
-) -> t.Iterator[str]:
-    with os.scandir(root) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        path = f"{root}/{entry.name}"
-        if entry.is_symlink():
-            if links.get(path) != os.readlink(path):
-                yield path
-        elif entry.is_dir(follow_symlinks=False):
-            if path in directories and path not in links:
-                yield from _superfluous(path, files, directories, links)
-            else:
-                yield from _tree(path)
-        elif path not in files or path in links or not entry.is_file(follow_symlinks=False):
-            yield path
-
-
-def _tree(path: str) -> t.Iterator[str]:
-    with os.scandir(path) as entries:
-        found = list(entries)
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _tree(entry.path)
-        else:
-            yield entry.path
-    yield path

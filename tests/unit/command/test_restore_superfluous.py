@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What --delta and --force remove from a directory."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    superfluous,
+)
+
+KNOWN = superfluous.Known(
+    files={"/s/a", "/s/d/b", "/s/f"},
+    directories={"/s", "/s/d", "/s/l"},
+    links={"/s/l": "x", "/s/f": "y"},
+)
+
+
+@pytest.fixture
+def removed(tmp_path):
+    """Paths below the directory, in the order in which they are to go."""
+    root = str(tmp_path)
+    return lambda: [path[len(root) + 1 :] for path in superfluous.superfluous(root, "/s", KNOWN)]
+
+
+def test_what_the_backup_has_stays(tmp_path, removed):
+    (tmp_path / "d").mkdir()
+    for name in ("a", "d/b"):
+        (tmp_path / name).touch()
+    for name, text in KNOWN.links.items():
+        (tmp_path / name[3:]).symlink_to(text)
+    assert removed() == []
+
+
+def test_all_else_goes_and_content_before_its_directory(tmp_path, removed):
+    for name in ("d/e", "new/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("c", "d/e/x", "new/deep/y"):
+        (tmp_path / name).touch()
+    assert removed() == ["c", "d/e/x", "d/e", "new/deep/y", "new/deep", "new"]
+
+
+def test_what_is_of_another_kind_goes(tmp_path, removed):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "d").symlink_to("elsewhere")
+    (tmp_path / "f").touch()
+    (tmp_path / "l").mkdir()
+    (tmp_path / "l/z").touch()
+    assert removed() == ["a", "d", "f", "l/z", "l"]
+
+
+def test_a_link_that_leads_elsewhere_goes(tmp_path, removed):
+    (tmp_path / "l").symlink_to("y")
+    assert removed() == ["l"]
