@@ -218,6 +218,18 @@ def test_anything_in_the_way_is_refused(tmp_path, where):
     assert "--delta" in caught.value.hint
 
 
+def test_what_is_preserved_is_not_in_the_way(tmp_path):
+    """As pgBackRest has it: settings may be laid down before the restore."""
+    for path in ("data", "ts1/PG_15_1"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "data/recovery.conf").touch()
+    place, _dummy = target(tmp_path)
+    place.refuse_unless_empty(preserve=("recovery.conf",))
+    (tmp_path / "ts1/PG_15_1/recovery.conf").touch()
+    with pytest.raises(errors.PathNotEmptyError, match="ts1"):
+        place.refuse_unless_empty(preserve=("recovery.conf",))
+
+
 def test_other_content_of_a_tablespace_directory_is_none_of_our_business(tmp_path):
     (tmp_path / "ts1/PG_14_1").mkdir(parents=True)
     place, _dummy = target(tmp_path)

@@ -105,6 +105,7 @@ def test_before_12():
     assert "recovery_target_timeline" not in text("11", target_timeline="current")
     assert recovery.config_file("11") == "recovery.conf"
     assert recovery.signal_file("11", "standby") is None
+    assert recovery.preserved("11") == ("recovery.conf",)
     settings = recovery.recovery_settings(Options("restore"), "11", COMMAND)
     assert recovery.settings_text(settings, NOW) == HEAD + RESTORE
     with pytest.raises(errors.OptionInvalidError, match="'archive-mode' is not supported"):
@@ -123,6 +124,7 @@ def test_before_12():
 def test_the_signal_file(kind, name):
     assert recovery.signal_file("15", kind) == name
     assert recovery.config_file("15") == "postgresql.auto.conf"
+    assert name is None or name in recovery.preserved("15")
 
 
 @pytest.mark.parametrize(

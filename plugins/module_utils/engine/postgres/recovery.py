@@ -36,6 +36,13 @@ def config_file(version: str) -> str:
     return AUTO_CONF if releases.number(version) >= _IN_AUTO_CONF else RECOVERY_CONF
 
 
+def preserved(version: str) -> tuple[str, ...]:
+    """What the type preserve leaves as it is, names below the data directory."""
+    if releases.number(version) < _IN_AUTO_CONF:
+        return (RECOVERY_CONF,)
+    return (AUTO_CONF, "recovery.signal", "standby.signal")
+
+
 def signal_file(version: str, kind: str) -> str | None:
     """The empty file that makes the server recover; None when it should not, or needs none.
 

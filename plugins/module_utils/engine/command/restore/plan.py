@@ -242,21 +242,20 @@ def plan(
     *,
     stanza: str,
     keep: Keep,
-    preserve: bool,
+    preserve: t.Collection[str] = (),
     left_out: t.Collection[int] = (),
     repo: int = 1,
 ) -> RestorePlan:
     """Divide the files of the backup into jobs, largest first.
 
-    ``left_out`` are the oids of databases of which only the sizes of files are restored; ``repo``
-    is the key of the repository that the files come from.
+    ``preserve`` are names below the data directory of files that are not restored, ``left_out`` the
+    oids of databases of which only the sizes of files are restored; ``repo`` is the key of the
+    repository that the files come from.
     """
     bundles: dict[str, list[RestoreFile]] = {}
     singles: list[RestoreFile] = []
     empty: list[RestoreFile] = []
-    kept = {TABLESPACE_MAP}
-    if preserve:
-        kept.add(f"{PG_DATA}/postgresql.auto.conf")
+    kept = {TABLESPACE_MAP, *(f"{PG_DATA}/{name}" for name in preserve)}
     # Refuses what cannot be decompressed, before anything is touched.
     decompressor(manifest.options.compress_type)
     files = [file for file in manifest.files if file.name not in kept]

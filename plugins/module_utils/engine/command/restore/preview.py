@@ -15,7 +15,7 @@ from . import space
 from .choice import Choice
 from .copy import Keep, is_same
 from .plan import RestorePlan
-from .run import PRESERVED, Reuse, aim_of, openers_of, prepared, reuse_of
+from .run import Reuse, aim_of, openers_of, prepared, reuse_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def run(options: Options, *, replace: bool = False, strict: bool = False) -> Res
         chosen = choice.choose(aim)
         ready = prepared(options, chosen, aim, reuse)
         if not reuse.any and not replace:
-            ready.target.refuse_unless_empty()
+            ready.target.refuse_unless_empty(preserve=ready.preserved)
         reach = choice.reach(chosen, ready.aim)
     obstacle = None
     try:
@@ -76,8 +76,7 @@ def run(options: Options, *, replace: bool = False, strict: bool = False) -> Res
     space.check(ready.work.files, ready.where, ready.target.roots() if reuse.any else ())
     removed: tuple[str, ...] = ()
     if reuse.any:
-        preserved = PRESERVED if ready.aim.kind == "preserve" else ()
-        removed = tuple(ready.target.superfluous(preserve=preserved))
+        removed = tuple(ready.target.superfluous(preserve=ready.preserved))
     fetched = list(_fetched(ready.work, replace))
     return RestorePreview(
         label=chosen.entry.label,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 from ... import log
@@ -17,6 +18,8 @@ def write(target: Target, version: str, settings: recovery.Settings, kind: str) 
     name = recovery.config_file(version)
     path = f"{target.pg_data}/{name}"
     if kind == "preserve":
+        if not os.path.exists(path):
+            log.warn("recovery type is preserve but recovery file does not exist at '%s'", path)
         return
     if kind == "none" and name == recovery.RECOVERY_CONF:
         # That there is one, whatever it says, makes the server recover. An old one has been removed

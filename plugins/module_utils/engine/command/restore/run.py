@@ -41,10 +41,6 @@ from .target import Target, is_data_directory, refuse_running
 TYPES = ("default", "immediate", "lsn", "name", "none", "preserve", "standby", "time", "xid")
 
 
-# What --type=preserve leaves as it is.
-PRESERVED = ("postgresql.auto.conf", "recovery.signal", "standby.signal")
-
-
 @dataclass(frozen=True)
 class RestoreResult:
     """A data directory that can be started. Sizes in bytes, times in seconds."""
@@ -83,7 +79,7 @@ def run(options: Options) -> RestoreResult:
         pg_data = options.pg.path.rstrip("/")
         refuse_running(pg_data)
         reuse = reuse_of(options, pg_data)
-        _refuse_early(pg_data, reuse)
+        _refuse_early(pg_data, reuse, restore_type)
         openers = openers_of(options, repos, reuse.keep)
         with (
             WorkerPool(options.process_max, worker_setup(openers)) as pool,
@@ -163,9 +159,10 @@ def reuse_of(options: Options, pg_data: str) -> Reuse:
     return reuse
 
 
-def _refuse_early(pg_data: str, reuse: Reuse) -> None:
+def _refuse_early(pg_data: str, reuse: Reuse, restore_type: str) -> None:
     """What needs no repository to be refused is refused before one is asked."""
-    if not reuse.any and os.path.isdir(pg_data):
+    # The version of the backup says what a restore that preserves settings may find.
+    if not reuse.any and restore_type != "preserve" and os.path.isdir(pg_data):
         Target.refuse_not_empty(pg_data)
     parent = os.path.dirname(pg_data)
     if not os.path.isdir(pg_data) and not os.path.isdir(parent):
@@ -196,7 +193,7 @@ def _restore(
     contents, where = chosen.contents, ready.where
     settings = _settings(options, contents)
     if not reuse.any:
-        target.refuse_unless_empty()
+        target.refuse_unless_empty(preserve=ready.preserved)
     choice.check_reach(chosen, aim)
     if anew:
         choice.close()
@@ -204,7 +201,7 @@ def _restore(
     _remove_spool(options)
     removed = 0
     if reuse.any:
-        removed = target.clean(preserve=PRESERVED if aim.kind == "preserve" else ())
+        removed = target.clean(preserve=ready.preserved)
     target.make_directories()
     target.mark(manifest.render(contents))
     divided = Divided((), work) if anew else divide(work)
@@ -245,6 +242,8 @@ class Prepared(t.NamedTuple):
     where: Places
     target: Target
     work: RestorePlan
+    preserved: t.Collection[str]
+    """What stays as it is, names below the data directory."""
 
 
 def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepared:
@@ -256,18 +255,19 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
     options = dataclasses.replace(options, type=aim.kind)
     where = places(contents, options)
     owners = Owners(where.pg_data)
+    preserved = recovery.preserved(contents.db.version) if aim.kind == "preserve" else ()
     work = plan(
         contents,
         where,
         owners,
         stanza=options.require_stanza(),
         keep=reuse.keep,
-        preserve=aim.kind == "preserve",
+        preserve=preserved,
         left_out=databases.left_out(contents, options.db_include, options.db_exclude),
         repo=chosen.repo.key,
     )
     target = Target(contents, where, owners)
-    return Prepared(archiving(options, contents), aim, where, target, work)
+    return Prepared(archiving(options, contents), aim, where, target, work, preserved)
 
 
 def _is_given(options: Options, name: str, source: str | None = None) -> bool:

@@ -101,11 +101,14 @@ class Target:
         self._owners = owners
         self.pg_data = where.pg_data
 
-    def refuse_unless_empty(self) -> None:
-        """PathNotEmptyError when any directory of the restore holds something already."""
+    def refuse_unless_empty(self, *, preserve: t.Collection[str] = ()) -> None:
+        """PathNotEmptyError when any directory of the restore holds something already.
+
+        ``preserve`` are names below the data directory that may be there.
+        """
         for root in self.roots():
             self._check_owner(root)
-            self.refuse_not_empty(root)
+            self.refuse_not_empty(root, preserve if root == self.pg_data else ())
         for place in self._where.file_links.values():
             if os.path.lexists(place):
                 raise FileExistsError_(
@@ -114,8 +117,8 @@ class Target:
                 )
 
     @staticmethod
-    def refuse_not_empty(root: str) -> None:
-        """PathNotEmptyError when this directory holds something."""
+    def refuse_not_empty(root: str, preserve: t.Collection[str] = ()) -> None:
+        """PathNotEmptyError when this directory holds something else than these names."""
         try:
             names = os.listdir(root)
         except FileNotFoundError:
@@ -125,7 +128,7 @@ class Target:
                 f"unable to list '{root}': permission denied",
                 hint="run the restore as the owner of the data directory.",
             ) from cause
-        if names:
+        if not set(names) <= set(preserve):
             raise not_empty(root)
 
     def roots(self) -> list[str]:
