@@ -71,6 +71,13 @@ def test_of_every_type(options, lines):
     assert text(**options) == "\n\n" + HEAD + lines
 
 
+def test_without_recovery_it_is_at_most_the_archiving():
+    given = {"type": "none", "recovery_option": (("primary_conninfo", "host=pg1-srv"),)}
+    assert text(old=OLD, **given) == OLD
+    added = "\n" + HEAD + "archive_mode = 'off'\n"
+    assert text(old=OLD, archive_mode="off", **given) == OLD + added
+
+
 def test_a_file_that_was_not_there():
     settings = recovery.recovery_settings(Options("restore"), "15", COMMAND)
     assert recovery.edit_auto_conf(None, settings, NOW) == HEAD + RESTORE

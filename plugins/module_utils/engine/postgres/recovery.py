@@ -88,7 +88,7 @@ def recovery_settings(options: Options, version: str, restore_command: str) -> S
             )
         settings["archive_mode"] = "off"
     if kind == "none":
-        return list(settings.items())
+        return [("archive_mode", "off")]
     settings.setdefault("restore_command", restore_command)
     settings.update(_target(options, kind, new=new))
     return list(settings.items())
