@@ -154,6 +154,9 @@ options:
       - >-
         The name of the host in the inventory, to say that no other one is meant. A play that runs
         on more hosts than one thought ends here.
+      - >-
+        With C(delegate_to) it is the host that the task is delegated to, which
+        C(inventory_hostname) does not name.
     type: str
   _host:
     description:

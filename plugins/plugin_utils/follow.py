@@ -58,7 +58,8 @@ class CheckedAction(ActionBase):
         except EngineError as cause:
             raise AnsibleActionFail(str(cause)) from None
         if self._task.action.rpartition(".")[2] == "restore":
-            arguments["_host"] = variables.get("inventory_hostname")
+            # The variable names the host of the play, wherever its task is delegated to.
+            arguments["_host"] = self._task.delegate_to or variables.get("inventory_hostname")
         result.update(self._act(arguments, variables))
         return result
 

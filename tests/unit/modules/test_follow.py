@@ -20,7 +20,8 @@ class Host(follow.FollowedAction):
     """Answers in the place of a module on a host."""
 
     def __init__(self, answers: list[t.Any], arguments: dict[str, t.Any], **task: t.Any) -> None:
-        shown = {"check_mode": False, "async_val": 0, "action": "pgsftp.backup.restore", **task}
+        shown = {"check_mode": False, "async_val": 0, "action": "pgsftp.backup.restore"}
+        shown.update({"delegate_to": None, **task})
         self._task = types.SimpleNamespace(args=arguments, **shown)
         shell = types.SimpleNamespace(remove=lambda path: f"rm {path}")
         self._connection = types.SimpleNamespace(_shell=shell, reset=lambda: None)
@@ -132,6 +133,13 @@ def test_check_mode_and_async_ask_once(task: dict[str, t.Any]) -> None:
     assert host.act() == {"changed": True}
     assert "_follow" not in host.asked[0]
     assert host.asked[0]["wrap_async"] is ("async_val" in task)
+
+
+def test_a_task_that_is_delegated_confirms_the_host_that_it_runs_on() -> None:
+    """inventory_hostname stays the one that delegates, whose cluster is not replaced."""
+    host = Host([{"changed": True}], {"confirm_host": "pg1-srv"}, delegate_to="pg2-srv")
+    host.act()
+    assert host.asked[0]["_host"] == "pg2-srv"
 
 
 @pytest.mark.parametrize(
