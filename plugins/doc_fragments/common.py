@@ -70,6 +70,10 @@ options:
       - Not for tasks. The action plugin of the module says here for how many seconds it waits for
         the job at a time.
     type: float
+  _attach:
+    description:
+      - Not for tasks. The action plugin of the module says here which job it waits for.
+    type: str
 """
 
     READS = r"""

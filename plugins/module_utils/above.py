@@ -31,6 +31,10 @@ class Above(t.NamedTuple):
     ask: Ask | None = None
     """Has it done by root; None where nobody is there to ask."""
 
+    def may(self, aside: str) -> None:
+        """Do none of the following three, but raise what speaks against them beforehand."""
+        self._do("may", aside)
+
     def keep(self, aside: str) -> None:
         """Rename the data directory, and have an empty one in its place."""
         self._do("keep", aside)
@@ -54,10 +58,15 @@ class Above(t.NamedTuple):
                 raise OSError(failed, os.strerror(failed)) from None
 
 
+def stamp_of(path: str, aside: str) -> str:
+    """The end of a name under which a restore has kept ``path`` aside; empty for any other name."""
+    ours = re.fullmatch(re.escape(path) + f"({re.escape(SUFFIX)}{STAMP})", aside)
+    return ours[1] if ours else ""
+
+
 def perform(path: str, verb: str, aside: str) -> None:
-    """Do one of the three; PermissionError for any other one, and for names of something else."""
-    ours = re.escape(path + SUFFIX) + STAMP
-    if verb not in _VERBS or not re.fullmatch(ours, aside):
+    """Do one of the verbs; PermissionError for any other one, and for names of something else."""
+    if verb not in _VERBS or not stamp_of(path, aside):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
     _VERBS[verb](path, aside)
 
@@ -69,6 +78,16 @@ def serve(path: str, request: Json) -> Json:
     except OSError as cause:
         return {"errno": cause.errno}
     return {}
+
+
+def _may(path: str, _aside: str) -> None:
+    writable(path)
+
+
+def writable(path: str) -> None:
+    """PermissionError unless the directory that holds ``path`` can be changed."""
+    if not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _keep(path: str, aside: str) -> None:
@@ -93,4 +112,9 @@ def _remove(_path: str, aside: str) -> None:
     os.rmdir(aside)
 
 
-_VERBS: dict[str, t.Callable[[str, str], None]] = {"keep": _keep, "back": _back, "remove": _remove}
+_VERBS: dict[str, t.Callable[[str, str], None]] = {
+    "may": _may,
+    "keep": _keep,
+    "back": _back,
+    "remove": _remove,
+}

@@ -16,8 +16,9 @@ import shutil
 import time
 import typing as t
 
+from . import aside as names
 from . import state
-from .above import SUFFIX, Above
+from .above import SUFFIX, Above, writable
 from .engine import log
 from .engine.command.restore import preview
 from .engine.command.restore import run as restoring
@@ -32,6 +33,7 @@ from .engine.errors import (
     PostgresRunningError,
 )
 from .engine.postgres import control
+from .engine.repository import lock
 
 # What the server writes into postmaster.pid when it accepts connections.
 ACCEPTS = ("ready", "standby")
@@ -126,7 +128,7 @@ def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool)
             hint="name the directory itself in pg1-path, or use delta, which changes it in place.",
         )
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    aside = {f"{place}{SUFFIX}{stamp}": place for place in _parts(path)}
+    aside = {f"{place}{SUFFIX}{stamp}": place for place in names.parts(path)}
     return Choice(found, done=False, delta=False, aside=aside)
 
 
@@ -148,7 +150,9 @@ def restore(perform: Perform, options: Options, choice: Choice, above: Above) ->
         if choice.aside:
             # Everything that speaks against it is said before anything is touched.
             preview.run(options, replace=True, strict=True)
-            _rename({old: new for new, old in choice.aside.items()}, above)
+            # Nor is a restore that is about to end moved away.
+            with lock.acquire(options, lock.LockType.RESTORE):
+                _rename({old: new for new, old in choice.aside.items()}, above)
         try:
             return restoring.run(options)
         except EngineError:
@@ -166,9 +170,10 @@ def restore(perform: Perform, options: Options, choice: Choice, above: Above) ->
 def confirm(options: Options, timeout: float, above: Above, *, check_mode: bool) -> Result:
     """Remove what was kept aside as soon as the new server is up; DbConnectError if it is not."""
     path = options.pg.path.rstrip("/")
-    kept = _kept(path)
+    kept = names.kept(path)
     if kept and not check_mode:
         _wait(path, timeout)
+        _refuse_forbidden(kept, above)
         for place, old in kept.items():
             log.info("remove '%s', which was kept aside", place)
             with _removing(place):
@@ -183,27 +188,29 @@ def confirm(options: Options, timeout: float, above: Above, *, check_mode: bool)
 def revert(options: Options, consent: Consent, above: Above, *, check_mode: bool) -> Result:
     """Give what the newest restore has kept aside its name back; what it has brought is removed.
 
-    Raises PostgresRunningError when a server runs, OptionInvalidError without consent.
+    Raises PostgresRunningError when a server runs, OptionInvalidError without consent, and
+    LockAcquireError while a restore is under way: it would write into what is back.
     """
     path = options.pg.path.rstrip("/")
-    kept = _kept(path)
-    newest = max((new for new, old in kept.items() if old == path), default="")
-    stamp = newest[len(path) :]
-    kept = {new: old for new, old in kept.items() if new.endswith(stamp)}
-    if not kept:
-        return {"changed": False, "aside": {}}
-    _refuse_without(consent, path)
-    _refuse_running(path, check_mode=check_mode)
-    # The data directory comes last: what was interrupted is found again by its links.
-    for new, old in kept.items() if not check_mode else ():
-        log.info("remove '%s', and give its name back to '%s'", old, new)
-        with _removing(old):
-            _clear(old)
-            if old == path:
-                above.back(new)
-            else:
-                _back(new, old)
-    return {"changed": True, "aside": kept}
+    with (
+        contextlib.nullcontext() if check_mode else lock.acquire(options, lock.LockType.RESTORE)
+    ):  # fmt: skip
+        kept = names.newest(path)
+        if not kept:
+            return {"changed": False, "aside": {}}
+        _refuse_without(consent, path)
+        _refuse_running(path, check_mode=check_mode)
+        _refuse_forbidden(kept, above)
+        # The data directory comes last: what was interrupted is found again by its links.
+        for new, old in kept.items() if not check_mode else ():
+            log.info("remove '%s', and give its name back to '%s'", old, new)
+            with _removing(old):
+                _clear(old)
+                if old == path:
+                    above.back(new)
+                else:
+                    _back(new, old)
+        return {"changed": True, "aside": kept}
 
 
 def _refuse_without(consent: Consent, path: str) -> None:
@@ -214,6 +221,16 @@ def _refuse_without(consent: Consent, path: str) -> None:
             f"'{path}' on {consent.inventory_name} is not replaced: confirm_host {given}",
             hint="confirm_host says which host of the inventory is meant; it has to be this one.",
         )
+
+
+def _refuse_forbidden(kept: t.Mapping[str, str], above: Above) -> None:
+    """PathRemoveError for what could be emptied, but not renamed or removed then."""
+    for new, old in kept.items():
+        with _removing(new):
+            if old == above.path:
+                above.may(new)
+            else:
+                writable(old)
 
 
 @contextlib.contextmanager
@@ -268,69 +285,6 @@ def _status(path: str) -> str:
         return lines[7].strip() if len(lines) > 7 else ""
     except (OSError, ValueError, IndexError):
         return ""
-
-
-def _parts(path: str) -> list[str]:
-    """The data directory and what its links lead to, as far as it belongs to this cluster."""
-    parts = [path]
-    below = f"{path}/pg_tblspc"
-    for name in sorted(os.listdir(below)) if os.path.isdir(below) else ():
-        # Other clusters may have their own directories in the same place.
-        root = os.path.realpath(f"{below}/{name}")
-        version = _version(path)
-        if os.path.isdir(root):
-            parts += [
-                f"{root}/{entry}"
-                for entry in sorted(os.listdir(root))
-                if entry.startswith(f"PG_{version}_") and SUFFIX not in entry
-            ]
-    for name in sorted(os.listdir(path)):
-        link = f"{path}/{name}"
-        if os.path.islink(link) and os.path.isdir(link):
-            parts.append(os.path.realpath(link))
-    return parts
-
-
-def _version(path: str) -> str:
-    try:
-        with open(f"{path}/PG_VERSION", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def _kept(path: str) -> dict[str, str]:
-    """Everything that restores to this directory have renamed: new path -> old path."""
-    parent, base = os.path.split(path)
-    kept: dict[str, str] = {}
-    for name in sorted(os.listdir(parent)):
-        if not name.startswith(base + SUFFIX):
-            continue
-        stamp = name[len(base) :]
-        for link in _links(f"{parent}/{name}"):
-            for place in _renamed(link, stamp):
-                kept[place] = place[: -len(stamp)]
-        kept[f"{parent}/{name}"] = path
-    return kept
-
-
-def _links(directory: str) -> list[str]:
-    """Where the links of a directory lead, those of tablespaces included."""
-    found = []
-    for base in (directory, f"{directory}/pg_tblspc"):
-        for name in sorted(os.listdir(base)) if os.path.isdir(base) else ():
-            if os.path.islink(f"{base}/{name}"):
-                text = os.readlink(f"{base}/{name}")
-                found.append(os.path.normpath(os.path.join(base, text)))
-    return found
-
-
-def _renamed(place: str, stamp: str) -> list[str]:
-    """What was renamed there: the directory itself, or one of a version below it."""
-    found = [place + stamp] if os.path.isdir(place + stamp) else []
-    if os.path.isdir(place):
-        found += [f"{place}/{name}" for name in sorted(os.listdir(place)) if name.endswith(stamp)]
-    return found
 
 
 def _rename(pairs: t.Mapping[str, str], above: Above) -> None:

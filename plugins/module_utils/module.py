@@ -98,7 +98,7 @@ def main(
     playbook, or makes it of the parameters. ``detached`` work goes on when whoever wanted it is
     gone.
     """
-    hidden = {"_follow": {"type": "float"}} if detached else {}
+    hidden = {"_follow": {"type": "float"}, "_attach": {"type": "str"}} if detached else {}
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "required": True},
@@ -131,28 +131,37 @@ def main(
 def _followed(task: Task, command: str, work: Work) -> Result:
     """The answer of a job that is started here, or was before.
 
-    The action plugin has it followed for some seconds at a time and removes the answer when it has
-    it; without that plugin the job is waited for, and the answer is gone with this process.
+    The action plugin has it followed for some seconds at a time, by the identity that it is told
+    with the first answer: whoever names a job begins none. When it has the answer it removes the
+    mark that nobody has; without that plugin the job is waited for, and this process removes it.
     """
-    try:
-        found = job.Job(job.place(), job.name(command, task.params))
-    except EngineError as error:
-        return failure.told(error)
 
     def run(tell: job.Tell) -> Result:
         return _in_child(
             lambda told, ask: _answer(task, command, work, told, ask), _server(task, command), tell
         )
 
-    _import_engine()
-    started = found.begin(run)
+    identity, started = task.params["_attach"], False
     seconds = task.params["_follow"]
-    state = found.wait(seconds)
-    about = {"started": started, "state": found.state, "progress": state.get("progress", {})}
+    try:
+        name = job.name(command, task.params)
+        found = job.Job(job.place(), name, job.cluster(task.params))
+        if identity is None:
+            _import_engine()
+            identity, started = found.begin(run)
+    except EngineError as error:
+        return failure.told(error)
+    state = found.wait(identity, seconds)
+    about = {
+        "id": identity,
+        "started": started,
+        "unheard": found.unheard(identity),
+        "progress": state.get("progress", {}),
+    }
     if "answer" not in state:
         return {"changed": False, "_job": {"running": True, **about}}
     if seconds is None:
-        found.forget()
+        found.heard(identity)
         return {**state["answer"], "attached": not started}
     return {**state["answer"], "attached": not started, "_job": {"running": False, **about}}
 

@@ -19,8 +19,8 @@ description:
   - A backup is listed only when all that it needs is in the repository.
   - >-
     It goes on when the connection or C(ansible-playbook) ends. The same task again attaches to it,
-    and returns its result if it has ended within the hour. While it runs, the output shows how far
-    it is.
+    and returns its result if it has ended within the hour, unless a restore of the stanza has been
+    begun since. While it runs, the output shows how far it is.
 extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
@@ -198,8 +198,8 @@ plan:
       sample: [pg_data/base/5/16380]
 attached:
   description: >-
-    Whether the backup was begun by an earlier run of the same task, whose connection was lost or
-    that was killed. Its result is returned once.
+    Whether the backup was begun by another run of the same task, whose connection was lost, that
+    was killed or that runs, too. Its result is returned once, and to all who wait for it.
   returned: when not in check mode
   type: bool
   sample: false

@@ -20,8 +20,8 @@ description:
     the new server has started. With O(delta) it is changed in place instead.
   - >-
     It goes on when the connection or C(ansible-playbook) ends. The same task again attaches to it,
-    and returns its result if it has ended within the hour. While it runs, the output shows how far
-    it is.
+    and returns its result if it has ended within the hour, unless another restore or a backup of
+    the stanza has been begun since. While it runs, the output shows how far it is.
 extends_documentation_fragment:
   - pgsftp.backup.common
   - pgsftp.backup.common.attributes
@@ -154,6 +154,9 @@ options:
       - >-
         The name of the host in the inventory, to say that no other one is meant. A play that runs
         on more hosts than one thought ends here.
+      - >-
+        With C(delegate_to) it is the host that the task is delegated to, which
+        C(inventory_hostname) does not name.
     type: str
   _host:
     description:
@@ -322,8 +325,8 @@ aside:
   sample: {"/var/lib/postgresql/17/main.aside-20261122-193512": "/var/lib/postgresql/17/main"}
 attached:
   description: >-
-    Whether the restore was begun by an earlier run of the same task, whose connection was lost or
-    that was killed. Its result is returned once.
+    Whether the restore was begun by another run of the same task, whose connection was lost, that
+    was killed or that runs, too. Its result is returned once, and to all who wait for it.
   returned: when not in check mode
   type: bool
   sample: false

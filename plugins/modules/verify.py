@@ -116,8 +116,8 @@ verify:
       sample: []
 attached:
   description: >-
-    Whether it was begun by an earlier run of the same task, whose connection was lost or that was
-    killed. Its result is returned once.
+    Whether it was begun by another run of the same task, whose connection was lost, that was killed
+    or that runs, too. Its result is returned once, and to all who wait for it.
   returned: when not in check mode
   type: bool
   sample: false

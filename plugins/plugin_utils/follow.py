@@ -4,8 +4,9 @@
 """What the controller does for the modules: refuse secrets, and follow long commands.
 
 The module starts the work, or finds it under way, and says after some seconds how far it is. The
-plugin shows that and asks again. When it has the answer it has the host forget it: a controller
-that dies before that finds it again with the next run.
+plugin shows that and asks again, for this very job: what has ended meanwhile is not begun a second
+time. When it has the answer it has the host note that: a controller that dies before that finds it
+again with the next run.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ PACE = 10.0
 RETRIES = 6
 PAUSE = 10.0
 
+# Seconds after which a host that has not said which job it has begun is asked no more. Until then
+# it finds that job again; later the same request might begin another one.
+UNKNOWN = 1800.0
+
 Result = dict[str, t.Any]
 
 
@@ -53,7 +58,8 @@ class CheckedAction(ActionBase):
         except EngineError as cause:
             raise AnsibleActionFail(str(cause)) from None
         if self._task.action.rpartition(".")[2] == "restore":
-            arguments["_host"] = variables.get("inventory_hostname")
+            # The variable names the host of the play, wherever its task is delegated to.
+            arguments["_host"] = self._task.delegate_to or variables.get("inventory_hostname")
         result.update(self._act(arguments, variables))
         return result
 
@@ -78,13 +84,14 @@ class FollowedAction(CheckedAction):
         host = variables.get("inventory_hostname", "")
         controller = os.getppid()
         ours: bool | None = None
+        asked = time.time()
         lost = 0
         while True:
             try:
                 answer = self._execute(arguments, variables)
             except AnsibleConnectionFailure as cause:
                 lost += 1
-                if lost > RETRIES:
+                if lost > RETRIES or (ours is None and time.time() - asked > UNKNOWN):
                     raise
                 display.display(f"{host}: {cause}; the work goes on there, asking again")
                 time.sleep(PAUSE)
@@ -99,17 +106,18 @@ class FollowedAction(CheckedAction):
                 raise AnsibleActionFail("ansible-playbook is gone; the work goes on on the host")
             if ours is None:
                 ours = job["started"]
+                arguments = {**arguments, "_attach": job["id"]}
                 if not ours:
                     display.display(f"{host}: attached to what an earlier run has begun")
             if job["running"]:
                 display.display(f"{host}: {progress_text(job['progress'])}")
                 continue
-            self._forget(job["state"])
+            self._heard(job["unheard"])
             answer["attached"] = not ours
             return answer
 
-    def _forget(self, path: str) -> None:
-        """Have the host forget an answer that is known here now."""
+    def _heard(self, path: str) -> None:
+        """Have the host note that an answer is known here now."""
         done = self._low_level_execute_command(self._connection._shell.remove(path))
         if done.get("rc"):
             display.warning(f"{path} could not be removed: {done.get('stderr', '').strip()}")

@@ -80,12 +80,13 @@ def test_what_the_owner_may_not_do_root_is_asked_for(
         "other.aside-20261122-193512",
         "main.aside-20261122-193512/../x",
         "main.aside-x",
+        "main.aside-20261122-193512.keep",
         "../main.aside-20261122-193512",
         "main.aside-20261122-193512\n",
     ],
 )
 def test_root_touches_no_other_name(data: Path, name: str) -> None:
-    for verb in ("keep", "back", "remove"):
+    for verb in ("may", "keep", "back", "remove"):
         answer = above.serve(str(data), {"verb": verb, "aside": f"{data.parent}/{name}"})
         assert answer == {"errno": errno.EPERM}
     assert [path.name for path in data.parent.iterdir()] == ["main"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller asks until there is an answer, shows how far it is, and has it forgotten."""
+"""The controller asks until there is an answer, shows how far it is, and says that it has it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Host(follow.FollowedAction):
     """Answers in the place of a module on a host."""
 
     def __init__(self, answers: list[t.Any], arguments: dict[str, t.Any], **task: t.Any) -> None:
-        shown = {"check_mode": False, "async_val": 0, "action": "pgsftp.backup.restore", **task}
+        shown = {"check_mode": False, "async_val": 0, "action": "pgsftp.backup.restore"}
+        shown.update({"delegate_to": None, **task})
         self._task = types.SimpleNamespace(args=arguments, **shown)
         shell = types.SimpleNamespace(remove=lambda path: f"rm {path}")
         self._connection = types.SimpleNamespace(_shell=shell, reset=lambda: None)
@@ -53,7 +54,8 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _job(running: bool, started: bool, **progress: t.Any) -> dict[str, t.Any]:
-    about = {"running": running, "started": started, "state": "/s.json", "progress": progress}
+    about = {"id": "1a", "unheard": "/1a.unheard", "started": started, "progress": progress}
+    about["running"] = running
     return {"changed": not running, "_job": about}
 
 
@@ -64,7 +66,7 @@ def test_it_shows_how_far_the_work_is_and_takes_the_answer(lines: list[str]) -> 
     )
     assert host.act() == {"changed": True, "attached": False}
     assert lines == ["pg1-srv: scan", "pg1-srv: 12.5% of 8.0GB, 64.0MB/s, 1m52s left"]
-    assert host.commands == ["rm /s.json"]
+    assert host.commands == ["rm /1a.unheard"]
     assert host.asked[0]["_follow"] == follow.PACE
     assert host.asked[0]["_host"] == "pg1-srv"
 
@@ -81,6 +83,37 @@ def test_a_lost_connection_is_made_again(lines: list[str]) -> None:
     assert host.act() == {"changed": True, "attached": False}
     with pytest.raises(AnsibleConnectionFailure):
         Host([lost] * (follow.RETRIES + 1), {}).act()
+
+
+def test_who_follows_a_job_names_it_and_begins_none() -> None:
+    """Between two requests it may have ended, and another run may have heard its answer."""
+    lost = AnsibleConnectionFailure("lost")
+    host = Host([_job(True, False), lost, _job(True, False), _job(False, False)], {})
+    host.act()
+    assert [asked.get("_attach") for asked in host.asked] == [None, "1a", "1a", "1a"]
+
+
+def test_a_controller_that_has_slept_begins_nothing_a_second_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The line was lost before it heard which job it has begun, which may have ended long ago."""
+    now = 0.0
+
+    def sleep(module_args: t.Any = None, **more: t.Any) -> t.Any:
+        nonlocal now
+        now += follow.UNKNOWN + 1
+        raise AnsibleConnectionFailure("lost")
+
+    monkeypatch.setattr(follow.time, "time", lambda: now)
+    host = Host([_job(True, True)], {})
+    monkeypatch.setattr(host, "_execute_module", sleep)
+    with pytest.raises(AnsibleConnectionFailure):
+        host.act()
+    assert host.asked == []
+    # Once it knows the job it may sleep as long as it likes.
+    host = Host([_job(True, True), AnsibleConnectionFailure("lost"), _job(False, False)], {})
+    monkeypatch.setattr(follow.time, "time", iter([0.0, 1e6, 2e6]).__next__)
+    assert host.act()["changed"]
 
 
 def test_the_worker_of_a_killed_controller_leaves_the_answer(
@@ -100,6 +133,13 @@ def test_check_mode_and_async_ask_once(task: dict[str, t.Any]) -> None:
     assert host.act() == {"changed": True}
     assert "_follow" not in host.asked[0]
     assert host.asked[0]["wrap_async"] is ("async_val" in task)
+
+
+def test_a_task_that_is_delegated_confirms_the_host_that_it_runs_on() -> None:
+    """inventory_hostname stays the one that delegates, whose cluster is not replaced."""
+    host = Host([{"changed": True}], {"confirm_host": "pg1-srv"}, delegate_to="pg2-srv")
+    host.act()
+    assert host.asked[0]["_host"] == "pg2-srv"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pwd
 import signal
@@ -149,6 +150,33 @@ def test_a_command_leaves_its_lines_in_the_log_on_the_host(
     assert "P00   INFO: half way" in lines[2]
     assert "P00  ERROR: [040]: the cause" in lines[3]
     assert "P00   INFO: backup command end: aborted with exception [040]" in lines[4]
+
+
+def test_who_follows_a_job_begins_none(
+    config: Path,
+    tmp_path: Path,
+    fake_module: t.Any,
+    answer_of: t.Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def detached() -> None:
+        work = {"changed": True}
+        module.main({}, "backup", lambda task: work, uninstalled={}, detached=True)
+
+    monkeypatch.setattr(module.job, "place", lambda: str(tmp_path))
+    fake_module.params["_follow"] = 60
+    first = answer_of(detached)
+    assert first.result["_job"]["started"] is True
+    fake_module.params["_attach"] = first.result["_job"]["id"]
+    again = answer_of(detached)
+    assert (again.failed, again.result["changed"]) == (False, True)
+    assert again.result["_job"]["started"] is False
+    # Its host was booted.
+    fake_module.params["_attach"] = "1a"
+    lost = answer_of(detached)
+    assert lost.failed and "not known any more" in lost.result["msg"]
+    (state,) = tmp_path.glob("backup-*.json")
+    assert json.loads(state.read_text(encoding="utf-8"))["cluster"] == f"demo in {config}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

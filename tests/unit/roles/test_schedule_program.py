@@ -9,6 +9,9 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 import typing as t
 from pathlib import Path
@@ -176,6 +179,66 @@ def test_options_of_a_job_are_its_own(stand: Stand) -> None:
     stand.answers({"status": "ok", "files": [], "backups": []})
     assert stand.job("verify") == 0
     assert stand.commands == ["--type=full backup", "--process-max=1 verify"]
+
+
+def test_options_are_written_in_yaml_as_the_modules_take_them(stand: Stand) -> None:
+    stand.settings["options"] = {
+        "full": {
+            "delta": True,
+            "start-fast": False,
+            "exclude": ["a/", "b/"],
+            "annotation": {"by": "timer", "for": "all"},
+            "process-max": 2,
+        }
+    }
+    assert stand.job("full") == 0
+    (line,) = stand.commands
+    words = "--delta=y --start-fast=n --exclude=a/ --exclude=b/ --annotation=by=timer"
+    assert line == f"{words} --annotation=for=all --process-max=2 --type=full backup"
+
+
+# As systemd runs it, apart from where the settings are.
+RUN = """
+import sys
+program, settings, job = sys.argv[1:]
+names = {"__name__": "program"}
+exec(compile(open(program).read(), program, "exec"), names)
+names["SETTINGS"] = settings
+sys.exit(names["main"](["demo", job]))
+"""
+
+
+@pytest.mark.parametrize(("code", "ends"), [(63, 1), (50, 1), (0, 0)])
+@pytest.mark.parametrize("job", ["full", "expire", "verify"])
+def test_who_ends_a_job_has_the_command_end_first(
+    stand: Stand, job: str, code: int, ends: int
+) -> None:
+    """systemctl stop, a shutdown or schedule_time_limit: systemd signals this program alone."""
+    begun, ended = stand.place / "begun", stand.place / "ended"
+    stand.answers({"status": "ok", "files": [], "backups": []})
+    loop = f"touch {begun}; for _ in $(seq 100); do sleep 0.05; done"
+    answer = f"cat {stand.place}/answer"
+    trap = f"trap 'sleep 0.3; {answer}; touch {ended}; exit {code}' TERM"
+    stand._script("pgsftp", f"case $* in *info) {answer};; *) {trap}; {loop};; esac")
+    settings = stand.place / "settings.json"
+    settings.write_text(json.dumps(stand.settings), encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-B", "-c", RUN, PROGRAM, settings, job],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        while not begun.exists():
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGTERM)
+        _out, told = running.communicate()
+    assert running.returncode == ends
+    assert ended.exists()
+    name = "backup" if job == "full" else job
+    said = f"{job} failed: {name} was ended by SIGTERM, with exit code {code}"
+    assert (said in told) == bool(ends)
+    assert (stand.age(job) is not None) == (not ends)
 
 
 def test_a_host_that_does_not_verify_has_no_old_file(stand: Stand) -> None:
