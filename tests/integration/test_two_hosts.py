@@ -236,3 +236,30 @@ def test_where_the_primary_was_stopped_the_standby_begins_nothing(pair):
     finally:
         primary.run("start")
     assert "stop file exists for stanza demo on 'pg1-srv'" in said
+
+
+def test_a_stanza_is_not_removed_while_its_cluster_runs_elsewhere(site, pair):
+    primary, other = pair
+    clusters = {
+        "pg1-path": str(site.cluster.data),
+        "pg1-host": "pg1-srv",
+        "cmd-ssh": str(site.root / "ssh"),
+    }
+    other.configure(clusters)
+    other.run("stop")
+    try:
+        running = f"PostgreSQL is running in '{site.cluster.data}' on 'pg1-srv'"
+        assert running in other.run("stanza-delete", code=38)
+        primary.run("stop")
+        assert running in other.run("stanza-delete", code=38)
+        primary.run("start")
+        with primary.frozen("backup", "--type=full") as ended:
+            said = other.run("stanza-delete", code=50)
+            assert f"'{primary.locks}/demo-backup-1.lock'" in said
+        assert ended["code"] == 0, ended["said"]
+        other.configure({**clusters, "cmd-ssh": "false"})
+        said = other.run("stanza-delete", code=49)
+        assert "unable to tell whether PostgreSQL is running in" in said
+    finally:
+        other.run("start")
+    assert listed(site) == whole(site) != []
