@@ -176,11 +176,16 @@ def test_hosts_that_know_nothing_of_each_other(site, strangers, running):
             said = two.run(*command, code=50)
             assert f"backup {label} is being made by" in said
             assert f"{one.locks}: a file of it is" in said
+        # It would be lost: the backup ends with the list that it has read.
+        note = ["annotate", "--annotation=why=daily"]
+        said = two.run(*note, f"--set={before[0]}", code=50)
+        assert f"backup {label} is being made by" in said
         assert unfinished(site) == [label]
         assert listed(site) == before
     assert ended["code"] == 0, ended["said"]
     assert listed(site)[-1] == label
     assert "\nstatus: ok\n" in site.run("verify", "--output=text", "--verbose").stdout
+    two.run(*note, f"--set={label}")
     for command in COMMANDS.values():
         two.run(*command)
 
