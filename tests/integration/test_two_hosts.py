@@ -176,11 +176,16 @@ def test_hosts_that_know_nothing_of_each_other(site, strangers, running):
             said = two.run(*command, code=50)
             assert f"backup {label} is being made by" in said
             assert f"{one.locks}: a file of it is" in said
+        # It would be lost: the backup ends with the list that it has read.
+        note = ["annotate", "--annotation=why=daily"]
+        said = two.run(*note, f"--set={before[0]}", code=50)
+        assert f"backup {label} is being made by" in said
         assert unfinished(site) == [label]
         assert listed(site) == before
     assert ended["code"] == 0, ended["said"]
     assert listed(site)[-1] == label
     assert "\nstatus: ok\n" in site.run("verify", "--output=text", "--verbose").stdout
+    two.run(*note, f"--set={label}")
     for command in COMMANDS.values():
         two.run(*command)
 
@@ -236,3 +241,30 @@ def test_where_the_primary_was_stopped_the_standby_begins_nothing(pair):
     finally:
         primary.run("start")
     assert "stop file exists for stanza demo on 'pg1-srv'" in said
+
+
+def test_a_stanza_is_not_removed_while_its_cluster_runs_elsewhere(site, pair):
+    primary, other = pair
+    clusters = {
+        "pg1-path": str(site.cluster.data),
+        "pg1-host": "pg1-srv",
+        "cmd-ssh": str(site.root / "ssh"),
+    }
+    other.configure(clusters)
+    other.run("stop")
+    try:
+        running = f"PostgreSQL is running in '{site.cluster.data}' on 'pg1-srv'"
+        assert running in other.run("stanza-delete", code=38)
+        primary.run("stop")
+        assert running in other.run("stanza-delete", code=38)
+        primary.run("start")
+        with primary.frozen("backup", "--type=full") as ended:
+            said = other.run("stanza-delete", code=50)
+            assert f"'{primary.locks}/demo-backup-1.lock'" in said
+        assert ended["code"] == 0, ended["said"]
+        other.configure({**clusters, "cmd-ssh": "false"})
+        said = other.run("stanza-delete", code=49)
+        assert "unable to tell whether PostgreSQL is running in" in said
+    finally:
+        other.run("start")
+    assert listed(site) == whole(site) != []

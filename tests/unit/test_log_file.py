@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import log
@@ -48,3 +50,12 @@ def test_without_a_directory_the_work_goes_on_and_with_it_again_so_does_the_log(
     log.info("four")
     assert said(path) == ["three", "four"]
     assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_is_no_error_even_at_the_end(tmp_path, monkeypatch):
+    full = Path("/dev/full")
+    monkeypatch.setattr(log._File, "_open", lambda _self: full.open("w", encoding="utf-8"))
+    monkeypatch.setattr(log._File, "_is_there", lambda *_arguments: True)
+    handler = log.attach_file(tmp_path / "demo.log", "info")
+    log.info("one")
+    log.detach(handler)

@@ -184,7 +184,7 @@ def main(
     try:
         shown = _information(words)
         if shown is not None:
-            output.write(shown)
+            _write(output, shown)
             return 0
         command, rest = _command(words)
         options = load(command.name, rest, os.environ if environ is None else environ)
@@ -254,12 +254,18 @@ def _run(command: Command, options: Options, output: t.TextIO) -> int:
 
 
 def _show(result: object, output: t.TextIO) -> None:
-    """Write what the command is for; a reader that has seen enough may end early."""
-    text = getattr(result, "text", None)
+    """Write what the command is for, if that is output at all."""
+    text = getattr(result, "text", "")
     chunks = getattr(result, "chunks", ())
+    # What is left of log lines is no reason for a command to fail that has done its work.
+    if text or chunks:
+        _write(output, text, chunks)
+
+
+def _write(output: t.TextIO, text: str, chunks: t.Iterable[bytes] = ()) -> None:
+    """Write it all; a reader that has seen enough may end early, which is FileWriteError."""
     try:
-        if isinstance(text, str):
-            output.write(text)
+        output.write(text)
         output.flush()
         for chunk in chunks:
             output.buffer.write(chunk)

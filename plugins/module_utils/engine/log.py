@@ -137,7 +137,9 @@ def attach_file(path: Path, level: str) -> logging.Handler:
 def detach(handler: logging.Handler) -> None:
     """Undo ``attach``."""
     _logger.removeHandler(handler)
-    handler.close()
+    # A file on a full disk is written once more when it is closed.
+    with contextlib.suppress(OSError):
+        handler.close()
     _adjust()
 
 

@@ -17,7 +17,7 @@ def main() -> int:
     words = sys.argv[1:]
     code = _ask(words)
     if code is not None:
-        sys.stderr.flush()
+        _flush()
         # Taking the interpreter apart would take a tenth of the command's time.
         os._exit(code)
     if sys.flags.no_site:
@@ -26,7 +26,23 @@ def main() -> int:
         site.main()
     from . import cli
 
-    return cli.main(words)
+    code = cli.main(words)
+    _flush()
+    return code
+
+
+def _flush() -> None:
+    """Write what is left, so that the exit code stays what it is.
+
+    Where the disk of the server's log is full, the interpreter would fail to do so at its very end
+    and exit with 120, which PostgreSQL takes for "not in the archive".
+    """
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            # The bytes stay in the buffer, and the interpreter tries again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _ask(words: list[str]) -> int | None:

@@ -237,6 +237,27 @@ def test_more_than_the_queue_may_hold_is_dropped(service, tmp_path, dropped):
         assert asking.answer(asking.asker.since) == ""
 
 
+@pytest.mark.parametrize("stored", [(1,), (1, 2)])
+def test_only_what_is_not_stored_everywhere_fills_the_queue(service, tmp_path, stored):
+    """The rest waits for PostgreSQL, which asks for one after the other."""
+    service._options = dataclasses.replace(service._options, archive_push_queue_max=5)
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    status = tmp_path / "pg_wal" / "archive_status"
+    status.mkdir()
+    names = [f"00000001000000000000000{number}" for number in (1, 2)]
+    for name in names:
+        (status / f"{name}.ready").touch()
+    for crew in service._crews:
+        if crew.repo.key in stored:
+            crew.queue.store(names[1], identity(str(tmp_path / "pg_wal" / NAME)))
+    asking = Asking(service, tmp_path)
+    asking.socket.setblocking(False)
+    if stored == (1, 2):
+        assert asking.answer(asking.asker.since) == ""
+    else:
+        assert asking.socket.recv(4096).startswith(b"exit 0 WARN: dropped WAL file")
+
+
 def test_what_is_stored_is_not_dropped(service, tmp_path):
     service._options = dataclasses.replace(service._options, archive_push_queue_max=1)
     found = identity(str(tmp_path / "pg_wal" / NAME))

@@ -122,7 +122,7 @@ def ask(directory: str, stanza: str, question: Sequence[str], path: str) -> int:
         if kind == "error":
             text = f"ERROR: [{int(code):03d}]: {text}"
         if text:
-            sys.stderr.write(text + "\n")
+            _say(text)
         return int(code)
     raise Alone(unescape(text) or f"it answered '{kind}'")
 
@@ -167,10 +167,18 @@ def _say_once(directory: str, stanza: str, command: str, why: str) -> None:
             return
     except OSError:
         pass
-    sys.stderr.write(
+    _say(
         f"WARN: no archiver for stanza {stanza}: {why}; {command} does the work itself, and says"
-        " so once\n"
+        " so once"
     )
+
+
+def _say(text: str) -> None:
+    """Write to standard error; the exit code does not depend on whether that can be done."""
+    try:
+        sys.stderr.write(text + "\n")
+    except (OSError, AttributeError):  # the disk of the server's log is full, or it has none
+        pass
 
 
 def _is_ours(path: str) -> bool:

@@ -98,11 +98,18 @@ class Pushing:
             return False
         if all(crew.queue.has(asker.name, found) for crew in self._crews()):
             return False
-        if not archive_push.is_dropped(asker.path, options):
+        if not archive_push.is_dropped(asker.path, options, self._lacking):
             return False
         text = archive_push.dropped_text(asker.name, options.archive_push_queue_max)
         self._desk.answer(asker, f"exit 0 {resident.escape(f'WARN: {text}')}")
         return True
+
+    def _lacking(self, ready: t.Collection[str]) -> set[str]:
+        """Those of the files that some repository does not have yet.
+
+        The others wait only for PostgreSQL to ask for them, which it does one after the other.
+        """
+        return {name for crew in self._crews() for name in crew.queue.missing(ready)}
 
     def _verdict(self, crew: Crew, asker: Asker, now: float) -> EngineError | None:
         """What keeps this repository from having the file; None while that is open."""

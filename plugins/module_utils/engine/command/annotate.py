@@ -22,6 +22,7 @@ from ..errors import (
 from ..repository import backup_info, label, lock, reconstruct
 from ..storage.base import Storage
 from ..storage.open import open_storage
+from . import alive
 from .cipher import cipher_pass
 
 
@@ -48,7 +49,8 @@ class AnnotateResult:
 def run(options: Options) -> AnnotateResult:
     """Set or (with an empty value) remove annotations in every repository that has the backup.
 
-    Raises BackupSetInvalidError when none has, CommandError when one could not be changed.
+    Raises BackupSetInvalidError when none has, CommandError when one could not be changed; a
+    repository cannot while another host makes a backup in it, which is LockAcquireError.
     """
     stanza = options.require_stanza()
     wanted = options.set or ""
@@ -67,7 +69,7 @@ def run(options: Options) -> AnnotateResult:
         for repo in repos:
             try:
                 with open_storage(repo, io_timeout=options.io_timeout) as storage:
-                    row = _annotate(storage, stanza, repo, wanted, options.annotation)
+                    row = _annotate(storage, options, repo, wanted)
             except EngineError as cause:
                 if len(repos) == 1:
                     raise
@@ -102,22 +104,20 @@ def annotated(old: t.Mapping[str, str], changes: t.Iterable[tuple[str, str]]) ->
 
 
 def _annotate(
-    storage: Storage,
-    stanza: str,
-    repo: RepoOptions,
-    wanted: str,
-    changes: t.Iterable[tuple[str, str]],
+    storage: Storage, options: Options, repo: RepoOptions, wanted: str
 ) -> _Annotated | None:
-    secret = cipher_pass(repo)
+    stanza, secret = options.require_stanza(), cipher_pass(repo)
     found = reconstruct.load_reconstructed(storage, stanza, secret)
     entry = found.info.backups.get(wanted)
     if entry is None:
         log.warn("repo%d: no backup set %s", repo.key, wanted)
         return None
     log.info("backup set '%s' to annotate found in repo%d", wanted, repo.key)
-    annotation = annotated(entry.annotation, changes)
+    annotation = annotated(entry.annotation, options.annotation)
     changed = annotation != dict(entry.annotation)
     if changed or found.changed:
+        # It would end with the backup.info that it has read, which lacks what we write.
+        alive.refuse(storage, options, found)
         info = found.info.with_backup(dataclasses.replace(entry, annotation=annotation))
         backup_info.save(storage, stanza, info, secret)
     return _Annotated(annotation, changed)

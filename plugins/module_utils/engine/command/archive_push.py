@@ -123,10 +123,15 @@ def _source(options: Options) -> str:
     return os.path.join(options.pg.path, path)
 
 
-def is_dropped(path: str, options: Options) -> bool:
+def is_dropped(
+    path: str,
+    options: Options,
+    lacking: t.Callable[[t.Collection[str]], t.Collection[str]] | None = None,
+) -> bool:
     """Whether the file is given up, since more waits behind it than the operator lets wait.
 
-    No repository is asked before: they may be what the queue waits for.
+    No repository is asked before: they may be what the queue waits for. Whoever knows which files
+    are not stored yet gives them with ``lacking``, out of those that PostgreSQL has ready.
     """
     name = os.path.basename(path)
     maximum = options.archive_push_queue_max
@@ -136,7 +141,10 @@ def is_dropped(path: str, options: Options) -> bool:
         size = os.path.getsize(path)
     except OSError:
         return False
-    if not ready.overflows(ready.scan(options.pg.path).names, size, maximum):
+    names: t.Collection[str] = ready.scan(options.pg.path).names
+    if lacking is not None:
+        names = lacking(names)
+    if not ready.overflows(names, size, maximum):
         return False
     log.warn("%s", dropped_text(name, maximum))
     return True

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from .. import log
 from ..config.options import Options, RepoOptions
 from ..errors import EngineError, HostConnectError
+from ..postgres.control import ControlData
+from ..postgres.node import Node
 from ..repository import archive_info, backup_info
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
@@ -23,7 +25,7 @@ from ..storage.sftp.borrow import lender
 from . import preflight, wal
 from .backup.source import check_archiving
 from .cipher import cipher_pass
-from .cluster import Cluster, connected
+from .cluster import Cluster, checked_control, complete, reached
 from .preflight import Preflight
 from .stanza import validate
 
@@ -63,7 +65,7 @@ class CheckResult:
     system_id: int
     version: str
     standby: bool
-    """Whether a standby was found, too."""
+    """Whether a standby was found."""
     repos: tuple[CheckRepo, ...]
     text: str
     """For the command's output."""
@@ -81,7 +83,7 @@ class CheckResult:
 
 def run(options: Options) -> CheckResult:
     """Try the repositories' servers; compare cluster, configuration and repositories; then archive
-    a segment and see it arrive.
+    a segment and see it arrive. A host that knows only its standby does all but the last.
     """
     stanza = options.require_stanza()
     with contextlib.ExitStack() as stack:
@@ -91,8 +93,14 @@ def run(options: Options) -> CheckResult:
                 open_storage(repo, io_timeout=options.io_timeout, lender=lender(options))
             )
             targets.append(_look_at(storage, repo, stanza, options))
+        wanted = "n" if options.backup_standby == "n" else "prefer"
         try:
-            result = _check(options, stanza, targets)
+            with reached(options) as found:
+                standby = found.standby
+                if standby is not None and found.primary is None and _is_outpost(options):
+                    result = _check_standby(options, stanza, targets, standby)
+                else:
+                    result = _check(options, stanza, targets, complete(found, options, wanted))
         except EngineError:
             for target in targets:
                 if target.preflight is not None:
@@ -141,35 +149,54 @@ def _look_at(storage: Storage, repo: RepoOptions, stanza: str, options: Options)
     return target
 
 
-def _check(options: Options, stanza: str, targets: list[_Target]) -> CheckResult:
-    wanted = "n" if options.backup_standby == "n" else "prefer"
-    with connected(options, standby=wanted) as cluster:
-        check_archiving(cluster.primary.db.facts(), options)
-        log.info("check stanza '%s'", stanza)
-        archive_ids = [_check_info(target, cluster) for target in targets]
-        repos = []
-        segment = None
-        if options.archive_check:
-            # Without a record there may be nothing to switch away from.
-            cluster.primary.db.create_restore_point("pgBackRest Archive Check")
-            segment = cluster.primary.db.switch_wal()
-        started = time.monotonic()
-        for target, archive_id in zip(targets, archive_ids):
-            took = None
-            key = target.repo.key
-            if segment is not None:
-                wal.wait_for(target.storage, stanza, archive_id, [segment], options.archive_timeout)
-                took = round(time.monotonic() - started, 3)
-                log.info("WAL segment %s successfully archived on repo%d", segment, key)
-            repos.append(CheckRepo(key, segment, took, target.preflight))
-        return CheckResult(
-            stanza,
-            cluster.control.system_id,
-            cluster.control.version,
-            cluster.standby is not None,
-            tuple(repos),
-            "",
+def _check(options: Options, stanza: str, targets: list[_Target], cluster: Cluster) -> CheckResult:
+    check_archiving(cluster.primary.db.facts(), options)
+    log.info("check stanza '%s'", stanza)
+    archive_ids = [_check_info(target, cluster.control) for target in targets]
+    repos = []
+    segment = None
+    if options.archive_check:
+        # Without a record there may be nothing to switch away from.
+        cluster.primary.db.create_restore_point("pgBackRest Archive Check")
+        segment = cluster.primary.db.switch_wal()
+    started = time.monotonic()
+    for target, archive_id in zip(targets, archive_ids):
+        took = None
+        key = target.repo.key
+        if segment is not None:
+            wal.wait_for(target.storage, stanza, archive_id, [segment], options.archive_timeout)
+            took = round(time.monotonic() - started, 3)
+            log.info("WAL segment %s successfully archived on repo%d", segment, key)
+        repos.append(CheckRepo(key, segment, took, target.preflight))
+    return _result(stanza, cluster.control, cluster.standby is not None, repos)
+
+
+def _is_outpost(options: Options) -> bool:
+    """Whether nobody would miss a primary here: this is one host, with no repository of its own."""
+    return len(options.pgs) == 1 and all(repo.type != "posix" for repo in options.repos)
+
+
+def _check_standby(
+    options: Options, stanza: str, targets: list[_Target], standby: Node
+) -> CheckResult:
+    """What there is to see from a host whose server cannot switch WAL."""
+    control = checked_control(standby)
+    log.info("check stanza '%s' (standby)", stanza)
+    for target in targets:
+        _check_info(target, control)
+    if options.archive_check:
+        log.warn(
+            "switch wal not performed because this is a standby\n"
+            "HINT: whether WAL is archived shows a check on the primary."
         )
+    repos = [CheckRepo(target.repo.key, None, None, target.preflight) for target in targets]
+    return _result(stanza, control, True, repos)
+
+
+def _result(
+    stanza: str, control: ControlData, standby: bool, repos: list[CheckRepo]
+) -> CheckResult:
+    return CheckResult(stanza, control.system_id, control.version, standby, tuple(repos), "")
 
 
 def _text(result: CheckResult, output: str) -> str:
@@ -179,9 +206,9 @@ def _text(result: CheckResult, output: str) -> str:
     return "".join(tables)
 
 
-def _check_info(target: _Target, cluster: Cluster) -> str:
+def _check_info(target: _Target, control: ControlData) -> str:
     """Compare the info files with the cluster; the archive id."""
     if isinstance(target.infos, EngineError):
         raise target.infos
-    validate(*target.infos, cluster.control, target.repo)
+    validate(*target.infos, control, target.repo)
     return target.infos.archive.current.archive_id

@@ -33,6 +33,17 @@ class Cluster:
     standby: Node | None = None
 
 
+@dataclass(frozen=True)
+class Reached:
+    """The configured hosts with a server that answers."""
+
+    primary: Node | None
+    standby: Node | None
+    """The first one."""
+    causes: tuple[EngineError, ...]
+    """Why the others could not be reached."""
+
+
 def open_node(options: Options, key: int, claim: lock.Claim | None = None) -> Node:
     """The node of that key, not yet connected to its server."""
     for pg in options.pgs:
@@ -58,6 +69,16 @@ def connected(
     Raises DbConnectError when the primary, or a standby that is required, is not found;
     DbMismatchError when a server does not run in the directory that is configured for it, or the
     standby is one of another cluster.
+    """
+    with reached(options, claim) as found:
+        yield complete(found, options, standby)
+
+
+@contextlib.contextmanager
+def reached(options: Options, claim: lock.Claim | None = None) -> t.Iterator[Reached]:
+    """Connect to every configured host that can be; see ``connected`` for the claim.
+
+    Raises DbMismatchError when there are two primaries.
     """
     with contextlib.ExitStack() as stack:
         primary: Node | None = None
@@ -88,27 +109,31 @@ def connected(
                 )
             else:
                 primary = node
-        if primary is None:
-            if len(causes) == 1 and len(options.pgs) == 1:
-                raise causes[0]
-            raise DbConnectError(
-                "unable to find a primary cluster"
-                + "".join(f"\n{cause.message}" for cause in causes),
-                hint="are the servers of all pg* options running and reachable?",
-            )
-        if secondary is None and standby == "y":
-            raise DbConnectError(
-                "unable to find a standby cluster, but backup-standby=y",
-                hint="is the standby running? backup-standby=prefer falls back to the primary.",
-            )
-        if secondary is None and standby == "prefer":
-            log.warn("unable to find a standby to back up from, using the primary")
-        control = _check(primary)
-        if secondary is None or standby == "n":
-            yield Cluster(primary, control)
-        else:
-            _check_same(control, primary, _check(secondary), secondary)
-            yield Cluster(primary, control, secondary)
+        yield Reached(primary, secondary, tuple(causes))
+
+
+def complete(found: Reached, options: Options, standby: str) -> Cluster:
+    """The cluster of the hosts that were reached; raises what ``connected`` does."""
+    primary, secondary, causes = found.primary, found.standby, found.causes
+    if primary is None:
+        if len(causes) == 1 and len(options.pgs) == 1:
+            raise causes[0]
+        raise DbConnectError(
+            "unable to find a primary cluster" + "".join(f"\n{cause.message}" for cause in causes),
+            hint="are the servers of all pg* options running and reachable?",
+        )
+    if secondary is None and standby == "y":
+        raise DbConnectError(
+            "unable to find a standby cluster, but backup-standby=y",
+            hint="is the standby running? backup-standby=prefer falls back to the primary.",
+        )
+    if secondary is None and standby == "prefer":
+        log.warn("unable to find a standby to back up from, using the primary")
+    control = checked_control(primary)
+    if secondary is None or standby == "n":
+        return Cluster(primary, control)
+    _check_same(control, primary, checked_control(secondary), secondary)
+    return Cluster(primary, control, secondary)
 
 
 @contextlib.contextmanager
@@ -139,8 +164,8 @@ def _check_same(control: ControlData, primary: Node, other: ControlData, standby
             )
 
 
-def _check(node: Node) -> ControlData:
-    """pg_control of the node, after comparing it with the server that runs there."""
+def checked_control(node: Node) -> ControlData:
+    """pg_control of the node; DbMismatchError when it is not of the server that runs there."""
     facts = node.db.facts()
     if facts.data_directory.rstrip("/") != node.pg.path.rstrip("/"):
         raise DbMismatchError(

@@ -9,7 +9,9 @@ a stanza goes first: whoever is interrupted leaves nothing that looks like one.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import typing as t
 from dataclasses import asdict, dataclass
 
 from .. import log
@@ -17,14 +19,18 @@ from ..config.options import Options, RepoOptions
 from ..errors import (
     EngineError,
     FileMissingError,
+    HostConnectError,
     OptionRequiredError,
     PostgresRunningError,
+    StopError,
     StorageMissingError,
 )
+from ..postgres.node import Node
 from ..repository import layout, lock
 from ..repository.reconstruct import labels_on_disk
 from ..storage.base import Storage
 from ..storage.open import open_storage
+from .cluster import open_node
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,9 @@ class StanzaDeleteResult:
 def run(options: Options) -> StanzaDeleteResult:
     """Remove the stanza from one repository.
 
-    Raises FileMissingError without a stop file and PostgresRunningError while the cluster runs
-    (unless ``force``). A stanza that is not there is no error.
+    Raises FileMissingError without a stop file. Unless ``force``, it is PostgresRunningError while
+    the cluster runs on any of its hosts, LockAcquireError while another host of it works on the
+    stanza and HostConnectError when that cannot be asked. A stanza that is not there is no error.
     """
     stanza, repo = options.require_stanza(), _repo(options)
     with lock.Locks(options.exec_id or None) as locks:
@@ -53,8 +60,8 @@ def run(options: Options) -> StanzaDeleteResult:
         with open_storage(repo, io_timeout=options.io_timeout) as storage:
             found = _found(storage, stanza, repo)
             if found.changed:
-                _refuse(options, stanza)
-                delete(storage, stanza)
+                with _idle(options, locks.claim):
+                    delete(storage, stanza)
     if lock.remove_stop(options.lock_path, stanza):
         log.info("stop file removed for stanza %s", stanza)
     return found
@@ -70,8 +77,9 @@ def preview(options: Options) -> StanzaDeleteResult:
         found = _found(storage, stanza, repo)
     if found.changed:
         try:
-            _refuse(options, stanza)
-        except (FileMissingError, PostgresRunningError) as cause:
+            with _idle(options, None):
+                pass
+        except EngineError as cause:
             log.warn("%s", cause)
     return found
 
@@ -117,17 +125,41 @@ def _is_there(storage: Storage, stanza: str) -> bool:
     return False
 
 
-def _refuse(options: Options, stanza: str) -> None:
+@contextlib.contextmanager
+def _idle(options: Options, claim: lock.Claim | None) -> t.Iterator[None]:
+    """Refuse while anything may still write to the stanza.
+
+    The other hosts hold the locks of ``claim`` until the end of the block.
+    """
+    stanza = options.require_stanza()
     if not os.path.exists(lock.stop_file(options.lock_path, stanza)):
         raise FileMissingError(
             f"stop file does not exist for stanza '{stanza}'",
             hint="has the stop command been run on this host for this stanza?",
         )
-    for pg in options.pgs:
-        if options.force or pg.host is not None:
-            continue
-        if os.path.exists(os.path.join(pg.path, "postmaster.pid")):
-            raise PostgresRunningError(
-                f"PostgreSQL is running in '{pg.path}': found postmaster.pid",
-                hint="stop it, or use --force.",
-            )
+    with contextlib.ExitStack() as stack:
+        for pg in () if options.force else options.pgs:
+            node = stack.enter_context(contextlib.closing(open_node(options, pg.key, claim)))
+            try:
+                running = _is_running(node)
+            except StopError:
+                # Nothing begins there, as we want it; it would grant no lock either.
+                node = stack.enter_context(contextlib.closing(open_node(options, pg.key)))
+                running = _is_running(node)
+            if running:
+                where = "" if pg.host is None else f" on '{pg.host}'"
+                raise PostgresRunningError(
+                    f"PostgreSQL is running in '{pg.path}'{where}: found postmaster.pid",
+                    hint="stop it, or use --force.",
+                )
+        yield
+
+
+def _is_running(node: Node) -> bool:
+    try:
+        return node.has_postmaster()
+    except HostConnectError as cause:
+        raise HostConnectError(
+            f"unable to tell whether PostgreSQL is running in '{node.pg.path}': {cause.message}",
+            hint="bring the host back, or use --force when it is gone for good.",
+        ) from cause

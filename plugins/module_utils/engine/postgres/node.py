@@ -78,6 +78,14 @@ class Node(abc.ABC):
             self._server.close()
             self._server = None
 
+    def has_postmaster(self) -> bool:
+        """Whether a server runs, or ended without cleaning up; see ``open_file`` for errors."""
+        try:
+            self.open_file("postmaster.pid").close()
+        except FileNotFoundError:
+            return False
+        return True
+
     @abc.abstractmethod
     def control_bytes(self) -> bytes:
         """The meaningful bytes of pg_control, whole."""
