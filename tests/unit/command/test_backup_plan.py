@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import plan
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.entries import (
     DataDirectory,
@@ -68,6 +70,29 @@ def test_another_time_is_decided_by_checksum_when_the_file_is_small():
 def test_delta_trusts_no_time():
     big = plan.CHUNK + 8192
     assert compare([entry(size=big)], prior((TABLE, big, 1000, None)), delta=True) == ([], [TABLE])
+
+
+def test_a_large_file_is_looked_at_that_was_recorded_a_second_early():
+    """Its copy may lack something, but most likely does not."""
+    big = plan.CHUNK + 8192
+    before = prior((TABLE, big, 999, None))
+    assert compare([entry(size=big, mtime=1000)], before) == ([], [TABLE])
+
+
+def test_the_time_of_what_a_standby_may_not_have_had_is_not_trusted():
+    """The real tool records it as it is."""
+    conf = "pg_data/postgresql.conf"
+    big = plan.CHUNK + 8192
+    before = prior((TABLE, big, 1000, None), (conf, 8192, 1000, None))
+    entries = [entry(size=big), entry(conf)]
+    for standby, begin, doubted in ((True, 1000, True), (True, 1002, False), (False, 1000, False)):
+        made = dataclasses.replace(
+            before,
+            backup=dataclasses.replace(before.backup, timestamp_start=begin),
+            options=dataclasses.replace(before.options, backup_standby=standby),
+        )
+        expected = ([conf], [TABLE]) if doubted else ([TABLE, conf], [])
+        assert compare(entries, made) == expected
 
 
 def test_another_size_is_stored():
