@@ -174,6 +174,9 @@ def plan(
         if entry.page_check and page_size is not None:
             first = first_block(entry.name, page_size)
             pages = rules.setdefault(first, PageRule(page_size, first, replayed_from))
+            if entry.name in candidates and candidates[entry.name].page_valid is None:
+                # Its pages were not found good: to have the same bytes is not enough.
+                del candidates[entry.name]
         source = SourceFile(
             entry.name,
             entry.path,
