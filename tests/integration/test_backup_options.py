@@ -95,6 +95,26 @@ def test_what_is_excluded_is_said_and_left_out(site):
     assert "\npg_data/scratch={}" in text.replace('={"mode":"0755"}', "={}")
 
 
+def test_a_database_whose_name_no_manifest_can_hold_spoils_no_backup(site):
+    name = "a\nb"
+    site.cluster.psql(f'create database "{name}"')
+    site.cluster.psql("create table held as select 7 i", name)
+    oid = site.cluster.psql(f"select oid from pg_database where datname = '{name}'")
+    try:
+        out, row = backup(site, "--type=full")
+        assert f"of database {oid} contains a line feed, which the manifest cannot hold" in out
+        backup(site, "--type=incr")
+        assert f'"db-id":{oid},' not in manifest(site, row["label"])
+        assert "\nstatus: ok\n" in site.run("verify", "--output=text", "--verbose").stdout
+        # All of it is there, and its number names it.
+        copy = started(site, "held")
+        assert copy.psql("select i from held", name) == "7"
+        copy.stop()
+        site.run("restore", f"--pg1-path={site.restored('left').data}", f"--db-exclude={oid}")
+    finally:
+        site.cluster.psql(f'drop database "{name}"')
+
+
 def test_annotations_are_listed(site):
     _out, row = backup(site, "--type=full", "--annotation=note=first = full", "--annotation=by=me")
     assert row["annotation"] == {"by": "me", "note": "first = full"}

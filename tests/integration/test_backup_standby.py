@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
     run as backup,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.source import (
+    OnlineSource,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import manifest
@@ -170,6 +175,54 @@ def test_a_standby_that_is_promoted_during_the_copy(site):
     expected = peer.contents(site.cluster)
     site.run("backup", "--type=full")
     assert restored_contents(site, "after-promotion") == expected
+
+
+def test_what_the_primary_wrote_while_the_standby_was_waited_for_is_not_lost(site):
+    """The standby has it in memory alone, and the next backup begins behind the WAL that has it."""
+    behind = made_standby(site, "behind", bgwriter_lru_maxpages="0", checkpoint_timeout="1h")
+    primary = site.cluster
+    # Nothing else may write to the index.
+    primary.psql(
+        "create table written with (autovacuum_enabled = off)"
+        " as select i, md5(i::text) m from generate_series(1, 20000) i; vacuum written; checkpoint"
+    )
+    scan = OnlineSource.scan
+
+    def write_and_scan(source):
+        primary.psql("create index written_i on written (i); checkpoint")
+        behind.wait(
+            f"select pg_last_wal_replay_lsn() >= '{primary.psql('select pg_current_wal_lsn()')}'",
+            "t",
+        )
+        # Such that it is no matter of the second in which the scan is made.
+        time.sleep(2.1)
+        return scan(source)
+
+    def work():
+        OnlineSource.scan = write_and_scan
+        backup.run(load("backup", [f"--config={site.config}", "--stanza=demo", *words(behind)], {}))
+
+    as_owner(work)
+    behind.stop()
+    name = primary.psql("select pg_relation_filepath('written_i')")
+    storage = PosixStorage(str(site.repo))
+    rows = {row.name: row for row in manifest.load(storage, "demo", max(labels(site)), None).files}
+    row, path = rows[f"pg_data/{name}"], primary.data / name
+    assert row.size == path.stat().st_size
+    assert row.checksum != hashlib.sha1(path.read_bytes()).hexdigest(), "the standby had it all"
+    site.run("backup", "--type=incr")
+    primary.psql("select pg_switch_wal()")
+    site.run("check")
+    copy = site.restored("written")
+    site.run("restore", f"--pg1-path={copy.data}")
+    copy.configure(unix_socket_directories=str(copy.socket), archive_mode="off")
+    copy.start()
+    try:
+        copy.wait("select pg_is_in_recovery()", "f")
+        copy.psql("create extension amcheck")
+        copy.psql("select bt_index_check('written_i', heapallindexed => true)")
+    finally:
+        copy.stop()
 
 
 def test_a_standby_that_is_lost_during_the_copy(site):

@@ -51,8 +51,28 @@ def test_an_incremental_backup_without_loss_stays_one(site):
     assert backups(site) == ["full", "incr"]
 
 
+def test_dropped_wal_that_nothing_has_followed_makes_the_next_backup_a_full_one(site):
+    """All that tells of it is that the server has it for archived."""
+    cluster = site.cluster
+    before = backups(site)
+    push = cluster.psql("show archive_command")
+    archive_by(site, "true")
+    # Until the archiver has heard of it.
+    time.sleep(1)
+    cluster.psql("insert into told values (0)")
+    ended = cluster.psql("select pg_walfile_name(pg_switch_wal())")
+    cluster.wait_archived(ended)
+    archive_by(site, push)
+    done = site.run("backup", "--type=incr", "--archive-timeout=2")
+    assert f"to {ended} since backup" in done.stdout
+    assert "is missing in the archive, incr backup has been changed to full" in done.stdout
+    site.run("backup", "--type=incr")
+    assert backups(site) == [*before, "full", "incr"]
+
+
 def test_dropped_wal_makes_the_next_backup_a_full_one(site):
     cluster = site.cluster
+    earlier = backups(site)
     push = cluster.psql("show archive_command")
     archive_by(site, "false")
     for number in range(1, 6):
@@ -80,9 +100,9 @@ def test_dropped_wal_makes_the_next_backup_a_full_one(site):
     as_owner(foreseen)
     done = site.run("backup", "--type=incr")
     assert "is missing in the archive, incr backup has been changed to full" in done.stdout
-    assert backups(site) == ["full", "incr", "full"]
+    assert backups(site) == [*earlier, "full"]
     # What is new builds on what has no gap behind it.
     site.run("backup", "--type=incr")
-    assert backups(site) == ["full", "incr", "full", "incr"]
+    assert backups(site) == [*earlier, "full", "incr"]
     verified = site.run("verify", "--output=text")
     assert "WAL gap: " in verified.stdout

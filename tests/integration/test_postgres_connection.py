@@ -109,6 +109,7 @@ def test_wal(connect):
     assert ended == wal.segment_name(1, wal.lsn_parse(point), 16 << 20)
     session.create_restore_point("x")
     assert session.current_wal_segment() == wal.next_segment(ended, 16 << 20)
+    assert session.archived_wal() is None or wal.is_wal(session.archived_wal())
     session.checkpoint()
 
 

@@ -83,6 +83,9 @@ class FakeServer(Server):
     def current_wal_segment(self) -> str:
         return "000000010000000000000002"
 
+    def archived_wal(self) -> str | None:
+        return None if self.closed else "000000010000000000000001"
+
     def replay_status(self) -> ReplayStatus:
         return ReplayStatus("0/4", None, "0/2", 1)
 

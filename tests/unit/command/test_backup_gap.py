@@ -57,15 +57,25 @@ class Archiving:
 def find(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> t.Callable[[t.Mapping[int, float]], WalRange | None]:
-    """What is missing between segments 1 and 5, by the seconds after which each of them arrives."""
+    """What is missing between segments 1 and 5, by the seconds after which each of them arrives.
 
-    def found(arrivals: t.Mapping[int, float]) -> WalRange | None:
+    The server knows nothing of what it archived, or has all before a segment for that.
+    """
+
+    def found(arrivals: t.Mapping[int, float], archived: int | None = None) -> WalRange | None:
         archiving = Archiving(tmp_path, arrivals)
         monkeypatch.setattr(time, "monotonic", archiving.monotonic)
         monkeypatch.setattr(time, "sleep", archiving.sleep)
         last = BackupEntry("20261122-193512F", "full", 1, 0, 1, 1, 1, 1, 1, name(1), name(1))
         return gap.find(
-            archiving.storage, "demo", "15-1", last, name(5), size=SIZE, timeout=TIMEOUT
+            archiving.storage,
+            "demo",
+            "15-1",
+            last,
+            name(5),
+            archived=None if archived is None else name(archived),
+            size=SIZE,
+            timeout=TIMEOUT,
         )
 
     return found
@@ -79,8 +89,33 @@ def test_what_does_not_come_is_lost(find):
     assert find({2: 0, 4: 0}) == WalRange(name(3), name(3))
 
 
-def test_what_has_not_come_yet_is_no_hole(find):
-    assert find({2: 0, 3: 9 * TIMEOUT, 4: 9 * TIMEOUT}) is None
+@pytest.mark.parametrize("archived", [None, 2])
+def test_what_has_not_come_yet_is_no_hole(find, archived):
+    assert find({2: 0, 3: 9 * TIMEOUT, 4: 9 * TIMEOUT}, archived) is None
+
+
+def test_what_was_dropped_is_lost_although_nothing_came_after_it(find):
+    assert find({}, 4) == WalRange(name(2), name(4))
+    assert find({2: 0}, 3) == WalRange(name(3), name(3))
+
+
+def test_what_was_archived_and_is_there_is_no_hole(find):
+    assert find({2: 0, 3: 0, 4: 0}, 4) is None
+    assert find({2: 0, 3: 0.5 * TIMEOUT}, 3) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "segment"),
+    [
+        (name(7), name(7)),
+        # A label is archived after the segment in which its backup began.
+        (f"{name(7)}.00000028.backup", name(7)),
+        ("00000002.history", None),
+        (None, None),
+    ],
+)
+def test_the_segment_of_what_was_archived_last(file, segment):
+    assert gap._segment_of(file) == segment
 
 
 def test_holes_that_are_filled_one_after_another_are_waited_for(find):

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
+
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import plan
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.entries import (
     DataDirectory,
@@ -70,6 +74,29 @@ def test_delta_trusts_no_time():
     assert compare([entry(size=big)], prior((TABLE, big, 1000, None)), delta=True) == ([], [TABLE])
 
 
+def test_a_large_file_is_looked_at_that_was_recorded_a_second_early():
+    """Its copy may lack something, but most likely does not."""
+    big = plan.CHUNK + 8192
+    before = prior((TABLE, big, 999, None))
+    assert compare([entry(size=big, mtime=1000)], before) == ([], [TABLE])
+
+
+def test_the_time_of_what_a_standby_may_not_have_had_is_not_trusted():
+    """The real tool records it as it is."""
+    conf = "pg_data/postgresql.conf"
+    big = plan.CHUNK + 8192
+    before = prior((TABLE, big, 1000, None), (conf, 8192, 1000, None))
+    entries = [entry(size=big), entry(conf)]
+    for standby, begin, doubted in ((True, 1000, True), (True, 1002, False), (False, 1000, False)):
+        made = dataclasses.replace(
+            before,
+            backup=dataclasses.replace(before.backup, timestamp_start=begin),
+            options=dataclasses.replace(before.options, backup_standby=standby),
+        )
+        expected = ([conf], [TABLE]) if doubted else ([TABLE, conf], [])
+        assert compare(entries, made) == expected
+
+
 def test_another_size_is_stored():
     assert compare([entry(size=16384)], prior((TABLE, 8192, 1000, None))) == ([], [])
 
@@ -103,7 +130,7 @@ def test_a_reference_names_the_holder_and_has_todays_attributes():
     assert plan.reference(entry(), row, FULL).reference == FULL
 
 
-def jobs(entries, *, standby=None, rule=None, page_size=8192, fresh=()):
+def jobs(entries, *, standby=None, rule=None, page_size=8192, fresh=(), before=None, kept=None):
     store = plan.Layout("demo", FULL, Encoding("zst", 3), rule, Framing.WHOLE)
     return plan.plan(
         DataDirectory("/d", files=entries),
@@ -111,8 +138,9 @@ def jobs(entries, *, standby=None, rule=None, page_size=8192, fresh=()):
         primary=1,
         standby=standby,
         page_size=page_size,
-        prior=None,
+        prior=before,
         delta=False,
+        kept=kept or plan.NOTHING_KEPT,
         replayed_from=77,
         fresh=fresh,
     )
@@ -154,3 +182,23 @@ def test_files_of_the_second_of_the_scan_come_last():
     names = [({f.name.rpartition("/")[2] for f in job.files}, job.fresh) for job in queue]
     assert names == [({"1000", "1999"}, False), ({"2000", "2002"}, True)]
     assert [job.bundle_id for job in queue] == [1, 2]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_pages_that_were_not_found_good_are_checked_where_the_bytes_are_the_same(resumed):
+    row = prior((TABLE, 8192, 999, None)).files[0]
+    for valid, page_size, expected in (
+        (None, 8192, None),
+        (True, 8192, SHA1),
+        (False, 8192, SHA1),
+        (None, None, SHA1),
+    ):
+        old = row._replace(page_valid=valid)
+        if resumed:
+            made = jobs([entry()], page_size=page_size, kept=plan.Kept({}, {TABLE: old}, 1))
+        else:
+            before = dataclasses.replace(prior(), files=[old])
+            made = jobs([entry()], page_size=page_size, before=before)
+        (file,) = made.jobs[1][0].files
+        assert file.unchanged == expected
+        assert (TABLE in made.candidates) == (expected is not None)

@@ -174,6 +174,16 @@ def test_what_was_read_too_early_has_a_time_by_which_it_is_read_again(record, fi
         assert lines["held"].timestamp == BEGIN - 60
 
 
+def test_what_only_the_wal_of_this_backup_puts_right_is_read_again(record, files):
+    name = "pg_data/copied"
+    files.copied[name] = files.copied[name]._replace(again=True)
+    files.copied["pg_data/late"] = CopiedFile("pg_data/late", Outcome.UNCHANGED)
+    for made in (record.so_far(files, BEGUN), record.whole(files, [], BEGUN, ENDED)):
+        lines = by_name(made)
+        assert (lines["copied"].timestamp, lines["copied"].page_valid) == (BEGIN - 61, None)
+        assert lines["same"].timestamp == BEGIN - 60
+
+
 def test_a_file_that_nobody_stored_is_an_error(record, files):
     del files.copied["pg_data/copied"]
     with pytest.raises(AssertError, match="'pg_data/copied' was neither copied nor referenced"):

@@ -163,6 +163,23 @@ def test_a_file_that_changed_is_not_kept_but_its_neighbours_are(storage, saved, 
     assert stored_files(tmp_path) == ["backup.manifest.copy", "bundle/4"]
 
 
+@pytest.mark.parametrize(("begin", "kept"), [(1002, 3), (1001, 0), (1000, 0)])
+def test_what_a_standby_may_not_have_had_when_it_was_read_is_not_kept(storage, saved, begin, kept):
+    """What it lacks is in the WAL of that run, but not in what this one begins with."""
+    made = dataclasses.replace(
+        saved,
+        backup=dataclasses.replace(saved.backup, timestamp_start=begin),
+        options=dataclasses.replace(saved.options, backup_standby=True),
+    )
+    assert len(keep(storage, made, [entry(name) for name in CONTENTS]).files) == kept
+
+
+def test_what_was_recorded_with_a_time_that_it_does_not_have_is_not_kept(storage, saved):
+    rows = [row._replace(timestamp=999) for row in saved.files]
+    made = dataclasses.replace(saved, files=rows)
+    assert keep(storage, made, [entry(name) for name in CONTENTS]).files == {}
+
+
 def test_where_times_are_not_trusted_the_file_itself_decides(storage, saved):
     kept = keep(storage, saved, [entry("base/1/1", mtime=5), entry("base/1/2")], delta=True)
     assert kept.files == {}

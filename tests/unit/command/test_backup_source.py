@@ -15,6 +15,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.clust
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.server import (
     BackupStart,
+    Database,
 )
 
 
@@ -72,6 +73,15 @@ def test_a_standby_that_was_promoted_is_noticed_by_the_next_query(clock):
 def test_a_primary_that_recovers_is_noticed():
     with pytest.raises(errors.DbMismatchError, match="the primary has become a standby"):
         online(Node(recovers=True)).check_roles()
+
+
+def test_a_database_with_a_name_that_no_manifest_can_hold_is_left_out_aloud(caplog):
+    primary = Node()
+    rows = [Database("a", 16384, 4), Database("a\nb", 16385, 4), Database("日本 =[]", 16386, 4)]
+    primary.db.databases = lambda: rows
+    assert online(primary).databases() == [rows[0], rows[2]]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("name 'a\\nb' of database 16385 contains a line feed")
 
 
 class Starting:

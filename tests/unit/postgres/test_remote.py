@@ -36,6 +36,9 @@ def test_every_verb_of_a_server(host, far):
     assert far.db.tablespaces() == host.server.tablespaces()
     assert far.db.create_restore_point("here") == "0/3"
     assert far.db.current_wal_segment() == "000000010000000000000002"
+    assert far.db.archived_wal() == "000000010000000000000001"
+    host.server.closed = True
+    assert far.db.archived_wal() is None
     assert far.db.replay_status() == ReplayStatus("0/4", None, "0/2", 1)
     far.db.checkpoint()
     assert host.server.calls == [("pgBackRest backup started at x", True), "here", "checkpoint"]

@@ -54,7 +54,7 @@ class Standby(Server):
         raise AssertionError
 
     now = in_recovery = start_backup = stop_backup = databases = tablespaces = _unused
-    create_restore_point = switch_wal = current_wal_segment = close = _unused
+    create_restore_point = switch_wal = current_wal_segment = archived_wal = close = _unused
 
 
 def test_it_is_there_already():

@@ -141,6 +141,15 @@ def test_a_refused_line_does_not_show_a_pass() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("a\nb", "1"), ("\n", "1"), ('a\nx={"db-id":1', "1"), ("a", "[1,\n2]")]
+)
+def test_what_would_be_another_line_is_not_written(key: str, value: str) -> None:
+    rows = [("db", [("good", "1"), (key, value)])]
+    with pytest.raises(FormatError, match="of section 'db' or its value contains a line feed"):
+        "".join(infofile.render_lines(rows))
+
+
 def test_an_empty_section_is_left_out() -> None:
     assert "[backup:current]" not in infofile.render({"backup:current": {}, **SECTIONS})
 

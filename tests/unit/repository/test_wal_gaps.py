@@ -130,6 +130,36 @@ def test_the_first_hole_since_a_backup(present, expected):
     assert found == (None if expected is None else WalRange(*names(*expected)))
 
 
+@pytest.mark.parametrize(
+    ("present", "archived", "expected"),
+    [
+        # Nothing newer is there than the backup, but the server has it for archived.
+        ((), 8, (4, 8)),
+        ((), 6, (4, 6)),
+        ((4, 5), 8, (6, 8)),
+        ((4, 5), 5, None),
+        ((4, 5), 4, None),
+        ((5,), 5, (4, 4)),
+        # Of before the backup; or, by the time that it was asked for, of what is being written.
+        ((), 3, None),
+        ((), 1, None),
+        ((4, 5, 6, 7, 8), 9, None),
+        ((4, 5, 6), 12, (7, 8)),
+    ],
+)
+def test_what_the_server_has_for_archived_is_not_on_its_way(present, archived, expected):
+    found = first_hole(names(*present), name(3), name(9), SIZE, name(archived))
+    assert found == (None if expected is None else WalRange(*names(*expected)))
+
+
+def test_what_was_archived_of_another_timeline_says_nothing():
+    assert first_hole([], name(3), name(9), SIZE, name(8, timeline=2)) is None
+    current = name(9, timeline=2)
+    assert first_hole([], name(3), current, SIZE, name(8, timeline=2)) is None
+    found = first_hole(names(6, timeline=2), name(3), current, SIZE, name(8, timeline=2))
+    assert found == WalRange(*names(7, 8, timeline=2))
+
+
 def test_a_hole_on_a_timeline_that_began_since_the_backup():
     old = names(4, 5)
     stop, current = name(3), name(9, timeline=2)

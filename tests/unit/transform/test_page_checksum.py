@@ -26,6 +26,7 @@ from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # pylint
 
 PAGE = 8192
 GOOD = PageReport(True, (), False)
+BY_POSITION = PageReport(True, (), False, by_position=True)
 
 # fmt: off
 SEED = (
@@ -208,7 +209,7 @@ def at(position: int) -> bytes:
 def test_a_page_written_since_the_start_is_replayed(position: int, bad: bool) -> None:
     page = at(position)
     assert check(page).errors == (0,)
-    expected = PageReport(False, (0,), False) if bad else GOOD
+    expected = PageReport(False, (0,), False) if bad else BY_POSITION
     assert check(page, replayed_from=START) == expected
 
 
@@ -221,6 +222,7 @@ def test_pages_that_are_replayed_are_told_from_damaged_ones_in_any_batch() -> No
     for step in (PAGE, 100 * PAGE, 1 << 20):
         report = check(b"".join(pages), replayed_from=START, step=step)
         assert report.errors == (2, BATCH_PAGES + 1, 3 * BATCH_PAGES - 1)
+        assert report.by_position
 
 
 def test_a_page_is_read_again_before_its_position_counts() -> None:
@@ -233,6 +235,19 @@ def test_a_page_is_read_again_before_its_position_counts() -> None:
     data = at(START - 1) + at(START) + make_page(1, 2)
     assert check(data, reread=reread, replayed_from=START).errors == (0,)
     assert asked == [0, PAGE]
+
+
+def test_a_page_that_changed_meanwhile_does_not_count_by_its_position() -> None:
+    data = at(START) + make_page(1, 1)
+    assert check(data, reread=lambda _offset, _size: at(START + 1), replayed_from=START) == GOOD
+    assert check(data, reread=lambda _offset, _size: at(START), replayed_from=START) == BY_POSITION
+
+
+def test_a_good_page_does_not_count_by_its_position() -> None:
+    page = bytearray(make_page(1, 0))
+    page[:8] = at(START)[:8]
+    page[8:10] = struct.pack("<H", slow_checksum(bytes(page), 0))
+    assert check(bytes(page), replayed_from=START) == GOOD
 
 
 @pytest.mark.parametrize("rest", [1, 511, 512, 1000, PAGE - 1])

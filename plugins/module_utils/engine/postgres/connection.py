@@ -145,6 +145,10 @@ class Connection(Server):
     def current_wal_segment(self) -> str:
         return str(self._value("select pg_walfile_name(pg_current_wal_insert_lsn())"))
 
+    def archived_wal(self) -> str | None:
+        name = self._value("select last_archived_wal from pg_stat_archiver")
+        return None if name is None else str(name)
+
     def replay_status(self) -> ReplayStatus:
         return ReplayStatus(*self._row(_REPLAY))
 

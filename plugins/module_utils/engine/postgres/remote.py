@@ -380,6 +380,10 @@ class RemoteServer(Server):
     def current_wal_segment(self) -> str:
         return str(self._ask("current_wal_segment"))
 
+    def archived_wal(self) -> str | None:
+        name = self._ask("archived_wal")
+        return None if name is None else str(name)
+
     def replay_status(self) -> ReplayStatus:
         return ReplayStatus(*self._ask("replay_status"))
 

@@ -122,6 +122,10 @@ class Server(abc.ABC):
         """The segment that is being written (on a primary)."""
 
     @abc.abstractmethod
+    def archived_wal(self) -> str | None:
+        """The file for which archive_command succeeded last; None when the server does not know."""
+
+    @abc.abstractmethod
     def replay_status(self) -> ReplayStatus:
         """How far a standby is."""
 

@@ -203,6 +203,7 @@ class _Service:
             "create_restore_point": lambda: db.create_restore_point(_text(message, "name")),
             "switch_wal": db.switch_wal,
             "current_wal_segment": db.current_wal_segment,
+            "archived_wal": db.archived_wal,
             "replay_status": db.replay_status,
             "checkpoint": db.checkpoint,
         }

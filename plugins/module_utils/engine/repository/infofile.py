@@ -236,7 +236,7 @@ def render_lines(
     """The text of a file in pieces, checksum included.
 
     ``sections`` come in the order of the file, each with its lines as key and value in JSON text;
-    a section without lines is left out.
+    a section without lines is left out. FormatError for what would not be read as it was meant.
     """
     digest = hashlib.sha1()
     header = ((_FORMAT_KEY, str(REPOSITORY_FORMAT)), (_VERSION_KEY, quote(version)))
@@ -253,6 +253,12 @@ def render_lines(
                 started = True
             else:
                 canonical.append(f",{quote(key)}:{value}")
+            if "\n" in key or "\n" in value:
+                raise FormatError(
+                    f"key {quote(_shorten(key))} of section '{name}' or its value contains a line"
+                    " feed",
+                    hint="rename what it names; the format of the repository cannot hold it.",
+                )
             text.append(f"{key}={value}\n")
             if len(text) >= 1000:
                 digest.update(to_bytes("".join(canonical)))

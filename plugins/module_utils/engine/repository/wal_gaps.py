@@ -112,12 +112,14 @@ def missing(names: t.Container[str], need: Need, size: int) -> list[WalRange]:
     return ranges((name for name in wanted if name not in names), size)
 
 
-def first_hole(names: t.Iterable[str], stop: str, current: str, size: int) -> WalRange | None:
+def first_hole(
+    names: t.Iterable[str], stop: str, current: str, size: int, archived: str | None = None
+) -> WalRange | None:
     """The first segments that are missing between a backup and what came after it.
 
     ``stop`` is the last segment of the backup, ``current`` the one that is being written. What
-    comes after the last one that is there may be on its way. Where the timeline is another one by
-    now, only that one is looked at.
+    comes after the last one that is there may be on its way, but not up to ``archived``, which the
+    server has for archived. Where the timeline is another one by now, only that one is looked at.
     """
     timeline = timeline_of(current)
     numbers = sorted(
@@ -128,6 +130,11 @@ def first_hole(names: t.Iterable[str], stop: str, current: str, size: int) -> Wa
     if timeline_of(stop) == timeline:
         done = segment_number(stop, size)
         numbers = [done, *(number for number in numbers if number > done)]
+    if numbers and archived is not None and timeline_of(archived) == timeline:
+        # All of them up to this one would be there.
+        end = min(segment_number(archived, size) + 1, segment_number(current, size))
+        if end > numbers[-1]:
+            numbers.append(end)
     for before, after in zip(numbers, numbers[1:]):
         if after > before + 1:
             return WalRange(

@@ -48,6 +48,9 @@ class PageReport(t.NamedTuple):
     first segment of the relation. Empty for a misaligned file."""
     misaligned: bool
     """Whether the file ends inside a page."""
+    by_position: bool = False
+    """Whether a page with a wrong checksum counts as good for its position alone: true of this
+    backup, whose WAL has an image of it, and of no later one."""
 
 
 def first_block(file_name: str, page_size: int) -> int:
@@ -84,6 +87,7 @@ class PageCheck:
         self._pending = bytearray()
         self._offset = 0
         self._runs: list[list[int]] = []
+        self._by_position = False
         self._sums = _Sums(page_size)
 
     def update(self, data: Buffer) -> None:
@@ -109,9 +113,9 @@ class PageCheck:
         if whole:
             self._check(whole)
         if rest:
-            return PageReport(False, (), misaligned=True)
+            return PageReport(False, (), misaligned=True, by_position=self._by_position)
         errors = tuple(first if first == last else (first, last) for first, last in self._runs)
-        return PageReport(not errors, errors, misaligned=False)
+        return PageReport(not errors, errors, misaligned=False, by_position=self._by_position)
 
     def _check(self, pages: Buffer) -> None:
         block = self._first_block + self._offset // self._page_size
@@ -129,7 +133,10 @@ class PageCheck:
         if self._reread is not None and self._reread(offset, len(page)) != page:
             return False
         start = self._replayed_from
-        return start is None or not start <= _position(page) < start + _WAL_OF_A_BACKUP
+        if start is None or not start <= _position(page) < start + _WAL_OF_A_BACKUP:
+            return True
+        self._by_position = True
+        return False
 
     def _add(self, block: int) -> None:
         if self._runs and self._runs[-1][1] == block - 1:

@@ -104,6 +104,7 @@ class CopiedFile(t.NamedTuple):
     page_errors: tuple[int | tuple[int, int], ...] = ()
     page_misaligned: bool = False
     block: Block | None = None
+    again: bool = False  # holds a page that only the WAL of this backup puts right
 
 
 class _Pending:
@@ -246,8 +247,14 @@ class Copier:
         )
         if report is None:
             return result
+        # Nobody knows whether a page that counts by its position is sound: the file is not bad, but
+        # it has not been found good either, and so no later backup may have it for unchanged.
+        unknown = report.valid and report.by_position
         return result._replace(
-            page_valid=report.valid, page_errors=report.errors, page_misaligned=report.misaligned
+            page_valid=None if unknown else report.valid,
+            page_errors=report.errors,
+            page_misaligned=report.misaligned,
+            again=report.by_position,
         )
 
     def _count(self, size: int) -> None:

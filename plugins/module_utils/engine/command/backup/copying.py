@@ -80,6 +80,12 @@ def _log_file(worker: int, file: CopiedFile) -> None:
         return
     verb = "match file from prior backup" if file.outcome is Outcome.UNCHANGED else "backup file"
     log.detail("%s %s (%s)", verb, file.name, size_text(file.size), extra=extra)
+    if file.again:
+        log.detail(
+            "pages of file %s were written since the backup started, the next one reads it again",
+            file.name,
+            extra=extra,
+        )
     if file.page_misaligned:
         log.warn(
             "page misalignment in file %s: its size is no multiple of the page size", file.name

@@ -37,7 +37,8 @@ class Copied:
     planned: CopyPlan
     copied: dict[str, CopiedFile]
     early: set[str]
-    """Files that were read while they could change once more without a later time."""
+    """Files whose time says nothing of what was read: they could change once more without a later
+    one, or have by that time what a standby does not have yet."""
 
 
 class StoredFiles(t.NamedTuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from ... import log
 from ...config.options import Options
 from ...errors import ArchiveTimeoutError
-from ...postgres.wal import number_name, segment_number, timeline_of
+from ...postgres.wal import is_segment, number_name, segment_number, timeline_of
 from ...repository import archive, label, wal_gaps
 from ...repository.archive import Archive, WalRange
 from ...repository.backup_info import BackupEntry, BackupInfo
@@ -38,12 +38,14 @@ def type_after(
         return wanted
     if not isinstance(source, OnlineSource):
         return wanted
+    db = source.cluster.primary.db
     missing = find(
         storage,
         options.require_stanza(),
         archive_id,
         last,
-        source.cluster.primary.db.current_wal_segment(),
+        db.current_wal_segment(),
+        archived=_segment_of(db.archived_wal()),
         size=source.facts.wal_segment_size,
         timeout=options.archive_timeout,
     )
@@ -70,6 +72,12 @@ def _last(info: BackupInfo) -> BackupEntry | None:
     return found[-1] if found else None
 
 
+def _segment_of(name: str | None) -> str | None:
+    """The segment of a WAL file; of a file of history none, since it comes before segments."""
+    start = (name or "")[:24]
+    return start if is_segment(start) else None
+
+
 def find(
     storage: Storage,
     stanza: str,
@@ -77,19 +85,21 @@ def find(
     last: BackupEntry,
     current: str,
     *,
+    archived: str | None,
     size: int,
     timeout: float,
 ) -> WalRange | None:
     """The first segments that the archive lacks from the backup ``last`` to now.
 
-    ``current`` is the segment that is being written, ``size`` in bytes is that of a segment.
+    ``current`` is the segment that is being written, ``archived`` the last one that archive_command
+    reported as done, also where it had dropped it; ``size`` in bytes is that of a segment.
     Segments are pushed in parallel: each that is missing is waited for, ``timeout`` seconds long.
     """
     stop = last.archive_stop or ""
 
     def hole() -> WalRange | None:
         names = _present(storage, stanza, archive_id, stop, current, size)
-        return wal_gaps.first_hole(names, stop, current, size)
+        return wal_gaps.first_hole(names, stop, current, size, archived)
 
     found = hole()
     while found is not None:

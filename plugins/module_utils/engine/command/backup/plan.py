@@ -25,6 +25,7 @@ from ...repository.contents import (
 from ...transform.compression import Framing, compress_type
 from ...transform.page_checksum import first_block
 from ...transform.pipeline import Encoding
+from . import ahead
 from .blocks import block_rule
 from .copy import CHUNK, CopyJob, PageRule, SourceFile
 
@@ -108,13 +109,22 @@ def compare(
             # A bundled backup does not store empty files, so there is nothing to refer to.
             if not prior.backup.bundle:
                 referenced[entry.name] = old
-        elif not delta and old.timestamp == entry.mtime:
+        elif not delta and old.timestamp == entry.mtime and not ahead.is_doubtful(old, prior):
             referenced[old.name] = old
             # The same again, but the two lists share what they have in common.
             data.files[number] = entry._replace(name=old.name, size=old.size, mtime=old.timestamp)
-        elif old.checksum is not None and (delta or entry.size <= CHUNK or old.block is not None):
+        elif old.checksum is not None and (
+            delta or entry.size <= CHUNK or old.block is not None or _likely_same(entry, old)
+        ):
             candidates[entry.name] = old
     return referenced, candidates
+
+
+def _likely_same(entry: FileEntry, old: ManifestFile) -> bool:
+    """Whether a file is looked at only because of what its copy may lack: a time was recorded for
+    it that it does not have. To read a large one twice is then worth it.
+    """
+    return entry.mtime - 1 <= old.timestamp <= entry.mtime
 
 
 def reference(entry: FileEntry, old: ManifestFile, prior: str) -> ManifestFile:
@@ -164,6 +174,9 @@ def plan(
         if entry.page_check and page_size is not None:
             first = first_block(entry.name, page_size)
             pages = rules.setdefault(first, PageRule(page_size, first, replayed_from))
+            if entry.name in candidates and candidates[entry.name].page_valid is None:
+                # Its pages were not found good: to have the same bytes is not enough.
+                del candidates[entry.name]
         source = SourceFile(
             entry.name,
             entry.path,

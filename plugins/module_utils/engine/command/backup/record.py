@@ -191,7 +191,7 @@ def _row(entry: FileEntry, files: Copied, *, checksum_page: bool) -> ManifestFil
     if referenced is not None:
         return _held(entry, referenced, files)
     copied = files.copied.get(entry.name)
-    if entry.name in files.early:
+    if entry.name in files.early or (copied is not None and copied.again):
         # Whatever time it has when the next backup sees it, it is another one.
         entry = entry._replace(mtime=entry.mtime - 1)
     row = ManifestFile(

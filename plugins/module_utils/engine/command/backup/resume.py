@@ -26,6 +26,7 @@ from ...version import REPOSITORY_VERSION
 from ...worker.pool import Finished, WorkerPool
 from ...worker.progress import size_text
 from ..verify.files import FilesJob, VerifyFile
+from . import ahead
 from .plan import Kept
 
 # Stored bytes that one worker reads in one job.
@@ -131,7 +132,8 @@ def _unchanged(data: DataDirectory, saved: Manifest, *, delta: bool) -> dict[str
             continue
         if not entry.size and saved.backup.bundle:
             continue
-        if delta or row.timestamp == entry.mtime:
+        same_time = row.timestamp == entry.mtime and not ahead.is_doubtful(row, saved)
+        if delta or same_time:
             rows[entry.name] = _today(entry, row)
     return rows
 

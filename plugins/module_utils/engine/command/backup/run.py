@@ -45,8 +45,8 @@ from ..cipher import cipher_pass
 from ..cluster import open_node
 from ..expire import expire, expire_after
 from ..latest import point_latest
+from . import ahead, gap, resume, whole
 from . import delta as time_stamps
-from . import gap, resume, whole
 from .begin import Chosen, check_identity, choose, remove_leftovers
 from .checkpoint import Checkpoint
 from .copy import CopiedFile, CopyJob, Outcome, worker_setup
@@ -194,7 +194,8 @@ class _Backup:
             )
         planned = self._plan(record, data, kept, begun, second.fresh)
         pool.begin(whose(planned.size))
-        files = Copied(data, planned, {}, set())
+        early = ahead.files(data, begin) if record.standby else set()
+        files = Copied(data, planned, {}, early)
 
         def made_so_far() -> Manifest:
             if record.standby:
