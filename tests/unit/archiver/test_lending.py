@@ -69,11 +69,15 @@ class Server:
 
 @pytest.fixture
 def server():
+    before = set(threading.enumerate())
     made = Server()
     yield made
-    # Threads that prepare the next one may still be at work.
+    # Threads that prepare the next one may still be at work, and others wait for what it says.
+    made.refuses = True
     deadline = time.monotonic() + 10
-    while len(made.lines) < 2 and time.monotonic() < deadline:
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        for line in list(made.lines):
+            line.close()
         time.sleep(0.01)
     for line in made.lines:
         line.close()
