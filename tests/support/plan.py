@@ -33,6 +33,8 @@ class Step(t.NamedTuple):
     """Its name without a collection."""
     args: dict[str, t.Any]
     task: str
+    host: str
+    """The one on which it would have run: whom a task is delegated to."""
 
     @property
     def command(self) -> str:
@@ -88,9 +90,10 @@ def play(
     """The steps of these roles, or of ``role/tasks``, on a host with these facts.
 
     A rule is ``{"module": ..., "contains": ..., "result": {...}}``; of those whose module fits and
-    whose text is part of the arguments, the first one answers. Raises AssertionError with the
-    output when the play fails, or with ``fails`` when it does not. ``tags`` are those that
-    somebody asks for.
+    whose text is part of the arguments, the first one answers, of one with ``host`` on that host
+    only. With ``"unreachable": True`` in the result the connection breaks. Raises AssertionError
+    with the output when the play fails, or with ``fails`` when it does not. ``tags`` are those
+    that somebody asks for.
     """
     tasks: list[dict[str, t.Any]] = [
         _know(facts),
@@ -109,14 +112,22 @@ def play_book(
     variables: dict[str, t.Any],
     rules: list[dict[str, t.Any]] | None = None,
     fails: bool = False,
+    groups: dict[str, list[str]] | None = None,
 ) -> Plan:
-    """The steps of a playbook of the collection on the only host of group postgresql: see play."""
+    """The steps of a playbook of the collection on the hosts of these groups: see play.
+
+    Without any there is one host, in group postgresql.
+    """
     book = [
         {"hosts": "all", "gather_facts": False, "tasks": [_know(facts)]},
         {"import_playbook": str(TOP / "playbooks" / name)},
     ]
     hosts = place / "hosts.yml"
-    hosts.write_text("postgresql: {hosts: {host: }}\n", encoding="utf-8")
+    inventory = {
+        group: {"hosts": dict.fromkeys(names)}
+        for group, names in (groups or {"postgresql": ["host"]}).items()
+    }
+    hosts.write_text(yaml.safe_dump(inventory), encoding="utf-8")
     given = f"--extra-vars={json.dumps(variables)}"
     return _play(place, book, str(hosts), rules, fails, given)
 
@@ -183,6 +194,7 @@ _NOTHING: dict[str, t.Any] = {
 def _main(rules_file: str, record: str, arguments: list[str]) -> None:
     """ansible-playbook, with modules that are written down instead of run."""
     from ansible.cli.playbook import PlaybookCLI
+    from ansible.errors import AnsibleConnectionFailure
     from ansible.plugins.action import ActionBase
 
     rules = json.loads(Path(rules_file).read_text(encoding="utf-8"))
@@ -195,11 +207,16 @@ def _main(rules_file: str, record: str, arguments: list[str]) -> None:
         text = json.dumps(args, default=str)
         if args.get("src") in contents:
             args["__content"] = contents[args["src"]]
-        step = {"module": name, "args": args, "task": self._task.get_name()}
+        host = self._task.delegate_to or self._play_context.remote_addr
+        step = {"module": name, "args": args, "task": self._task.get_name(), "host": host}
         with open(record, "a", encoding="utf-8") as out:
             out.write(json.dumps(step, default=str) + "\n")
         for rule in rules:
             if rule["module"] == name and rule.get("contains", "") in text:
+                if rule.get("host", host) != host:
+                    continue
+                if rule["result"].get("unreachable"):
+                    raise AnsibleConnectionFailure("the connection broke")
                 return {**_NOTHING, **rule["result"]}
         return dict(_NOTHING)
 

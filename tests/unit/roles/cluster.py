@@ -37,10 +37,13 @@ FACTS: dict[str, t.Any] = {
 }
 
 
-def said(contains: str, *lines: str, module: str = "command", **result: t.Any) -> dict[str, t.Any]:
-    """A rule: a module with this text in its arguments says these lines."""
+def said(
+    contains: str, *lines: str, module: str = "command", host: str = "", **result: t.Any
+) -> dict[str, t.Any]:
+    """A rule: a module with this text in its arguments says these lines, on this host only."""
     answer = {"stdout": "\n".join(lines), "stdout_lines": list(lines), **result}
-    return {"module": module, "contains": contains, "result": answer}
+    where = {"host": host} if host else {}
+    return {"module": module, "contains": contains, "result": answer, **where}
 
 
 def exists(path: str) -> dict[str, t.Any]:

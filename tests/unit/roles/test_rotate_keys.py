@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rotate_keys.yml: an interrupted run locks nobody out, and neither does the next one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play_book
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
+
+FILE = "/var/lib/postgresql/.ssh/id_{}_sftp"
+
+
+def _play(place: Path, kind: str = "ed25519") -> Plan:
+    variables = {
+        "postgresql_version": "15",
+        "rotate_keys_confirm": True,
+        "ssh_keys_sftp_passphrase": "x",
+        "ssh_keys_sftp_type": kind,
+        "sftp_server_client_hosts": ["host"],
+    }
+    rules = [
+        {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+        {"module": "getent", "result": {}},
+        {"module": "service_facts", "result": {"ansible_facts": {"services": {}}}},
+    ]
+    groups = {"postgresql": ["host"], "sftp": ["store"]}
+    return play_book(place, "rotate_keys.yml", FACTS, variables, rules, groups=groups)
+
+
+@pytest.mark.parametrize("kind, size", [("ed25519", None), ("rsa", 4096), ("ecdsa", 521)])
+def test_what_is_let_in_is_what_is_used(tmp_path: Path, kind: str, size: int | None) -> None:
+    """The public key in place may be of another pair, where a run ended between two moves."""
+    plan = _play(tmp_path, kind)
+    made = [(args["path"], args.get("size")) for args in plan.of("openssh_keypair")]
+    assert made == [(FILE.format(kind), size), (FILE.format(kind) + ".next", size)]
+
+
+def test_a_pair_moves_at_once_and_its_public_half_first(tmp_path: Path) -> None:
+    """As long as the private half is where it was, its public one is made again from it."""
+    (move,) = (words for words in _play(tmp_path).commands if "mv " in words)
+    assert move.index('"$0.pub"') < move.index('"$0.next" "$0"')
