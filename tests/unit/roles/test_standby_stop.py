@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play
-from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, said
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists, said
 
 SILENT = said("pg_is_in_recovery", rc=2)
 RUNS = said("pg_ctl", rc=0)
@@ -52,6 +52,13 @@ def test_a_standby_and_what_does_not_run_want_none(tmp_path: Path, rule: dict[st
     found = {"module": "find", "result": {"matched": 1}}
     plan = _play(tmp_path, rule, NONE, found)
     assert [args["state"] for args in plan.of("systemd_service")] == ["stopped"]
+
+
+def test_a_standby_that_never_came_far_enough_to_answer_wants_none(tmp_path: Path) -> None:
+    plan = _play(tmp_path, SILENT, said("status", rc=0), exists("standby.signal"), fails=True)
+    assert [args["state"] for args in plan.of("systemd_service")] == ["stopped"]
+    # In this play its server runs on.
+    assert "Ask whether a server runs in the data directory" in plan.output
 
 
 def test_where_nothing_is_installed_nothing_is_stopped(tmp_path: Path) -> None:
