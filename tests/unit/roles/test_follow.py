@@ -47,10 +47,13 @@ def test_parameters_are_added_as_libpq_quotes_them(tmp_path: Path) -> None:
         "port": 6432,
     }
     options = _options(tmp_path, pgsftp_primary_host="pg1", pgsftp_primary_conninfo=parameters)
-    assert options[0] == (
-        "primary_conninfo=host=pg1 port=6432 user=replic_user application_name=host"
+    text = (
+        "host=pg1 port=6432 user=replic_user application_name=host"
         r" options='' sslcert='a\\b' sslmode=verify-full sslrootcert='/etc/a b/it\'s'"
     )
+    # As it stands between quotes in the server's configuration.
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    assert options[0] == f"primary_conninfo={escaped}"
 
 
 def test_recovery_options_are_added_and_have_the_last_word(tmp_path: Path) -> None:
