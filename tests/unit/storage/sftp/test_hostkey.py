@@ -17,9 +17,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import ServiceError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import hostkey
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.hostkey import (
-    HostKey,
     HostKeyCheck,
     Verdict,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.known_hosts import (
+    HostKey,
 )
 
 SUPPORTED = (
@@ -166,15 +168,6 @@ def test_accept_new_writes_it_down(check, tmp_path):
 def test_accept_new_does_not_take_another_type_for_a_known_host(check):
     with pytest.raises(ServiceError, match="has changed"):
         check(key().line("sftp-srv"), rule="accept-new").verify(key("ecdsa-sha2-nistp256"))
-
-
-def test_adding_keeps_what_is_there(tmp_path):
-    file = tmp_path / "ssh/known_hosts"
-    os.makedirs(file.parent)
-    file.write_text("no newline at the end")
-    for _dummy in range(2):
-        hostkey.append_known_host(str(file), "a b c\n")
-    assert file.read_text() == "no newline at the end\na b c\n"
 
 
 @pytest.mark.parametrize("hash_type", ["md5", "sha1", "sha256"])

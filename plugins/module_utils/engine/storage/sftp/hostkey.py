@@ -1,19 +1,11 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the server is the one it should be (repository reference, section 21).
-
-The known_hosts format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": an optional marker, names
-(comma-separated patterns, or one hashed name), the type, the key. Names are looked up as
-``[host]:port`` first where the port is not 22, then as ``host``.
-"""
+"""Whether the server is the one it should be (repository reference, section 21)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import enum
-import fnmatch
 import hashlib
 import hmac
 import os
@@ -22,6 +14,7 @@ import typing as t
 from ... import log
 from ...config.options import SftpOptions
 from ...errors import ServiceError
+from .known_hosts import Entry, HostKey, append_known_host, parse_known_hosts
 
 # What libssh2 prefers, and with it pgBackRest: a fingerprint that it shows is of the first of these
 # that the server has.
@@ -40,83 +33,12 @@ _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 _PERSONAL_FILE = "~/.ssh/known_hosts"
 
 
-class HostKey(t.NamedTuple):
-    """A key that a server presents: its type and its blob, as in known_hosts."""
-
-    type: str
-    blob: bytes
-
-    @property
-    def fingerprint(self) -> str:
-        """As OpenSSH shows it."""
-        digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode("ascii")
-        return "SHA256:" + digest.rstrip("=")
-
-    def line(self, name: str) -> str:
-        """As a line of known_hosts."""
-        return f"{name} {self.type} {base64.b64encode(self.blob).decode('ascii')}\n"
-
-
-class Entry(t.NamedTuple):
-    """A line of a known_hosts file that concerns a host."""
-
-    key: HostKey
-    revoked: bool
-    source: str  # file:line
-
-
 class Verdict(enum.Enum):
     """What becomes of the connection."""
 
     TRUSTED = "trusted"
     # The pinned key may be one of another type: connect again and ask for that.
     TRY_OTHER = "try another key type"
-
-
-def parse_known_hosts(text: str, file: str, names: t.Sequence[str]) -> list[Entry]:
-    """The entries of a known_hosts text for a host of any of these names (pure)."""
-    entries = []
-    for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
-        marker = ""
-        if fields and fields[0].startswith("@"):
-            marker = fields.pop(0)
-        if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", "@revoked"):
-            continue
-        if not any(_matches(fields[0], name) for name in names):
-            continue
-        try:
-            blob = base64.b64decode(fields[2], validate=True)
-        except binascii.Error:
-            continue
-        if blob[4 : 4 + len(fields[1])] != fields[1].encode():
-            continue  # version 1 of SSH, or damaged
-        entries.append(Entry(HostKey(fields[1], blob), bool(marker), f"{file}:{number}"))
-    return entries
-
-
-def _matches(patterns: str, name: str) -> bool:
-    if patterns.startswith("|1|"):
-        return _matches_hash(patterns, name)
-    found = False
-    for pattern in patterns.split(","):
-        negated = pattern.startswith("!")
-        # Brackets are literal in known_hosts, and a class in fnmatch.
-        shell = pattern.lstrip("!").lower().replace("[", "[[]")
-        if fnmatch.fnmatchcase(name.lower(), shell):
-            if negated:
-                return False
-            found = True
-    return found
-
-
-def _matches_hash(hashed: str, name: str) -> bool:
-    try:
-        _dummy, _dummy, salt, digest = hashed.split("|")
-        wanted = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-        return hmac.compare_digest(wanted, base64.b64decode(digest))
-    except ValueError:
-        return False
 
 
 class HostKeyCheck:
@@ -284,20 +206,6 @@ class HostKeyCheck:
             key.fingerprint,
             file,
         )
-
-
-def append_known_host(file: str, line: str) -> None:
-    """Add a line to a known_hosts file; makes it (0600) and its directory (0700). Raises OSError.
-
-    A line that is there already is not added twice: several workers may meet the same new host.
-    """
-    os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as stream:
-        text = stream.read()
-        if line in text:
-            return
-        stream.write(line if not text or text.endswith("\n") else "\n" + line)
 
 
 def _of_types(algorithms: t.Sequence[str], types: t.Sequence[str]) -> list[str]:
