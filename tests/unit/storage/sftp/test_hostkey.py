@@ -211,6 +211,36 @@ def test_a_fingerprint_that_no_key_has(check):
         assert f"{kind} {hashlib.sha256(key(kind).blob).hexdigest()}" in error.message
 
 
+def test_a_changed_key_of_the_type_that_was_trusted_is_not_asked_for_again(check):
+    pinned = hashlib.sha256(key().blob).hexdigest()
+    found = check(rule="fingerprint", fingerprint=pinned)
+    assert found.verify(key()) is Verdict.TRUSTED
+    found = found.begin()
+    assert found.algorithms(SUPPORTED) == ["ssh-ed25519"]
+    assert found.verify(key(seed=b"2")) is Verdict.TRY_OTHER
+    assert "ssh-ed25519" not in found.algorithms(SUPPORTED)
+    assert "ecdsa-sha2-nistp256" in found.algorithms(SUPPORTED)
+
+
+def test_a_server_that_insists_on_a_refused_key_is_not_asked_for_ever(check):
+    # One that was asked for another curve may send this one all the same.
+    found = check(rule="fingerprint", fingerprint="00" * 32)
+    found.verify(key("ecdsa-sha2-nistp384"))
+    with pytest.raises(ServiceError, match="does not match the configured"):
+        found.verify(key("ecdsa-sha2-nistp384"))
+
+
+def test_what_was_refused_once_may_be_right_the_next_time(check):
+    pinned = hashlib.sha256(key().blob).hexdigest()
+    found = check(rule="fingerprint", fingerprint=pinned)
+    first = found.begin()
+    first.verify(key(seed=b"2"))
+    assert first.refused
+    again = found.begin()
+    assert not again.refused
+    assert again.verify(key()) is Verdict.TRUSTED
+
+
 def test_a_check_by_fingerprint_without_one(check):
     with pytest.raises(ServiceError, match="needs repo-sftp-host-fingerprint") as raised:
         check(rule="fingerprint").verify(key())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import hashlib
 import hmac
@@ -41,8 +42,17 @@ class Verdict(enum.Enum):
     TRY_OTHER = "try another key type"
 
 
+class _Memory:
+    """What one way to a session leaves to the next one."""
+
+    def __init__(self) -> None:
+        self.trusted: str | None = None  # the type of the key that was trusted last
+
+
 class HostKeyCheck:
-    """The check of one server's key by the configured rule; kept across reconnects."""
+    """The check of one server's key by the configured rule; kept across reconnects, each of which
+    has ``begin`` make its own.
+    """
 
     def __init__(self, options: SftpOptions) -> None:
         self._options = options
@@ -50,12 +60,21 @@ class HostKeyCheck:
         if self._rule == "strict" and options.fingerprint is not None:
             # As pgBackRest does: a fingerprint without a check type means that check.
             self._rule = "fingerprint"
+        self._memory = _Memory()
         self._refused: list[HostKey] = []
-        self._trusted: str | None = None
         self._any_type = False
         self._entries: list[Entry] = []
         if self._rule in ("strict", "accept-new"):
             self._entries = self._load()
+
+    def begin(self) -> HostKeyCheck:
+        """The same check for one way to a session, which other threads of the process go, too.
+
+        What a server refused to show, or was refused for, may have been put right since.
+        """
+        fresh = copy.copy(self)
+        fresh._refused, fresh._any_type = [], False
+        return fresh
 
     @property
     def _names(self) -> list[str]:
@@ -95,16 +114,14 @@ class HostKeyCheck:
         """
         ordered = [name for name in PREFERENCE if name in supported]
         comparable = _of_types(ordered, self._comparable())
-        if comparable:
-            return comparable
         refused = _of_types(ordered, [key.type for key in self._refused])
-        return [name for name in ordered if name not in refused]
+        return [name for name in comparable or ordered if name not in refused]
 
     def _comparable(self) -> list[str]:
         if self._any_type:
             return []
-        if self._trusted is not None:
-            return [self._trusted]
+        if self._memory.trusted is not None:
+            return [self._memory.trusted]
         return [entry.key.type for entry in self._entries if not entry.revoked]
 
     def offer_any_type(self) -> bool:
@@ -121,7 +138,7 @@ class HostKeyCheck:
             return self._verify_fingerprint(key)
         if self._rule != "none":
             self._verify_known(key)
-        self._trusted = key.type
+        self._memory.trusted = key.type
         return Verdict.TRUSTED
 
     def exhausted(self) -> ServiceError:
@@ -146,9 +163,15 @@ class HostKeyCheck:
                 f"{_hash(self._options.key_hash_type, key.blob)}.",
             )
         if hmac.compare_digest(_hash(self._options.key_hash_type, key.blob), wanted):
-            self._trusted = key.type
+            self._memory.trusted = key.type
             return Verdict.TRUSTED
+        # The one that was trusted is gone: what the server has besides may be what is pinned.
+        self._memory.trusted = None
+        insists = any(refused.type == key.type for refused in self._refused)
         self._refused.append(key)
+        if insists:
+            # It was not asked for this type again, and would be connected to for ever.
+            raise self.exhausted()
         return Verdict.TRY_OTHER
 
     def _verify_known(self, key: HostKey) -> None:

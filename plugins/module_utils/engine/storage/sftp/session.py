@@ -64,6 +64,7 @@ def connect(
     ProtocolError when it has no SFTP.
     """
     timeout = min(io_timeout, CONNECT_TIMEOUT)
+    check = check.begin()
     while True:
         transport = _start(options, check, io_timeout, timeout, limit)
         try:
