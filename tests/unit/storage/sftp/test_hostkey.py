@@ -170,6 +170,56 @@ def test_accept_new_does_not_take_another_type_for_a_known_host(check):
         check(key().line("sftp-srv"), rule="accept-new").verify(key("ecdsa-sha2-nistp256"))
 
 
+def test_what_another_worker_accepted_counts(check, tmp_path):
+    """Both were forked before either had met the server."""
+    first, second, third = (check(rule="accept-new") for _dummy in range(3))
+    assert first.verify(key()) is Verdict.TRUSTED
+    with pytest.raises(ServiceError, match="has changed") as raised:
+        second.verify(key(seed=b"2"))
+    assert key().fingerprint in raised.value.message
+    assert third.verify(key()) is Verdict.TRUSTED
+    assert (tmp_path / "home/.ssh/known_hosts").read_text() == key().line("sftp-srv")
+
+
+@pytest.mark.parametrize("seed", [b"1", b"2"])
+def test_two_workers_that_meet_a_new_host_at_once(check, tmp_path, monkeypatch, seed):
+    found, other = check(rule="accept-new"), check(rule="accept-new")
+    append = hostkey.append_known_host
+
+    def late(*told):
+        monkeypatch.setattr(hostkey, "append_known_host", append)
+        other.verify(key())
+        return append(*told)
+
+    monkeypatch.setattr(hostkey, "append_known_host", late)
+    if seed == b"1":
+        assert found.verify(key()) is Verdict.TRUSTED
+    else:
+        with pytest.raises(ServiceError, match="has changed"):
+            found.verify(key(seed=seed))
+    assert (tmp_path / "home/.ssh/known_hosts").read_text() == key().line("sftp-srv")
+
+
+@pytest.mark.parametrize("rule", ["strict", "accept-new"])
+def test_a_corrected_file_counts_at_once(check, tmp_path, rule):
+    found = check(key(seed=b"old").line("sftp-srv"), rule=rule)
+    with pytest.raises(ServiceError, match="has changed"):
+        found.verify(key())
+    (tmp_path / "known_hosts").write_text(key().line("sftp-srv"))
+    assert found.verify(key()) is Verdict.TRUSTED
+
+
+def test_a_new_way_reads_the_files_anew(check, tmp_path):
+    found = check(key().line("sftp-srv"))
+    (tmp_path / "known_hosts").write_text(
+        "@revoked " + key().line("*") + key("ssh-rsa").line("sftp-srv")
+    )
+    again = found.begin()
+    assert again.algorithms(SUPPORTED) == ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+    with pytest.raises(ServiceError, match="is revoked"):
+        again.verify(key())
+
+
 @pytest.mark.parametrize("hash_type", ["md5", "sha1", "sha256"])
 @pytest.mark.parametrize("rule", ["fingerprint", "strict"])
 def test_a_pinned_fingerprint(check, hash_type, rule):

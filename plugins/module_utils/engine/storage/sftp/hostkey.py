@@ -15,7 +15,7 @@ import typing as t
 from ... import log
 from ...config.options import SftpOptions
 from ...errors import ServiceError
-from .known_hosts import Entry, HostKey, append_known_host, parse_known_hosts
+from .known_hosts import Entry, HostKey, KnownHosts, append_known_host
 
 # What libssh2 prefers, and with it pgBackRest: a fingerprint that it shows is of the first of these
 # that the server has.
@@ -63,9 +63,9 @@ class HostKeyCheck:
         self._memory = _Memory()
         self._refused: list[HostKey] = []
         self._any_type = False
-        self._entries: list[Entry] = []
-        if self._rule in ("strict", "accept-new"):
-            self._entries = self._load()
+        # The other rules ask no file.
+        files = self._files if self._rule in ("strict", "accept-new") else []
+        self._known = KnownHosts(files, self._names)
 
     def begin(self) -> HostKeyCheck:
         """The same check for one way to a session, which other threads of the process go, too.
@@ -74,6 +74,7 @@ class HostKeyCheck:
         """
         fresh = copy.copy(self)
         fresh._refused, fresh._any_type = [], False
+        self._known.read()
         return fresh
 
     @property
@@ -89,18 +90,6 @@ class HostKeyCheck:
             # What is accepted is written there, and must be found again.
             files.append(personal)
         return files
-
-    def _load(self) -> list[Entry]:
-        entries: list[Entry] = []
-        for file in self._files:
-            try:
-                with open(file, encoding="utf-8", errors="replace") as stream:
-                    entries += parse_known_hosts(stream.read(), file, self._names)
-            except FileNotFoundError:
-                continue
-            except OSError as cause:
-                log.warn("unable to read '%s': %s", file, (cause.strerror or str(cause)).lower())
-        return entries
 
     @property
     def refused(self) -> bool:
@@ -122,7 +111,7 @@ class HostKeyCheck:
             return []
         if self._memory.trusted is not None:
             return [self._memory.trusted]
-        return [entry.key.type for entry in self._entries if not entry.revoked]
+        return [entry.key.type for entry in self._known.entries if not entry.revoked]
 
     def offer_any_type(self) -> bool:
         """The server has no key of the types that were offered: offer all of them from now on, so
@@ -175,21 +164,28 @@ class HostKeyCheck:
         return Verdict.TRY_OTHER
 
     def _verify_known(self, key: HostKey) -> None:
-        same = [entry for entry in self._entries if entry.key.blob == key.blob]
+        if all(entry.key.blob != key.blob for entry in self._known.entries):
+            # Another process may have accepted one, or somebody corrected the files, since.
+            self._known.read()
+        if self._judge(key, self._known.entries):
+            return
+        if self._rule == "strict":
+            raise self._unknown(key)
+        self._accept(key)
+
+    def _judge(self, key: HostKey, entries: t.Sequence[Entry]) -> bool:
+        """Whether the key is among the entries, which say nothing else against it."""
+        same = [entry for entry in entries if entry.key.blob == key.blob]
         for entry in same:
             if entry.revoked:
                 raise ServiceError(
                     f"host key of '{_display(self._options)}' is revoked ({entry.source})",
                     hint="the server must get a new key before it can be trusted again.",
                 )
-        if same:
-            return
-        others = [entry for entry in self._entries if not entry.revoked]
-        if others:
+        others = [entry for entry in entries if not entry.revoked]
+        if others and not same:
             raise self._changed(key, others)
-        if self._rule == "strict":
-            raise self._unknown(key)
-        self._accept(key)
+        return bool(same)
 
     def _changed(self, key: HostKey, others: list[Entry]) -> ServiceError:
         comparable = [entry for entry in others if entry.key.type == key.type] or others
@@ -204,7 +200,7 @@ class HostKeyCheck:
         )
 
     def _unknown(self, key: HostKey) -> ServiceError:
-        files = ", ".join(self._files)
+        files = ", ".join(self._known.files)
         return ServiceError(
             f"host key of '{_display(self._options)}' is unknown: {key.type} {key.fingerprint} is "
             f"not in {files}",
@@ -214,14 +210,15 @@ class HostKeyCheck:
     def _accept(self, key: HostKey) -> None:
         file = os.path.expanduser(_PERSONAL_FILE)
         try:
-            append_known_host(file, key.line(self._names[0]))
+            found = append_known_host(file, key, self._known.names)
         except OSError as cause:
             raise ServiceError(
                 f"unable to add the host key of '{_display(self._options)}' to '{file}': "
                 f"{(cause.strerror or str(cause)).lower()}",
                 hint="may the user who runs this write to it?",
             ) from cause
-        self._entries.append(Entry(key, False, file))
+        if self._judge(key, found):
+            return
         log.warn(
             "host key of '%s' was unknown and is trusted from now on: %s %s added to '%s'",
             _display(self._options),

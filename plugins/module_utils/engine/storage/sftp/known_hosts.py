@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import fnmatch
 import hashlib
 import hmac
 import os
 import typing as t
+
+from ... import log
 
 
 class HostKey(t.NamedTuple):
@@ -90,15 +93,56 @@ def _matches_hash(hashed: str, name: str) -> bool:
         return False
 
 
-def append_known_host(file: str, line: str) -> None:
-    """Add a line to a known_hosts file; makes it (0600) and its directory (0700). Raises OSError.
+class KnownHosts:
+    """What some files say of a server of any of these names, as of the last ``read``."""
 
-    A line that is there already is not added twice: several workers may meet the same new host.
+    def __init__(self, files: t.Sequence[str], names: t.Sequence[str]) -> None:
+        self.files = files
+        self.names = names
+        self.entries: list[Entry] = []
+        self._texts: dict[str, str] = {}
+        self._unreadable: set[str] = set()
+        self.read()
+
+    def read(self) -> None:
+        """Read the files (again); one that is missing says nothing."""
+        entries: list[Entry] = []
+        for file in self.files:
+            entries += parse_known_hosts(self._text(file), file, self.names)
+        self.entries = entries
+
+    def _text(self, file: str) -> str:
+        try:
+            with open(file, encoding="utf-8", errors="replace") as stream:
+                self._texts[file] = stream.read()
+            self._unreadable.discard(file)
+        except FileNotFoundError:
+            self._texts.pop(file, None)
+        except OSError as cause:
+            # What it said is believed: a key must not pass for new meanwhile.
+            if file not in self._unreadable:
+                reason = (cause.strerror or str(cause)).lower()
+                log.warn("unable to read '%s': %s", file, reason)
+            self._unreadable.add(file)
+        return self._texts.get(file, "")
+
+
+def append_known_host(file: str, key: HostKey, names: t.Sequence[str]) -> list[Entry]:
+    """Add a server's key by the first of its names to a known_hosts file; makes it (0600) and its
+    directory (0700). Raises OSError.
+
+    Several workers may meet the same new host at once: where the file has a key of it by now, or
+    has this one revoked, nothing is added, and what the file says is given.
     """
     os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as stream:
+        # Ends when the file is closed, which is after everything is written.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         text = stream.read()
-        if line in text:
-            return
+        found = parse_known_hosts(text, file, names)
+        if any(entry.key.blob == key.blob or not entry.revoked for entry in found):
+            return found
+        line = key.line(names[0])
         stream.write(line if not text or text.endswith("\n") else "\n" + line)
+    return []
