@@ -50,11 +50,11 @@ def check(tmp_path, monkeypatch):
     """A check for ``sftp-srv`` with these lines of known_hosts."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
-    def make(*lines, rule="strict", port=22, fingerprint=None, hash_type="sha256"):
+    def make(*lines, rule="strict", port=22, fingerprint=None, hash_type="sha256", host="sftp-srv"):
         file = tmp_path / "known_hosts"
         file.write_text("".join(line if line.endswith("\n") else line + "\n" for line in lines))
         options = SftpOptions(
-            host="sftp-srv",
+            host=host,
             user="pgbackrest",
             private_key_file="~/.ssh/id",
             port=port,
@@ -105,6 +105,40 @@ def test_names_that_do_not(check, name, port):
         check(key().line(name), port=port).verify(key())
     assert key().fingerprint in raised.value.message
     assert "known_hosts" in raised.value.message
+
+
+def test_a_hashed_name_is_hashed_in_lower_case(check):
+    found = check(key().line(hashed("sftp-srv")), host="SFTP-srv")
+    assert found.verify(key()) is Verdict.TRUSTED
+    found = check(key().line(hashed("[sftp-srv]:2222")), host="SFTP-srv", port=2222)
+    assert found.verify(key()) is Verdict.TRUSTED
+
+
+def test_the_bare_name_does_not_count_beside_the_one_with_a_port(check):
+    bare, own = key(seed=b"bare"), key(seed=b"own")
+    lines = (bare.line("sftp-srv"), own.line("[sftp-srv]:2222"))
+    for rule in ("strict", "accept-new"):
+        assert check(*lines, rule=rule, port=2222).verify(own) is Verdict.TRUSTED
+        with pytest.raises(ServiceError, match="has changed") as raised:
+            check(*lines, rule=rule, port=2222).verify(bare)
+        assert bare.fingerprint not in raised.value.message.partition(", the server")[0]
+
+
+def test_a_revoked_key_is_one_by_either_name(check):
+    bare, own = key(seed=b"bare"), key(seed=b"own")
+    for name in ("sftp-srv", "[sftp-srv]:2222"):
+        lines = ("@revoked " + bare.line(name), own.line("[sftp-srv]:2222"))
+        with pytest.raises(ServiceError, match="is revoked"):
+            check(*lines, port=2222).verify(bare)
+    # What is revoked by the name with the port does not hide what the bare name has.
+    lines = ("@revoked " + own.line("[sftp-srv]:2222"), bare.line("sftp-srv"))
+    assert check(*lines, port=2222).verify(bare) is Verdict.TRUSTED
+
+
+def test_a_pattern_for_both_names_is_one_entry(check):
+    with pytest.raises(ServiceError, match="has changed") as raised:
+        check(key().line("*"), port=2222).verify(key(seed=b"2"))
+    assert raised.value.message.count("known_hosts:1") == 1
 
 
 def test_a_fingerprint_as_openssh_shows_it():

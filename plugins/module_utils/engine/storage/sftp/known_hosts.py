@@ -5,7 +5,7 @@
 
 Their format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": an optional marker, names
 (comma-separated patterns, or one hashed name), the type, the key. Names are looked up as
-``[host]:port`` first where the port is not 22, then as ``host``.
+``[host]:port`` first where the port is not 22, then as ``host``, as OpenSSH does.
 """
 
 from __future__ import annotations
@@ -45,11 +45,18 @@ class Entry(t.NamedTuple):
     key: HostKey
     revoked: bool
     source: str  # file:line
+    rank: int = 0  # of the first of the host's names that it is for
+
+
+def that_count(entries: t.Sequence[Entry]) -> list[Entry]:
+    """Those of the first name that has a key, and what is revoked by any name (pure)."""
+    first = min((entry.rank for entry in entries if not entry.revoked), default=0)
+    return [entry for entry in entries if entry.revoked or entry.rank == first]
 
 
 def parse_known_hosts(text: str, file: str, names: t.Sequence[str]) -> list[Entry]:
     """The entries of a known_hosts text for a host of any of these names (pure)."""
-    entries = []
+    entries: list[Entry] = []
     for number, line in enumerate(text.splitlines(), 1):
         fields = line.split()
         marker = ""
@@ -57,7 +64,8 @@ def parse_known_hosts(text: str, file: str, names: t.Sequence[str]) -> list[Entr
             marker = fields.pop(0)
         if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", "@revoked"):
             continue
-        if not any(_matches(fields[0], name) for name in names):
+        rank = next((at for at, name in enumerate(names) if _matches(fields[0], name)), None)
+        if rank is None:
             continue
         try:
             blob = base64.b64decode(fields[2], validate=True)
@@ -65,7 +73,7 @@ def parse_known_hosts(text: str, file: str, names: t.Sequence[str]) -> list[Entr
             continue
         if blob[4 : 4 + len(fields[1])] != fields[1].encode():
             continue  # version 1 of SSH, or damaged
-        entries.append(Entry(HostKey(fields[1], blob), bool(marker), f"{file}:{number}"))
+        entries.append(Entry(HostKey(fields[1], blob), bool(marker), f"{file}:{number}", rank))
     return entries
 
 
@@ -87,8 +95,14 @@ def _matches(patterns: str, name: str) -> bool:
 def _matches_hash(hashed: str, name: str) -> bool:
     try:
         _dummy, _dummy, salt, digest = hashed.split("|")
-        wanted = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-        return hmac.compare_digest(wanted, base64.b64decode(digest))
+        # In lower case is how OpenSSH hashes it; other tools may do it as it is configured.
+        return any(
+            hmac.compare_digest(
+                hmac.new(base64.b64decode(salt), form.encode(), hashlib.sha1).digest(),
+                base64.b64decode(digest),
+            )
+            for form in (name, name.lower())
+        )
     except ValueError:
         return False
 
@@ -109,7 +123,7 @@ class KnownHosts:
         entries: list[Entry] = []
         for file in self.files:
             entries += parse_known_hosts(self._text(file), file, self.names)
-        self.entries = entries
+        self.entries = that_count(entries)
 
     def _text(self, file: str) -> str:
         try:
@@ -140,7 +154,7 @@ def append_known_host(file: str, key: HostKey, names: t.Sequence[str]) -> list[E
         # Ends when the file is closed, which is after everything is written.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         text = stream.read()
-        found = parse_known_hosts(text, file, names)
+        found = that_count(parse_known_hosts(text, file, names))
         if any(entry.key.blob == key.blob or not entry.revoked for entry in found):
             return found
         line = key.line(names[0])
