@@ -179,6 +179,14 @@ def test_only_types_on_record_are_offered(check):
     ]
 
 
+def test_a_server_without_the_types_on_record_may_have_them_the_next_time(check):
+    found = check(key().line("sftp-srv"))
+    first = found.begin()
+    assert first.offer_any_type()
+    assert len(first.algorithms(SUPPORTED)) > 1
+    assert found.begin().algorithms(SUPPORTED) == ["ssh-ed25519"]
+
+
 def test_damaged_and_ancient_lines_are_passed_over(check):
     lines = ["sftp-srv 1024 35 1234567", "sftp-srv ssh-ed25519 !!!", "sftp-srv ssh-ed25519 AAAA"]
     assert check(*lines, key().line("sftp-srv")).verify(key()) is Verdict.TRUSTED
