@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 
 from .. import log
 from ..config.options import Options, RepoOptions
-from ..errors import EngineError, ExecuteError
-from ..storage.open import Opener, prepare
+from ..errors import EngineError, ExecuteError, ServiceError
+from ..storage.open import Opener, prepare, rate_limit
 from . import worker
 from .forked import Process, fork
 from .pulse import Beat, patience
@@ -72,6 +72,8 @@ class Crew:
         self._options = options
         self._in_child = in_child
         self._opener: Opener | None = None
+        # Of all workers, whichever opener they have.
+        self._limit = rate_limit(repo)
         self._workers: list[_Worker] = []
         self._failures = 0
         self._former = 0
@@ -150,7 +152,8 @@ class Crew:
     def _start(self) -> bool:
         try:
             if self._opener is None:
-                self._opener = prepare(self.repo, io_timeout=self._options.io_timeout)
+                timeout = self._options.io_timeout
+                self._opener = prepare(self.repo, io_timeout=timeout, limit=self._limit)
             lends = not any(row.lends for row in self._workers)
             left = frozenset(self._unfinished)
             work = worker.Work(self._options, self.repo, self._opener, left, lends)
@@ -303,6 +306,9 @@ class Crew:
         """No session: count it, say it once, and wait before the next try."""
         now = time.monotonic()
         self._note(error)
+        if isinstance(error, ServiceError):
+            # A key or a password may be replaced, and known_hosts corrected: read them again.
+            self._opener = None
         if self.sessions:
             # The others are fine: only this one is replaced, and later.
             self._next_try = now + backoff(3, random.random())

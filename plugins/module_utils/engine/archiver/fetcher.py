@@ -19,9 +19,10 @@ from multiprocessing.connection import Connection
 
 from ..command import archive_get
 from ..config.options import Options, RepoOptions
-from ..errors import AssertError, EngineError, FileWriteError, HostConnectError
+from ..errors import AssertError, EngineError, FileWriteError, HostConnectError, ServiceError
 from ..postgres import control
-from ..storage.open import prepare
+from ..storage.base import Storage
+from ..storage.open import Opener, prepare
 from ..storage.sftp.throttle import RateLimit
 from .prefetch import Failure
 from .pulse import Beat, Voice
@@ -93,6 +94,35 @@ def _receive(connection: Connection, inbox: queue.SimpleQueue[Wanted | Needed]) 
             os._exit(0)
 
 
+class _Renewed(Opener):
+    """Gets ready anew once what it was ready with is refused: a key or a password may be replaced,
+    and known_hosts corrected, while the process lives.
+    """
+
+    def __init__(self, options: Options, repo: RepoOptions, limit: RateLimit | None) -> None:
+        super().__init__()
+        self._options = options
+        self._repo = repo
+        self._limit = limit
+        self._opener: Opener | None = None
+        # Before anybody waits; what is wrong is said to whoever does.
+        with contextlib.suppress(EngineError):
+            self._opener = self._prepare()
+
+    def _prepare(self) -> Opener:
+        return prepare(self._repo, io_timeout=self._options.io_timeout, limit=self._limit)
+
+    def open(self, generation: int = 0) -> Storage:
+        """See Opener; raises what ``prepare`` does, too."""
+        if self._opener is None:
+            self._opener = self._prepare()
+        try:
+            return self._opener.open(generation)
+        except ServiceError:
+            self._opener = None
+            raise
+
+
 class _Fetcher:
     def __init__(
         self,
@@ -106,15 +136,10 @@ class _Fetcher:
         self._inbox = inbox
         self._options = options
         self._spool = spool
-        self._sources: list[Source] = []
-        self._wrong: list[tuple[RepoOptions, EngineError]] = []
-        for repo in options.repos:
-            try:
-                limit = limits[repo.key]
-                opener = prepare(repo, io_timeout=options.io_timeout, limit=limit)
-                self._sources.append(Source(options, repo, opener))
-            except EngineError as error:
-                self._wrong.append((repo, error))
+        self._sources = [
+            Source(options, repo, _Renewed(options, repo, limits[repo.key]))
+            for repo in options.repos
+        ]
         self._begun: list[str] = []
         self._needed: set[str] = set()
 
@@ -169,7 +194,7 @@ class _Fetcher:
         """
         needed = name in self._needed
         self._needed.discard(name)
-        failures = list(self._wrong)
+        failures: list[tuple[RepoOptions, EngineError]] = []
         destination = os.path.join(self._spool, name)
         try:
             cluster = control.load(self._options.pg.path)

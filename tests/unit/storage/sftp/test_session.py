@@ -327,6 +327,34 @@ def test_a_fingerprint_that_does_not_fit(server, connect, keys):
     assert "ab" * 32 in raised.value.message
 
 
+def test_a_pinned_key_that_changes_between_sessions(server, keys, tmp_path):
+    running = server("ecdsa-sha2-nistp256")
+    good = running.host_keys
+    pinned = hashlib.sha256(keys["ecdsa-sha2-nistp256"].asbytes()).hexdigest()
+    sftp = SftpOptions(
+        host="127.0.0.1",
+        port=running.port,
+        user="u",
+        private_key_file=keys["user"],
+        key_check_type="fingerprint",
+        fingerprint=pinned,
+    )
+    repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
+    opener = opening.prepare(repo, io_timeout=5)
+    opener.open().close()
+    other = paramiko.ECDSAKey.generate()
+    for kept in ([], [keys["ssh-rsa"]]):
+        running.host_keys = [other, *kept]
+        before = running.connections
+        with pytest.raises(errors.ServiceError, match="does not match the configured") as raised:
+            opener.open()
+        for seen in (pinned, hashlib.sha256(other.asbytes()).hexdigest()):
+            assert seen in raised.value.message
+        assert running.connections - before <= 3
+    running.host_keys = good
+    opener.open().close()
+
+
 # Ready for workers.
 
 

@@ -6,7 +6,7 @@
 From the bottom up: ``protocol`` (packets, pure), ``channel`` (questions and answers), ``handles``
 (open files within the server's limit), ``server`` (what it can do), ``reader``, ``writer``,
 ``rename``, ``paths``, ``tree`` (what answers drive), ``storage`` (the verbs). Beside them: ``key``,
-``hostkey`` and ``session`` (how to get there).
+``known_hosts``, ``hostkey`` and ``session`` (how to get there).
 """
 
 from __future__ import annotations

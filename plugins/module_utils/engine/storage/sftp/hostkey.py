@@ -1,19 +1,12 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the server is the one it should be (repository reference, section 21).
-
-The known_hosts format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": an optional marker, names
-(comma-separated patterns, or one hashed name), the type, the key. Names are looked up as
-``[host]:port`` first where the port is not 22, then as ``host``.
-"""
+"""Whether the server is the one it should be (repository reference, section 21)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import copy
 import enum
-import fnmatch
 import hashlib
 import hmac
 import os
@@ -22,6 +15,7 @@ import typing as t
 from ... import log
 from ...config.options import SftpOptions
 from ...errors import ServiceError
+from .known_hosts import Entry, HostKey, KnownHosts, append_known_host
 
 # What libssh2 prefers, and with it pgBackRest: a fingerprint that it shows is of the first of these
 # that the server has.
@@ -40,31 +34,6 @@ _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 _PERSONAL_FILE = "~/.ssh/known_hosts"
 
 
-class HostKey(t.NamedTuple):
-    """A key that a server presents: its type and its blob, as in known_hosts."""
-
-    type: str
-    blob: bytes
-
-    @property
-    def fingerprint(self) -> str:
-        """As OpenSSH shows it."""
-        digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode("ascii")
-        return "SHA256:" + digest.rstrip("=")
-
-    def line(self, name: str) -> str:
-        """As a line of known_hosts."""
-        return f"{name} {self.type} {base64.b64encode(self.blob).decode('ascii')}\n"
-
-
-class Entry(t.NamedTuple):
-    """A line of a known_hosts file that concerns a host."""
-
-    key: HostKey
-    revoked: bool
-    source: str  # file:line
-
-
 class Verdict(enum.Enum):
     """What becomes of the connection."""
 
@@ -73,54 +42,17 @@ class Verdict(enum.Enum):
     TRY_OTHER = "try another key type"
 
 
-def parse_known_hosts(text: str, file: str, names: t.Sequence[str]) -> list[Entry]:
-    """The entries of a known_hosts text for a host of any of these names (pure)."""
-    entries = []
-    for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
-        marker = ""
-        if fields and fields[0].startswith("@"):
-            marker = fields.pop(0)
-        if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", "@revoked"):
-            continue
-        if not any(_matches(fields[0], name) for name in names):
-            continue
-        try:
-            blob = base64.b64decode(fields[2], validate=True)
-        except binascii.Error:
-            continue
-        if blob[4 : 4 + len(fields[1])] != fields[1].encode():
-            continue  # version 1 of SSH, or damaged
-        entries.append(Entry(HostKey(fields[1], blob), bool(marker), f"{file}:{number}"))
-    return entries
+class _Memory:
+    """What one way to a session leaves to the next one."""
 
-
-def _matches(patterns: str, name: str) -> bool:
-    if patterns.startswith("|1|"):
-        return _matches_hash(patterns, name)
-    found = False
-    for pattern in patterns.split(","):
-        negated = pattern.startswith("!")
-        # Brackets are literal in known_hosts, and a class in fnmatch.
-        shell = pattern.lstrip("!").lower().replace("[", "[[]")
-        if fnmatch.fnmatchcase(name.lower(), shell):
-            if negated:
-                return False
-            found = True
-    return found
-
-
-def _matches_hash(hashed: str, name: str) -> bool:
-    try:
-        _dummy, _dummy, salt, digest = hashed.split("|")
-        wanted = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-        return hmac.compare_digest(wanted, base64.b64decode(digest))
-    except ValueError:
-        return False
+    def __init__(self) -> None:
+        self.trusted: str | None = None  # the type of the key that was trusted last
 
 
 class HostKeyCheck:
-    """The check of one server's key by the configured rule; kept across reconnects."""
+    """The check of one server's key by the configured rule; kept across reconnects, each of which
+    has ``begin`` make its own.
+    """
 
     def __init__(self, options: SftpOptions) -> None:
         self._options = options
@@ -128,12 +60,22 @@ class HostKeyCheck:
         if self._rule == "strict" and options.fingerprint is not None:
             # As pgBackRest does: a fingerprint without a check type means that check.
             self._rule = "fingerprint"
+        self._memory = _Memory()
         self._refused: list[HostKey] = []
-        self._trusted: str | None = None
         self._any_type = False
-        self._entries: list[Entry] = []
-        if self._rule in ("strict", "accept-new"):
-            self._entries = self._load()
+        # The other rules ask no file.
+        files = self._files if self._rule in ("strict", "accept-new") else []
+        self._known = KnownHosts(files, self._names)
+
+    def begin(self) -> HostKeyCheck:
+        """The same check for one way to a session, which other threads of the process go, too.
+
+        What a server refused to show, or was refused for, may have been put right since.
+        """
+        fresh = copy.copy(self)
+        fresh._refused, fresh._any_type = [], False
+        self._known.read()
+        return fresh
 
     @property
     def _names(self) -> list[str]:
@@ -149,18 +91,6 @@ class HostKeyCheck:
             files.append(personal)
         return files
 
-    def _load(self) -> list[Entry]:
-        entries: list[Entry] = []
-        for file in self._files:
-            try:
-                with open(file, encoding="utf-8", errors="replace") as stream:
-                    entries += parse_known_hosts(stream.read(), file, self._names)
-            except FileNotFoundError:
-                continue
-            except OSError as cause:
-                log.warn("unable to read '%s': %s", file, (cause.strerror or str(cause)).lower())
-        return entries
-
     @property
     def refused(self) -> bool:
         """Whether the server presented a key that is not the pinned one."""
@@ -173,17 +103,15 @@ class HostKeyCheck:
         """
         ordered = [name for name in PREFERENCE if name in supported]
         comparable = _of_types(ordered, self._comparable())
-        if comparable:
-            return comparable
         refused = _of_types(ordered, [key.type for key in self._refused])
-        return [name for name in ordered if name not in refused]
+        return [name for name in comparable or ordered if name not in refused]
 
     def _comparable(self) -> list[str]:
         if self._any_type:
             return []
-        if self._trusted is not None:
-            return [self._trusted]
-        return [entry.key.type for entry in self._entries if not entry.revoked]
+        if self._memory.trusted is not None:
+            return [self._memory.trusted]
+        return [entry.key.type for entry in self._known.entries if not entry.revoked]
 
     def offer_any_type(self) -> bool:
         """The server has no key of the types that were offered: offer all of them from now on, so
@@ -199,7 +127,7 @@ class HostKeyCheck:
             return self._verify_fingerprint(key)
         if self._rule != "none":
             self._verify_known(key)
-        self._trusted = key.type
+        self._memory.trusted = key.type
         return Verdict.TRUSTED
 
     def exhausted(self) -> ServiceError:
@@ -224,27 +152,40 @@ class HostKeyCheck:
                 f"{_hash(self._options.key_hash_type, key.blob)}.",
             )
         if hmac.compare_digest(_hash(self._options.key_hash_type, key.blob), wanted):
-            self._trusted = key.type
+            self._memory.trusted = key.type
             return Verdict.TRUSTED
+        # The one that was trusted is gone: what the server has besides may be what is pinned.
+        self._memory.trusted = None
+        insists = any(refused.type == key.type for refused in self._refused)
         self._refused.append(key)
+        if insists:
+            # It was not asked for this type again, and would be connected to for ever.
+            raise self.exhausted()
         return Verdict.TRY_OTHER
 
     def _verify_known(self, key: HostKey) -> None:
-        same = [entry for entry in self._entries if entry.key.blob == key.blob]
+        if all(entry.key.blob != key.blob for entry in self._known.entries):
+            # Another process may have accepted one, or somebody corrected the files, since.
+            self._known.read()
+        if self._judge(key, self._known.entries):
+            return
+        if self._rule == "strict":
+            raise self._unknown(key)
+        self._accept(key)
+
+    def _judge(self, key: HostKey, entries: t.Sequence[Entry]) -> bool:
+        """Whether the key is among the entries, which say nothing else against it."""
+        same = [entry for entry in entries if entry.key.blob == key.blob]
         for entry in same:
             if entry.revoked:
                 raise ServiceError(
                     f"host key of '{_display(self._options)}' is revoked ({entry.source})",
                     hint="the server must get a new key before it can be trusted again.",
                 )
-        if same:
-            return
-        others = [entry for entry in self._entries if not entry.revoked]
-        if others:
+        others = [entry for entry in entries if not entry.revoked]
+        if others and not same:
             raise self._changed(key, others)
-        if self._rule == "strict":
-            raise self._unknown(key)
-        self._accept(key)
+        return bool(same)
 
     def _changed(self, key: HostKey, others: list[Entry]) -> ServiceError:
         comparable = [entry for entry in others if entry.key.type == key.type] or others
@@ -259,7 +200,7 @@ class HostKeyCheck:
         )
 
     def _unknown(self, key: HostKey) -> ServiceError:
-        files = ", ".join(self._files)
+        files = ", ".join(self._known.files)
         return ServiceError(
             f"host key of '{_display(self._options)}' is unknown: {key.type} {key.fingerprint} is "
             f"not in {files}",
@@ -269,14 +210,15 @@ class HostKeyCheck:
     def _accept(self, key: HostKey) -> None:
         file = os.path.expanduser(_PERSONAL_FILE)
         try:
-            append_known_host(file, key.line(self._names[0]))
+            found = append_known_host(file, key, self._known.names)
         except OSError as cause:
             raise ServiceError(
                 f"unable to add the host key of '{_display(self._options)}' to '{file}': "
                 f"{(cause.strerror or str(cause)).lower()}",
                 hint="may the user who runs this write to it?",
             ) from cause
-        self._entries.append(Entry(key, False, file))
+        if self._judge(key, found):
+            return
         log.warn(
             "host key of '%s' was unknown and is trusted from now on: %s %s added to '%s'",
             _display(self._options),
@@ -284,20 +226,6 @@ class HostKeyCheck:
             key.fingerprint,
             file,
         )
-
-
-def append_known_host(file: str, line: str) -> None:
-    """Add a line to a known_hosts file; makes it (0600) and its directory (0700). Raises OSError.
-
-    A line that is there already is not added twice: several workers may meet the same new host.
-    """
-    os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as stream:
-        text = stream.read()
-        if line in text:
-            return
-        stream.write(line if not text or text.endswith("\n") else "\n" + line)
 
 
 def _of_types(algorithms: t.Sequence[str], types: t.Sequence[str]) -> list[str]:

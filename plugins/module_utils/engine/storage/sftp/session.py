@@ -21,7 +21,8 @@ from ...config.options import SftpOptions
 from ...errors import EngineError, HostBusyError, HostConnectError, ProtocolError, ServiceError
 from . import eager
 from .channel import Channel, Stream
-from .hostkey import HostKey, HostKeyCheck, Verdict
+from .hostkey import HostKeyCheck, Verdict
+from .known_hosts import HostKey
 from .login import Credentials, Login
 from .throttle import RateLimit
 
@@ -63,6 +64,7 @@ def connect(
     ProtocolError when it has no SFTP.
     """
     timeout = min(io_timeout, CONNECT_TIMEOUT)
+    check = check.begin()
     while True:
         transport = _start(options, check, io_timeout, timeout, limit)
         try:
