@@ -53,3 +53,11 @@ def test_its_own_options_are_read_anew(settings):
     assert anew.own.spool_path == "/spool"
     assert not anew.changed()
     assert anew.is_configured_by(path)
+
+
+def test_what_its_command_line_takes_back(settings):
+    _found, path = settings
+    words = [f"--config={path}", "--stanza=demo", "--reset-process-max", "--no-neutral-umask"]
+    found = Settings.of(load("archiver", words, {}))
+    assert found.own.process_max == found.options.process_max == found.get_options.process_max == 1
+    assert found.reloaded().options.process_max == 1

@@ -68,3 +68,9 @@ def test_the_directory_of_another_host_of_the_cluster_is_no_copy(tmp_path):
     assert mode_after(tmp_path, "/pg/two", configured=both) == "preserve"
     assert mode_after(tmp_path, "/pg/three", configured=both) == "off"
     assert mode_after(tmp_path, "/pg/two", "--pg1-path=/pg/copy", configured=both) == "off"
+
+
+def test_a_mode_that_is_taken_back_is_not_set(tmp_path):
+    copy = ("pg1-path=/pg/copy", "archive-mode=preserve")
+    assert mode_after(tmp_path, "/pg/main", configured=copy) == "preserve"
+    assert mode_after(tmp_path, "/pg/main", "--reset-archive-mode", configured=copy) == "off"

@@ -51,3 +51,15 @@ def test_no_secret_gets_into_the_configuration_of_the_server(config):
 
 def test_a_word_with_a_blank_or_a_percent_sign_survives_the_shell_and_the_server(config):
     assert '"--pg1-path=/my data/100%%"' in line(config, "--pg1-path=/my data/100%")
+
+
+def test_what_was_taken_back_is_taken_back_again(config):
+    back = ["--reset-repo1-cipher-pass", "--reset-repo1-cipher-type", "--reset-repo1-path"]
+    words = f"--config={config} --pg1-path=/pg/data {' '.join(back)} --stanza=demo"
+    assert line(config, *back) == f'/bin/pgsftp {words} archive-get %f "%p"'
+
+
+def test_the_directory_is_not_named_and_taken_back_at_once(config):
+    text = line(config, "--reset-pg1-path", "--pg2-path=/other")
+    assert "--pg1-path=/other" in text
+    assert "reset" not in text

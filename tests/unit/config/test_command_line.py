@@ -98,3 +98,32 @@ def test_another_command_is_told_what_this_run_was_told(conf, tmp_path):
     ]
     options = conf(WALK_THROUGH, "--no-neutral-umask", command="restore")
     assert "--no-neutral-umask" in command_line.words_for(options, "archive-get")
+
+
+def test_what_was_taken_back_is_shown_and_passed_on(conf, tmp_path):
+    text = MINIMAL + "repo1-path=/r\n"
+    options = conf(
+        text, "--reset-repo1-path", "--reset-process-max", "--exec-id=1-a", command="restore"
+    )
+    assert command_line.shown(options) == (
+        f" --config={tmp_path}/x.conf --exec-id=1-a --pg1-path=/pg --reset-process-max"
+        " --reset-repo1-path --stanza=demo"
+    )
+    words = command_line.words_for(options, "archive-get")
+    assert words == [f"--config={tmp_path}/x.conf", "--reset-repo1-path", "--stanza=demo"]
+    again = load("archive-get", [*words, "x", "y"], {})
+    assert again.repo().path == options.repo().path == "/var/lib/pgbackrest"
+
+
+def test_a_secret_may_be_taken_back_for_another_command(conf):
+    text = MINIMAL + "repo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=x\n"
+    both = ["--reset-repo1-cipher-pass", "--reset-repo1-cipher-type"]
+    options = conf(text, *both, command="restore")
+    words = command_line.words_for(options, "archive-get")
+    assert set(both) < set(words)
+    assert load("archive-get", [*words, "x", "y"], {}).repo().cipher_type == "none"
+
+
+def test_an_exec_id_that_is_taken_back_is_made_anew(conf):
+    options = conf(MINIMAL, "--reset-exec-id")
+    assert f"--exec-id={options.exec_id}" in command_line.shown(options)

@@ -141,6 +141,13 @@ def test_environment_errors(conf):
     assert conf(MINIMAL, environ={"PGBACKREST_RECOVERY_OPTION": "a=b"}).process_max == 1
 
 
+def test_an_empty_variable_of_another_command(conf):
+    empty = {"PGBACKREST_REPO1_RETENTION_FULL": ""}
+    assert conf(MINIMAL, "wal", command="archive-push", environ=empty).command == "archive-push"
+    with pytest.raises(errors.OptionInvalidValueError, match="has no value"):
+        conf(MINIMAL, environ=empty)
+
+
 def test_conditions_in_a_file_are_silent(conf):
     sftp = WALK_THROUGH.replace("repo1-type=sftp\n", "repo1-type=posix\n")
     assert conf(sftp).repo().sftp is None

@@ -43,11 +43,26 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base 
     Writer,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.channel import (
+    Channel,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.server import (
+    WRITE_AHEAD,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.storage import (
+    SftpStorage,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
     Encoding,
     decode,
 )
 from ansible_collections.pgsftp.backup.tests.support.fixtures import FixtureRepository
+from ansible_collections.pgsftp.backup.tests.support.sftp_server import (
+    ALL_EXTENSIONS,
+    Defects,
+    Line,
+    SftpServer,
+)
 
 LABEL = "20261122-110720F"
 SHA1 = "2aae6c35c94fcfb415dbe95f408b9ce91ee846ed"
@@ -272,6 +287,54 @@ def test_the_manifest_comes_last(tmp_path: Path) -> None:
     with pytest.raises(StorageFullError):
         manifest.save(_Full(str(tmp_path)), "demo", example(), None)
     assert not list((tmp_path / "backup/demo").glob("2*/*"))
+
+
+def few(root: Path, handles: int, *, told: bool) -> SftpStorage:
+    """An SFTP server that has only so many handles, whether or not it says so."""
+    limits = (262144, 261120, 261120, handles)
+    extensions = ALL_EXTENSIONS if told else {}
+    line = Line(SftpServer(Defects(handles=handles, limits=limits, extensions=extensions)))
+    return SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", str(root))
+
+
+@pytest.mark.parametrize("cipher_pass", [None, "manifest-pass"])
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("handles", [1, 2])
+def test_a_large_manifest_with_few_handles(
+    tmp_path: Path, handles: int, told: bool, cipher_pass: str | None
+) -> None:
+    whole = example([file(f"pg_data/{number:04}{'x' * 8000}") for number in range(2300)])
+    storage = few(tmp_path, handles, told=told)
+    announcement = manifest.begin_checkpoint(storage, "demo", example(), cipher_pass)
+    looked: list[bool] = []
+    saving = manifest.begin_save(
+        storage, "demo", whole, cipher_pass, after=[_Look(looked)], announcement=announcement
+    )
+    saving.wait()
+    assert looked == [True]
+    directory = tmp_path / "backup/demo" / LABEL
+    assert (directory / "backup.manifest").stat().st_size > WRITE_AHEAD
+    history = tmp_path / "backup/demo/backup.history/2026" / f"{LABEL}.manifest.gz"
+    found = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert found == [directory / "backup.manifest", directory / "backup.manifest.copy", history]
+    assert manifest.load(storage, "demo", LABEL, cipher_pass).files == whole.files
+    if cipher_pass is None:
+        text = (directory / "backup.manifest").read_bytes()
+        assert (directory / "backup.manifest.copy").read_bytes() == text
+        assert gzip.decompress(history.read_bytes()) == text
+
+
+class _Look:
+    """The last look before the backup is listed."""
+
+    def __init__(self, looked: list[bool]) -> None:
+        self._looked = looked
+
+    def ready(self) -> bool:
+        return False
+
+    def wait(self) -> None:
+        self._looked.append(True)
 
 
 def test_a_directory_must_keep_its_name(storage: PosixStorage, tmp_path: Path) -> None:

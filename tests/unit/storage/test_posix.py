@@ -81,3 +81,31 @@ def test_new_directories_are_durable_with_all_their_parents(tmp_path, monkeypatc
     storage = posix.PosixStorage(str(tmp_path))
     storage.make_paths(["a/b/c", "a/d", "a/d"])
     assert synced == [f"{tmp_path}{below}" for below in ("", "/a", "/a/b", "/a")]
+
+
+@pytest.mark.parametrize("what", ["unlink", "rmdir"])
+def test_a_tree_that_somebody_else_removes_meanwhile(tmp_path, monkeypatch, what):
+    storage = posix.PosixStorage(str(tmp_path))
+    for path in ("t/a", "t/b/x", "t/c/x", "t/d"):
+        storage.write(path, b"1")
+    remove = getattr(os, what)
+
+    def slow(name, **where):
+        remove(name, **where)
+        remove(name, **where)
+
+    monkeypatch.setattr(os, what, slow)
+    storage.remove_tree("t")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_tree_that_cannot_be_removed(tmp_path, monkeypatch):
+    storage = posix.PosixStorage(str(tmp_path))
+    storage.write("t/a/x", b"1")
+
+    def refused(name, **_where):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+    monkeypatch.setattr(os, "unlink", refused)
+    with pytest.raises(errors.StorageAccessError, match=r"unable to remove .*x.: permission"):
+        storage.remove_tree("t")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .. import log
 from ..config import file, names
+from ..config.command_line import written
 from ..config.load import load
 from ..config.options import Options
 
@@ -100,7 +101,7 @@ def _words(own: Options, command: str) -> list[str]:
         if given.source != "argument" or name is None or name.option.name in _OWN:
             continue
         if name.option.takes(command):
-            words.append(f"--{given.name}={given.value}" if given.value else f"--no-{given.name}")
+            words.append(written(given))
     return words
 
 

@@ -45,7 +45,7 @@ def options(
     stated.update(_compress(resolver))
     stated.setdefault("exec_id", f"{os.getpid()}-{os.urandom(4).hex()}")
     explicit = resolver.explicit()
-    if "exec-id" not in [row.name for row in explicit]:
+    if "exec-id" not in [row.name for row in explicit if not row.reset]:
         explicit.append(Given("exec-id", str(stated["exec_id"]), "default"))
     _check_level(resolver)
     _check_repositories(repos)
@@ -141,12 +141,15 @@ class _Resolver:
         return sorted(used) or [1]
 
     def explicit(self) -> list[Given]:
-        """What was set and counts, for a log line."""
+        """What was set and counts, or was taken back, for a log line."""
         rows: list[Given] = []
         for setting in self._given.values():
+            name = str(setting.name)
+            if setting.reset:
+                rows.append(Given(name, "", setting.source, reset=True))
+                continue
             if not self.is_given(setting.name):
                 continue
-            name = str(setting.name)
             if not setting.values:
                 rows.append(Given(name, "", setting.source))
             for text in setting.values:

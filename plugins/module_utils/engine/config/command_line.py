@@ -9,7 +9,7 @@ import typing as t
 
 from . import names
 from .options import Given, Options
-from .schema import Kind, words
+from .schema import Kind, Option, words
 
 # What a restore is told about its own run is none of the business of the archive-get that
 # PostgreSQL runs afterwards.
@@ -24,14 +24,14 @@ def shown(options: Options) -> str:
     text = ""
     if options.parameters:
         text += " [" + ", ".join(_quoted(word) for word in options.parameters) + "]"
-    return text + "".join(" " + _written(given, _quoted) for given in options.explicit)
+    return text + "".join(" " + written(given, _quoted) for given in options.explicit)
 
 
 def words_for(options: Options, command: str) -> list[str]:
     """The options of this run's command line that another command on this host needs, too.
 
-    What the configuration file says that command will read there itself; secrets never appear on a
-    command line. The words are not quoted.
+    What the configuration file says that command will read there itself, unless it was taken back
+    here; secrets never appear on a command line. The words are not quoted.
     """
     found = []
     for given in options.explicit:
@@ -40,15 +40,22 @@ def words_for(options: Options, command: str) -> list[str]:
             given.source == "argument"
             and name is not None
             and name.option.takes(command)
-            and not name.option.secret
             and name.option.name not in _OF_THE_RUN
-            and name.option.name != "repo-cipher-type"  # of no use without the passphrase
+            and (given.reset or not _is_confidential(name.option))
         ):
-            found.append(_written(given, str))
+            found.append(written(given))
     return found
 
 
-def _written(given: Given, quoted: t.Callable[[str], str]) -> str:
+def _is_confidential(option: Option) -> bool:
+    # The type of a cipher is of no use without the passphrase.
+    return option.secret or option.name == "repo-cipher-type"
+
+
+def written(given: Given, quoted: t.Callable[[str], str] = str) -> str:
+    """The option as a word of a command line."""
+    if given.reset:
+        return f"--reset-{given.name}"
     name = names.find(given.name)
     if not given.value:
         return f"--no-{given.name}"

@@ -54,9 +54,8 @@ def load(
     for setting in given.values():
         if not setting.name.option.takes(command):
             raise OptionInvalidError(f"option '{setting.name}' not valid for command '{command}'")
-    for setting in _environment(environ):
-        if setting.name.option.takes(command):
-            given.setdefault(identity(setting.name), setting)
+    for setting in _environment(environ, command):
+        given.setdefault(identity(setting.name), setting)
     for name in ("config", "config-path", "config-include-path"):
         _refuse_bad_path(given.get((name, None)), command)
     stanza = _stanza(given)
@@ -80,7 +79,8 @@ def _stanza(given: Settings) -> str | None:
     return name
 
 
-def _environment(environ: t.Mapping[str, str]) -> t.Iterator[Setting]:
+def _environment(environ: t.Mapping[str, str], command: str) -> t.Iterator[Setting]:
+    """The settings of the environment that the command takes."""
     for variable, value in sorted(environ.items()):
         if not variable.startswith(PREFIX):
             continue
@@ -89,6 +89,9 @@ def _environment(environ: t.Mapping[str, str]) -> t.Iterator[Setting]:
         name = names.find(text)
         if name is None:
             raise OptionInvalidError(f"invalid option '{text}' {where}", hint=names.suggest(text))
+        if not name.option.takes(command):
+            # What is wrong with an option of other commands must not stop archiving.
+            continue
         if not value:
             raise OptionInvalidValueError(
                 f"option '{name}' has no value {where}",

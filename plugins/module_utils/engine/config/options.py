@@ -60,12 +60,14 @@ class Given(t.NamedTuple):
     """An option that somebody set, as text for a log line or for another command's line.
 
     The name carries no dashes in front. A list gives one row for each of its values. The value of
-    a secret is ``<redacted>``.
+    a secret is ``<redacted>``. What a command line takes back (``reset``) has no value, and is not
+    set: it is told because a file may set it.
     """
 
     name: str
     value: str
     source: str  # 'argument', 'environment', 'file', or 'default' for an exec-id of our own
+    reset: bool = False
 
 
 @dataclass(frozen=True)

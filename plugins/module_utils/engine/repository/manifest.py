@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import FormatError
+from ..errors import FormatError, StorageLimitError
 from ..storage.base import Publish
 from ..transform.pipeline import Decoder, Encoder, Encoding
 from . import infofile, layout
@@ -149,25 +149,48 @@ def begin_save(
 
     All are on their way together. The manifest itself appears only when the two others have, and
     when ``after`` is complete: what the backup is made of. The copy replaces an ``announcement``.
+    Where so many files cannot be open at once, each is written when the one before it is.
     """
     label = manifest.backup.label
     path = layout.manifest_path(stanza, label)
-    history, copy, last = writers = _written(
-        storage,
-        manifest,
-        [
-            (
-                [layout.history_manifest_path(stanza, label)],
-                Encoding("gz", _HISTORY_LEVEL, cipher_pass),
-            ),
-            ([layout.copy_of(path), path], Encoding(cipher_pass=cipher_pass)),
-        ],
-    )
+    history_path, copy_path = layout.history_manifest_path(stanza, label), layout.copy_of(path)
+    packed = Encoding("gz", _HISTORY_LEVEL, cipher_pass)
+    plain = Encoding(cipher_pass=cipher_pass)
+    replaced = [] if announcement is None else [announcement]
     try:
-        replaced = [] if announcement is None else [announcement]
+        writers = _written(
+            storage, manifest, [([history_path], packed), ([copy_path, path], plain)]
+        )
+    except StorageLimitError:
+        files = [(history_path, packed, ()), (copy_path, plain, replaced), (path, plain, after)]
+        return _save_in_turn(storage, manifest, files)
+    history, copy, last = writers
+    try:
         return last.finish(after=[*after, history.finish(), copy.finish(after=replaced)])
     except BaseException:
         for writer in writers:
+            writer.abort()
+        raise
+
+
+def _save_in_turn(
+    storage: Storage,
+    manifest: Manifest,
+    files: t.Iterable[tuple[str, Encoding, t.Sequence[Completion]]],
+) -> Completion:
+    """Begin a file when the one before is finished, so that its handle gets free for the next.
+
+    Each appears when what is named with it is complete, and the files before it.
+    """
+    made: list[Writer] = []
+    ended: list[Completion] = []
+    try:
+        for path, encoding, others in files:
+            made += _written(storage, manifest, [([path], encoding)])
+            ended.append(made[-1].finish(after=[*others, *ended]))
+        return ended[-1]
+    except BaseException:
+        for writer in made:
             writer.abort()
         raise
 

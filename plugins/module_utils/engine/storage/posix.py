@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import stat
+import sys
 import typing as t
 
 from ..errors import (
@@ -156,9 +157,10 @@ class PosixStorage(Storage):
         """See Storage."""
         target = self._path(path)
         try:
-            shutil.rmtree(target)
-        except FileNotFoundError:
-            return
+            if sys.version_info >= (3, 12):
+                shutil.rmtree(target, onexc=_unless_gone)
+            else:
+                shutil.rmtree(target, onerror=lambda *told: _unless_gone(None, None, told[2][1]))
         except OSError as cause:
             raise failure("remove", cause.filename or target, cause) from cause
 
@@ -194,6 +196,12 @@ class PosixStorage(Storage):
 
     def close(self) -> None:
         """See Storage."""
+
+
+def _unless_gone(_function: object, _path: object, cause: BaseException) -> None:
+    """Go on with the rest of a tree when somebody else has removed a part of it."""
+    if not isinstance(cause, FileNotFoundError):
+        raise cause
 
 
 def _info(path: str, found: os.stat_result) -> FileInfo:

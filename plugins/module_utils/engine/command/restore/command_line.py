@@ -23,6 +23,7 @@ def restore_command(options: Options) -> str:
     """
     command = options.cmd or _host_command()
     words = set(words_for(options, "archive-get"))
+    words.discard("--reset-pg1-path")  # or it would be named and taken back at once
     words.add(f"--pg1-path={options.pg.path}")
     words.add(f"--stanza={options.require_stanza()}")
     line = " ".join(_quote(word) for word in sorted(words))

@@ -271,7 +271,10 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
 
 
 def _is_given(options: Options, name: str, source: str | None = None) -> bool:
-    return any(given.name == name and source in (None, given.source) for given in options.explicit)
+    return any(
+        given.name == name and not given.reset and source in (None, given.source)
+        for given in options.explicit
+    )
 
 
 def archiving(options: Options, contents: Manifest) -> Options:
