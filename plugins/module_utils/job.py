@@ -53,7 +53,10 @@ UNHEARD = ".unheard"
 # There where systemd runs.
 SYSTEMD = "/run/systemd/system"
 
-# Seconds that it has to take a process over.
+# Which control groups a process is in (cgroups(7)).
+CONTROL_GROUPS = "/proc/self/cgroup"
+
+# Seconds that systemd has to take a process over, to answer and then to do it.
 PATIENCE = 10.0
 
 DIED = "the log of the command on the host tells how far it came; running the task again goes on."
@@ -291,6 +294,7 @@ def _leave_login(unit: str) -> None:
     """Have systemd take this process out of the login's control group, where it can be done."""
     if os.geteuid() != 0 or not os.path.isdir(SYSTEMD):
         return
+    scope = f"{unit}-{os.getpid()}.scope"
     about = ["PIDs", "au", "1", str(os.getpid()), "Description", "s", "a command of pgsftp"]
     with contextlib.suppress(ExecuteError):
         called = Process(
@@ -298,8 +302,21 @@ def _leave_login(unit: str) -> None:
                 "busctl", "call", "--quiet",
                 "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                 "org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))",
-                f"{unit}-{os.getpid()}.scope", "fail", "2", *about, "0",
+                scope, "fail", "2", *about, "0",
             ]
         )  # fmt: skip
-        called.wait(PATIENCE)
+        status = called.wait(PATIENCE)
         called.close()
+        # It answers before it does it, and would leave behind who is begun meanwhile.
+        limit = time.monotonic() + PATIENCE
+        while not status and scope not in _control_groups() and time.monotonic() < limit:
+            time.sleep(0.01)
+
+
+def _control_groups() -> str:
+    """Where this process is."""
+    try:
+        with open(CONTROL_GROUPS, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -183,23 +183,36 @@ def test_it_outlives_the_process_that_began_it(task: job.Job, tmp_path: Path) ->
 
 @pytest.fixture
 def busctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What systemd is asked; it runs as far as the job knows, and the job is root's."""
+    """What systemd is asked; it runs as far as the job knows, and the job is root's.
+
+    It answers at once, and takes the process over a while later.
+    """
     asked = tmp_path / "asked"
+    groups = tmp_path / "cgroup"
+    groups.write_text("0::/user.slice/session-1.scope\n")
+    later = f"(sleep 0.5; echo 0::/system.slice/$8 > {groups}) >/dev/null 2>&1 &"
     program = tmp_path / "bin/busctl"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" > {asked}.new\nmv {asked}.new {asked}\n')
+    program.write_text(f'#!/bin/sh\necho "$@" > {asked}.new\nmv {asked}.new {asked}\n{later}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     monkeypatch.setattr(job, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(job, "CONTROL_GROUPS", str(groups))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return asked
 
 
 def test_roots_leaves_the_login_before_it_works(task: job.Job, busctl: Path) -> None:
-    told = answer(task, begun(task, lambda tell: {"pid": os.getpid(), "asked": busctl.read_text()}))
+    def work(_tell: job.Tell) -> job.Json:
+        groups = Path(job.CONTROL_GROUPS).read_text()
+        return {"pid": os.getpid(), "asked": busctl.read_text(), "groups": groups}
+
+    told = answer(task, begun(task, work))
     assert "org.freedesktop.systemd1.Manager StartTransientUnit" in told["asked"]
     pid = told["pid"]
     assert f" pgsftp-backup-1-{pid}.scope fail 2 PIDs au 1 {pid} " in told["asked"]
+    # What it begins belongs there, too, and not to the login, which may be ended.
+    assert f"/pgsftp-backup-1-{pid}.scope" in told["groups"]
 
 
 @pytest.mark.parametrize("without", ["root", "systemd", "busctl", "success"])
