@@ -31,10 +31,14 @@ if not LINK.exists():
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(TOP / ".cache/collections"), os.environ.get("PYTHONPATH")])
 )
-# A shell without job control has this ignored by what it puts into the background, and so would do
-# what a test starts to interrupt it.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell without job control, and nohup, have signals ignored by what they start; so would what a
+# test starts to have it interrupted.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(TOP / ".cache/hypothesis"))
 
 
