@@ -39,7 +39,8 @@ SITES = {
     # Refuses what this engine never asks for.
     ("engine/postgres/node.py", "DbMismatchError"),
     # Other refusals of what only a mistake of the program can do.
-    ("engine/storage/posix.py", "StorageError"),
+    ("engine/storage/posix_calls.py", "StorageError"),
+    ("engine/storage/posix_files.py", "StorageError"),
     ("engine/storage/sftp/writer.py", "StorageError"),
     ("engine/postgres/connection.py", "DbQueryError"),
     # Something that is made into the answer for the other host.

@@ -11,8 +11,9 @@ import os
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import posix
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import posix_calls
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 
 
 @pytest.mark.parametrize(
@@ -28,20 +29,20 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base 
     ],
 )
 def test_causes_are_told_apart(number, kind, tmp_path):
-    error = posix.failure("open", str(tmp_path / "x"), OSError(number, os.strerror(number)))
+    error = posix_calls.failure("open", str(tmp_path / "x"), OSError(number, os.strerror(number)))
     assert error.__class__ is kind
     assert error.message.startswith(f"unable to open '{tmp_path}/x': {os.strerror(number).lower()}")
 
 
 def test_a_full_disk_says_how_full(tmp_path):
     cause = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    error = posix.failure("write", str(tmp_path / "missing/x"), cause)
+    error = posix_calls.failure("write", str(tmp_path / "missing/x"), cause)
     assert "bytes free)" in error.message
     assert error.hint
 
 
 def test_a_full_disk_in_the_middle(tmp_path, monkeypatch):
-    storage = posix.PosixStorage(str(tmp_path))
+    storage = PosixStorage(str(tmp_path))
     storage.write("x", b"old")
     writer = storage.writer("x", publish=Publish.RENAME)
     writer.write(b"new")
@@ -57,7 +58,7 @@ def test_a_full_disk_in_the_middle(tmp_path, monkeypatch):
 
 
 def test_entries_tell_owner_and_destination(tmp_path):
-    storage = posix.PosixStorage(str(tmp_path))
+    storage = PosixStorage(str(tmp_path))
     storage.write("x", b"")
     storage.link("x", "latest")
     link, file = storage.list("")
@@ -70,22 +71,22 @@ def test_entries_tell_owner_and_destination(tmp_path):
 def test_what_is_there_as_a_link_is_a_directory(tmp_path):
     os.mkdir(tmp_path / "real")
     os.symlink("real", tmp_path / "link")
-    storage = posix.PosixStorage(str(tmp_path))
+    storage = PosixStorage(str(tmp_path))
     storage.make_path("link/sub")
     assert (tmp_path / "real/sub").is_dir()
 
 
 def test_new_directories_are_durable_with_all_their_parents(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(posix, "_sync_path", synced.append)
-    storage = posix.PosixStorage(str(tmp_path))
+    monkeypatch.setattr(posix_calls, "sync_path", synced.append)
+    storage = PosixStorage(str(tmp_path))
     storage.make_paths(["a/b/c", "a/d", "a/d"])
     assert synced == [f"{tmp_path}{below}" for below in ("", "/a", "/a/b", "/a")]
 
 
 @pytest.mark.parametrize("what", ["unlink", "rmdir"])
 def test_a_tree_that_somebody_else_removes_meanwhile(tmp_path, monkeypatch, what):
-    storage = posix.PosixStorage(str(tmp_path))
+    storage = PosixStorage(str(tmp_path))
     for path in ("t/a", "t/b/x", "t/c/x", "t/d"):
         storage.write(path, b"1")
     remove = getattr(os, what)
@@ -100,7 +101,7 @@ def test_a_tree_that_somebody_else_removes_meanwhile(tmp_path, monkeypatch, what
 
 
 def test_a_tree_that_cannot_be_removed(tmp_path, monkeypatch):
-    storage = posix.PosixStorage(str(tmp_path))
+    storage = PosixStorage(str(tmp_path))
     storage.write("t/a/x", b"1")
 
     def refused(name, **_where):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import grp
 import os
@@ -16,21 +15,8 @@ import stat
 import sys
 import typing as t
 
-from ..errors import (
-    EngineError,
-    FileReadError,
-    StorageAccessError,
-    StorageError,
-    StorageFullError,
-    StorageLimitError,
-    StorageMissingError,
-)
+from ..errors import EngineError
 from .base import (
-    FILE_MODE,
-    PATH_MODE,
-    Bytes,
-    Completion,
-    Done,
     Features,
     FileInfo,
     FileKind,
@@ -40,47 +26,8 @@ from .base import (
     Writer,
     temporary_name,
 )
-
-CHUNK = 1024 * 1024
-
-_CAUSES: t.Mapping[int, type[EngineError]] = {
-    errno.ENOENT: StorageMissingError,
-    errno.ENOTDIR: StorageMissingError,
-    errno.EACCES: StorageAccessError,
-    errno.EPERM: StorageAccessError,
-    errno.EROFS: StorageAccessError,
-    errno.ENOSPC: StorageFullError,
-    errno.EDQUOT: StorageFullError,
-    errno.EMFILE: StorageLimitError,
-    errno.ENFILE: StorageLimitError,
-}
-
-
-def failure(action: str, path: str, cause: OSError) -> EngineError:
-    """The error for what the operating system refused."""
-    kind = _CAUSES.get(cause.errno or 0, StorageError)
-    reason = (cause.strerror or str(cause)).lower()
-    hint = None
-    if kind is StorageFullError:
-        reason += _free_text(path)
-        hint = "nothing that is not whole was published; free space and run again."
-    elif kind is StorageAccessError:
-        hint = "does the user who runs this own the repository directory?"
-    return kind(f"unable to {action} '{path}': {reason}", hint=hint)
-
-
-def _free_text(path: str) -> str:
-    while not os.path.isdir(path) and len(path) > 1:
-        path = os.path.dirname(path)
-    try:
-        return f" ({_free(path)} bytes free)"
-    except OSError:
-        return ""
-
-
-def _free(path: str) -> int:
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
+from .posix_calls import failure, free, make_path, rename, sync_path
+from .posix_files import PosixReader, PosixWriter
 
 
 class PosixStorage(Storage):
@@ -97,11 +44,11 @@ class PosixStorage(Storage):
 
     def reader(self, path: str, *, offset: int = 0, size: int | None = None) -> Reader:
         """See Storage."""
-        return _PosixReader(self._path(path), offset, size)
+        return PosixReader(self._path(path), offset, size)
 
     def writer(self, path: str, *, publish: Publish) -> Writer:
         """See Storage."""
-        return _PosixWriter(self._path(path), publish)
+        return PosixWriter(self._path(path), publish)
 
     def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
         """See Storage."""
@@ -167,15 +114,15 @@ class PosixStorage(Storage):
     def make_paths(self, paths: t.Iterable[str]) -> None:
         """See Storage."""
         for path in paths:
-            _make_path(self._path(path))
+            make_path(self._path(path))
 
     def rename(self, source: str, target: str) -> None:
         """See Storage."""
-        _rename(self._path(source), self._path(target))
+        rename(self._path(source), self._path(target))
 
     def sync_path(self, path: str) -> None:
         """See Storage."""
-        _sync_path(self._path(path))
+        sync_path(self._path(path))
 
     def link(self, target: str, path: str) -> None:
         """See Storage. An existing link is replaced."""
@@ -190,7 +137,7 @@ class PosixStorage(Storage):
     def free_size(self) -> int | None:
         """See Storage."""
         try:
-            return _free(self._root)
+            return free(self._root)
         except OSError:
             return None
 
@@ -241,182 +188,3 @@ def _group(gid: int) -> str | None:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return None
-
-
-def _make_path(path: str) -> None:
-    try:
-        os.mkdir(path, PATH_MODE)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise StorageError(f"unable to create path '{path}': it is not a directory") from None
-    except FileNotFoundError as cause:
-        parent = os.path.dirname(path)
-        if parent == path:
-            raise failure("create path", path, cause) from cause
-        _make_path(parent)
-        _make_path(path)
-    except OSError as cause:
-        raise failure("create path", path, cause) from cause
-    else:
-        # Else a file that is durable may be in a directory that is not.
-        _sync_path(os.path.dirname(path))
-
-
-def _rename(source: str, target: str) -> None:
-    try:
-        os.rename(source, target)
-    except OSError as cause:
-        raise failure("rename", source, cause) from cause
-
-
-def _sync_path(path: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as cause:
-        raise failure("sync path", path, cause) from cause
-    try:
-        os.fsync(descriptor)
-    except OSError as cause:
-        # Some file systems have no such thing as a directory flush.
-        if cause.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise failure("sync path", path, cause) from cause
-    finally:
-        os.close(descriptor)
-
-
-class _PosixReader(Reader):
-    """Opens at once, so that the order of events is that of a remote storage."""
-
-    def __init__(self, path: str, offset: int, size: int | None) -> None:
-        self._path = path
-        self._position = offset
-        self._left = size
-        self._descriptor: int | None = None
-        self._error: EngineError | None = None
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY)
-        except OSError as cause:
-            self._error = failure("open", path, cause)
-
-    def take(self) -> bytes:
-        """See Reader."""
-        if self._error is not None:
-            raise self._error
-        if self._descriptor is None:
-            return b""
-        want = CHUNK if self._left is None else min(CHUNK, self._left)
-        try:
-            data = os.pread(self._descriptor, want, self._position) if want else b""
-        except OSError as cause:
-            self.close()
-            raise failure("read", self._path, cause) from cause
-        self._position += len(data)
-        if self._left is not None:
-            self._left -= len(data)
-        if not data:
-            self.close()
-            if self._left:
-                raise FileReadError(
-                    f"'{self._path}' ends at {self._position} bytes, "
-                    f"{self._position + self._left} were expected"
-                )
-        return data
-
-    def close(self) -> None:
-        """See Reader."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-class _PosixWriter(Writer):
-    """Writes at once; an error of opening is raised with the first bytes."""
-
-    def __init__(self, path: str, publish: Publish) -> None:
-        self._path = path
-        self._publish = publish
-        self._name = temporary_name(path) if publish is Publish.RENAME else path
-        self._descriptor: int | None = None
-        self._finished = False
-        self._error: EngineError | None = None
-        try:
-            self._descriptor = self._open()
-        except EngineError as error:
-            self._error = error
-
-    def _open(self) -> int:
-        once = os.O_EXCL if self._publish is Publish.RENAME else os.O_TRUNC
-        flags = os.O_WRONLY | os.O_CREAT | once
-        try:
-            try:
-                return os.open(self._name, flags, FILE_MODE)
-            except FileNotFoundError:
-                _make_path(os.path.dirname(self._name))
-                return os.open(self._name, flags, FILE_MODE)
-        except OSError as cause:
-            raise failure("open", self._name, cause) from cause
-
-    def write(self, data: Bytes) -> None:
-        """See Writer."""
-        if self._error is not None:
-            raise self._error
-        if self._descriptor is None:
-            raise StorageError(f"unable to write '{self._name}': it is closed")
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError as cause:
-            self._fail(failure("write", self._name, cause))
-            raise self._error or StorageError(str(cause)) from cause
-
-    def finish(
-        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
-    ) -> Completion:
-        """See Writer. Blocks, as local storage does, which replaces a file in one step."""
-        if self._error is None and self._descriptor is not None:
-            try:
-                for other in after:
-                    other.wait()
-                os.fsync(self._descriptor)
-                descriptor, self._descriptor = self._descriptor, None
-                os.close(descriptor)
-                if self._publish is Publish.RENAME:
-                    _rename(self._name, self._path)
-                    _sync_path(os.path.dirname(self._path))
-            except OSError as cause:
-                self._fail(failure("write", self._name, cause))
-            except EngineError as error:
-                self._fail(error)
-        self._finished = True
-        return Done() if self._error is None else _Failed(self._error)
-
-    def abort(self) -> None:
-        """See Writer."""
-        if not self._finished:
-            self._fail(StorageError(f"unable to write '{self._name}': it was given up"))
-
-    def _fail(self, error: EngineError) -> None:
-        first = self._error is None
-        self._error = self._error or error
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        if first:
-            with contextlib.suppress(OSError):
-                os.unlink(self._name)
-
-
-class _Failed:
-    """A completion that has failed."""
-
-    def __init__(self, error: EngineError) -> None:
-        self._error = error
-
-    def ready(self) -> bool:
-        """Always true."""
-        return True
-
-    def wait(self) -> None:
-        """Raise the error."""
-        raise self._error
