@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
+import os
 
 import pytest
 
@@ -28,6 +30,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
         ("backup/demo/none",),
         ("backup/demo/backup.info", "--output=json"),
         ("backup/demo/backup.info",),
+        ("backup/demo/latest",),
     ],
 )
 def test_a_list_is_that_of_the_peer(place_of, arguments):
@@ -48,6 +51,8 @@ def test_a_list_is_that_of_the_peer(place_of, arguments):
         "backup/demo/backup.history/{year}/{label}.manifest.gz",
         "{wal}",
         "{file}",
+        "backup/demo/latest/backup.manifest",
+        "backup/demo/latest/pg_data/{control}",
     ],
 )
 def test_a_file_is_given_as_the_peer_gives_it(place_of, letter, template):
@@ -56,8 +61,18 @@ def test_a_file_is_given_as_the_peer_gives_it(place_of, letter, template):
     label = place.labels[0]
     wal = min((root / "archive/demo/15-1").glob("*/*"))
     file = min(path for path in (root / "backup/demo" / label / "pg_data").rglob("*.*"))
+    latest = root / "backup/demo/latest"
+    control = next(
+        iter(sorted(path.name for path in (latest / "pg_data").glob("backup_label*"))), ""
+    )
+    if "{control}" in template and not control:
+        pytest.skip("bundled")
     path = template.format(
-        label=label, year=label[:4], wal=wal.relative_to(root), file=file.relative_to(root)
+        label=label,
+        year=label[:4],
+        wal=wal.relative_to(root),
+        file=file.relative_to(root),
+        control=control,
     )
     result = repo_files.get(place.options("repo-get", path))
     assert b"".join(result.chunks) == place.peer("repo-get", path)
@@ -117,3 +132,30 @@ def test_the_bytes_of_a_file_reach_standard_output(place_of):
     words = [f"--config={place.config}", "--stanza=demo", "--allow-root", "repo-get", path]
     assert cli.main(words, {}, output=output, errors=io.StringIO()) == 0
     assert gzip.decompress(raw.getvalue()).startswith(b"[backrest]")
+
+
+@pytest.mark.parametrize(
+    ("command", "full", "code"),
+    [
+        ("repo-ls", False, 0),
+        ("repo-get", False, 1),
+        ("repo-ls", True, errors.FileWriteError.code),
+        ("repo-get", True, errors.FileWriteError.code),
+    ],
+)
+def test_a_reader_that_has_seen_enough(place_of, command, full, code):
+    """As ``head`` is; what else keeps output from being written is an error."""
+    place = place_of("a")
+    words = [f"--config={place.config}", "--stanza=demo", "--allow-root"]
+    words += [command, "backup/demo/backup.info"]
+    if full:
+        number = os.open("/dev/full", os.O_WRONLY)
+    else:
+        end, number = os.pipe()
+        os.close(end)
+    said = io.StringIO()
+    output = os.fdopen(number, "w", encoding="utf-8")
+    assert cli.main(words, {}, output=output, errors=said) == code
+    assert not said.getvalue()
+    with contextlib.suppress(OSError):
+        output.close()

@@ -179,6 +179,12 @@ def test_the_log_file(run, tmp_path):
     assert [found.name for found in tmp_path.glob("*.log")] == ["demo-backup.log"]
 
 
+def test_a_name_of_any_bytes_is_logged_as_it_is(run, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    run("backup", does=lambda _options: log.info("found %s", name))
+    assert b"found caf\xe9" in (tmp_path / "demo-backup.log").read_bytes()
+
+
 def test_a_log_directory_that_cannot_be_written(run):
     got = run("--log-path=/nowhere", "backup")
     assert got.code == 0
@@ -287,6 +293,13 @@ def test_help_of_a_command_and_of_an_option(run):
 @pytest.mark.parametrize("words", [("version",), ("--version",), ("backup", "--version")])
 def test_version(run, words):
     assert run(*words, conf=None) == (0, "pgsftp 0.1.0\n", "")
+
+
+@pytest.mark.parametrize("word", ["version", "help"])
+def test_a_value_is_no_command(run, word):
+    assert (
+        run("--filter", word, "repo-ls", does=lambda _options: Result("it ran\n")).output == "it ran\n"
+    )
 
 
 def test_what_the_remote_command_writes_goes_beside_the_line(run):

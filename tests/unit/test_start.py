@@ -65,7 +65,7 @@ class Host:
                 for name in ("stdout", "stderr")
             }
             return subprocess.run(
-                [sys.executable, "-IS", "-c", PROGRAM, *given, "--stanza=demo", *words],
+                [sys.executable, "-ISXutf8", "-c", PROGRAM, *given, "--stanza=demo", *words],
                 check=False,
                 timeout=60,
                 env={},

@@ -169,6 +169,16 @@ DISPATCH: t.Mapping[str, t.Callable[[Options], object]] = {
 }
 
 
+class _Ended(t.NamedTuple):
+    """A result that nobody wants to see the rest of."""
+
+    exit_code: int
+
+
+# How a command ends whose reader has seen enough: as pgBackRest's.
+_CUT_SHORT: t.Mapping[str, _Ended] = {"repo-get": _Ended(1), "repo-ls": _Ended(0)}
+
+
 def main(
     argv: t.Sequence[str] | None = None,
     environ: t.Mapping[str, str] | None = None,
@@ -206,10 +216,17 @@ def main(
 
 def _information(words: t.Sequence[str]) -> str | None:
     """The text of help and version, which need no configuration; None for other commands."""
-    names = [word for word in words if not word.startswith("-")]
-    if "--version" in words or names[:1] == ["version"]:
+    if "--version" in words:
         return f"{NAME} {VERSION}\n"
-    if not words or "--help" in words or "-h" in words or names[:1] == ["help"]:
+    asked = not words or "--help" in words or "-h" in words
+    # Beside these two words anything may stand that is no option of a command.
+    names = [word for word in words if not word.startswith("-")]
+    if not asked:
+        # A word may be the value of the option before it.
+        names = [word for word in arguments.parse(words).words if not word.startswith("-")]
+    if names[:1] == ["version"]:
+        return f"{NAME} {VERSION}\n"
+    if asked or names[:1] == ["help"]:
         from .config import help as help_text
 
         topic = names[1:] if names[:1] == ["help"] else names[:1]
@@ -244,7 +261,13 @@ def _refuse_root(command: Command, options: Options) -> None:
 def _run(command: Command, options: Options, output: t.TextIO) -> int:
     def work(options: Options) -> object:
         result = DISPATCH[command.name](options)
-        _show(result, output)
+        try:
+            _show(result, output)
+        except FileWriteError as error:
+            # Whoever reads with `head` has what he wanted.
+            if command.name in _CUT_SHORT and isinstance(error.__cause__, BrokenPipeError):
+                return _CUT_SHORT[command.name]
+            raise
         return result
 
     try:

@@ -129,7 +129,8 @@ class _File(logging.FileHandler):
 
 def attach_file(path: Path, level: str) -> logging.Handler:
     """Append to a log file, created with mode 0640; raises OSError when that is impossible."""
-    handler = _File(path, encoding="utf-8")
+    # A name of a file may be any bytes, and is written as it is.
+    handler = _File(path, encoding="utf-8", errors="surrogateescape")
     handler.setFormatter(LineFormatter())
     return attach(handler, level)
 

@@ -207,7 +207,7 @@ def test_libraries_of_the_role_are_found_without_being_told(
     (venv / "pyvenv.cfg").touch()
     (libraries / "only_in_the_venv.py").write_text("FOUND = True\n", encoding="utf-8")
     command = tmp_path / "pgsftp"
-    command.write_text(f"#!{venv}/bin/python3 -IS\n", encoding="utf-8")
+    command.write_text(f"#!{venv}/bin/python3 -ISXutf8\n", encoding="utf-8")
     with config.open("a", encoding="utf-8") as file:
         file.write(f"[global:backup]\ncmd={command}\n")
 

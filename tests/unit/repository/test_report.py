@@ -64,7 +64,8 @@ def detailed(repository: FixtureRepository, label: str) -> str:
     repo = facts(repository)
     assert repo.backup is not None
     loaded = manifest.load(storage, "demo", label, repo.backup.cipher_pass)
-    found = report.stanza_report("demo", [repo], only={label: loaded})
+    whole = dataclasses.replace(repo, manifest=loaded)
+    found = report.stanza_report("demo", [whole], backup_set=label)
     return report_text.render_text([found], backup_set=label, zone=UTC)
 
 
@@ -109,8 +110,7 @@ def stanza() -> RepoFacts:
 
 
 def text_of(*repos: RepoFacts, backup_set: str | None = None) -> str:
-    only = None if backup_set is None else {backup_set: None}
-    found = report.stanza_report("demo", repos, only=only)
+    found = report.stanza_report("demo", repos, backup_set=backup_set)
     return report_text.render_text([found], backup_set=backup_set, zone=UTC)
 
 
@@ -220,6 +220,13 @@ def test_a_running_backup() -> None:
         },
         "restore": {"held": False},
     }
+    begun = dataclasses.replace(
+        stanza(), backup_lock=LockState(True, 1, 0, 0), restore_lock=LockState(True, 2, 8, 2)
+    )
+    assert report.stanza_report("demo", [begun])["status"]["lock"] == {
+        "backup": {"held": True},
+        "restore": {"held": True, "size": 8, "size-cplt": 2},
+    }
     assert "(no valid backups, backup/expire running - 73.13% complete)" in text_of(copying)
     started = dataclasses.replace(stanza(), backup_lock=LockState(True, 1))
     assert "(no valid backups, backup/expire running)" in text_of(started)
@@ -253,11 +260,26 @@ def test_two_repositories(fixture_repositories: FixtureRepositories) -> None:
         "    status: mixed\n"
         "        repo1: ok\n"
         "        repo2: error (other)\n"
-        "            [CryptoError] unable to load\n"
+        "               [CryptoError] unable to load\n"
     ) in text
 
     other = dataclasses.replace(facts(fixture_repositories["f"]), key=2)
     assert report.stanza_report("demo", [good, other])["status"]["code"] == 5
+
+
+def test_backups_of_several_repositories_at_once(fixture_repositories: FixtureRepositories) -> None:
+    repos = [
+        dataclasses.replace(
+            facts(fixture_repositories["a"], key=key), backup_lock=LockState(True, 1, 100, key)
+        )
+        for key in (1, 2)
+    ]
+    assert (
+        "    status: ok (backup/expire running - 1.50% complete)\n"
+        "        repo1 backup: 1.00% complete\n"
+        "        repo2 backup: 2.00% complete\n"
+        "    cipher: none\n"
+    ) in text_of(*repos)
 
 
 def test_what_a_backup_may_lack() -> None:
@@ -290,7 +312,10 @@ def test_files_with_bad_pages_are_listed() -> None:
     assert repo.backup is not None
     repo = dataclasses.replace(repo, backup=repo.backup.with_backup(manifest.entry_for(whole)))
     label = whole.backup.label
-    found = report.stanza_report("demo", [repo], only={label: whole})
+    found = report.stanza_report(
+        "demo", [dataclasses.replace(repo, manifest=whole)], backup_set=label
+    )
+    assert found["backup"][0]["error"] is True
     text = report_text.render_text([found], backup_set=label, zone=UTC)
     assert "            database list: none\n" in text
     assert text.endswith("            error list: base/5/1, pg_tblspc/1/PG_15_1/5/2\n")

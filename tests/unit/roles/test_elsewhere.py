@@ -83,7 +83,7 @@ def test_the_other_node_may_run_that_command(plan: Plan) -> None:
 
 def test_the_command_finds_engine_and_libraries(plan: Plan) -> None:
     program = plan.files[COMMAND]
-    assert program.startswith(f"#!{DIRECTORY}/venv/bin/python3 -IS\n")
+    assert program.startswith(f"#!{DIRECTORY}/venv/bin/python3 -ISXutf8\n")
     assert f'"{DIRECTORY}/current"' in program
 
 

@@ -12,9 +12,13 @@ import dataclasses
 import typing as t
 
 from ..config.options import Options, RepoOptions
-from ..errors import EngineError, FileMissingError, StorageMissingError
+from ..errors import (
+    ArchiveMismatchError,
+    EngineError,
+    FileMissingError,
+    StorageMissingError,
+)
 from ..repository import archive, archive_info, backup_info, layout, lock, manifest, report
-from ..repository.contents import Manifest
 from ..repository.report import RepoFacts, Report
 from ..repository.report_text import render_text
 from ..storage.base import FileKind, Storage
@@ -41,38 +45,57 @@ class InfoResult:
 
 def run(options: Options) -> InfoResult:
     """Read the repositories and tell what is there; without a stanza of all stanzas."""
-    facts: dict[str, list[RepoFacts]] = {}
-    manifests: dict[str, Manifest | None] = {}
     repos = (
         options.repos if options.selected_repo is None else (options.repo(options.selected_repo),)
     )
-    for outcome in repositories.at_once(repos, lambda repo: list(_repo(options, repo, manifests))):
+    found = []
+    for outcome in repositories.at_once(repos, lambda repo: _repo(options, repo)):
         if outcome.failure is not None:
             raise outcome.failure
-        for name, found in outcome.result or ():
-            facts.setdefault(name, []).append(found)
-    only = None if options.set is None else {options.set: manifests.get(options.set)}
+        if outcome.result is not None:
+            found.append(outcome.result)
+    names = {name for repo in found for name in repo.stanzas}
+    if not names and any(repo.error is not None for repo in found):
+        names = {options.stanza or "[invalid]"}
     reports = tuple(
-        report.stanza_report(name, facts[name], only=only, kind=options.type)
-        for name in sorted(facts)
+        report.stanza_report(
+            name,
+            [_locks(options, name, repo.facts(name)) for repo in found],
+            backup_set=options.set,
+            kind=options.type,
+        )
+        for name in sorted(names)
     )
     if options.output == "json":
         return InfoResult(reports, report.render_json(reports))
     return InfoResult(reports, render_text(reports, backup_set=options.set))
 
 
-def _repo(
-    options: Options, repo: RepoOptions, manifests: dict[str, Manifest | None]
-) -> t.Iterator[tuple[str, RepoFacts]]:
-    """The stanzas of one repository."""
-    names = [options.stanza] if options.stanza is not None else []
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What one repository has to say."""
+
+    repo: RepoOptions
+    stanzas: t.Mapping[str, RepoFacts]
+    error: EngineError | None = None
+    """What kept its stanzas from being looked for."""
+
+    def facts(self, name: str) -> RepoFacts:
+        """Of one stanza, which may be in other repositories only."""
+        missing = RepoFacts(
+            self.repo.key, self.repo.cipher_type, present=self.error is not None, error=self.error
+        )
+        return self.stanzas.get(name, missing)
+
+
+def _repo(options: Options, repo: RepoOptions) -> _Found:
+    """The stanzas of one repository, or the one that was asked for."""
     try:
         with open_storage(repo, io_timeout=options.io_timeout, lender=lender(options)) as storage:
-            for name in names or _stanzas(storage):
-                yield name, _stanza(options, repo, storage, name, manifests)
+            names = _stanzas(storage) if options.stanza is None else [options.stanza]
+            return _Found(repo, {name: _stanza(options, repo, storage, name) for name in names})
     except EngineError as cause:
-        for name in names or ["[invalid]"]:
-            yield name, _locks(options, name, RepoFacts(repo.key, repo.cipher_type, error=cause))
+        return _Found(repo, {}, cause)
 
 
 def _stanzas(storage: Storage) -> list[str]:
@@ -80,41 +103,45 @@ def _stanzas(storage: Storage) -> list[str]:
         entries = storage.list(layout.BACKUP)
     except StorageMissingError:
         return []
-    return sorted(entry.name for entry in entries if entry.kind is FileKind.PATH)
+    return sorted(row.name for row in entries if row.kind in (FileKind.PATH, FileKind.LINK))
 
 
-def _stanza(
-    options: Options,
-    repo: RepoOptions,
-    storage: Storage,
-    name: str,
-    manifests: dict[str, Manifest | None],
-) -> RepoFacts:
+def _stanza(options: Options, repo: RepoOptions, storage: Storage, name: str) -> RepoFacts:
     facts = RepoFacts(repo.key, repo.cipher_type)
     secret = cipher_pass(repo)
     try:
         # Both are on their way while one of them is waited for.
         loading = archive_info.begin(storage, name, secret)
         backups = _if_there(backup_info.begin(storage, name, secret).result)
-        # Backups without it are damage; without either, it is no stanza.
-        wal_info = _if_there(loading.result) if backups is None else loading.result()
-        if wal_info is None and backups is None:
-            paths = [layout.archive_path(name), layout.backup_path(name)]
-            present = any(found is not None for found in storage.info_many(paths))
-            return _locks(options, name, dataclasses.replace(facts, present=present))
-        ids = [row.archive_id for row in wal_info.history] if wal_info is not None else []
+        if backups is None:
+            # Nothing waits for it any more.
+            _if_there(loading.result)
+            present = storage.info(layout.backup_path(name)) is not None
+            return dataclasses.replace(facts, present=present)
+        wal_info = loading.result()
+        found = None
+        if options.set is not None and options.set in backups.backups:
+            found = manifest.load(storage, name, options.set, backups.cipher_pass)
         facts = dataclasses.replace(
             facts,
             archive=wal_info,
             backup=backups,
-            wal=archive.wal_ranges(storage, name, ids),
+            manifest=found,
+            wal=archive.wal_ranges(storage, name, [row.archive_id for row in wal_info.history]),
         )
-        if options.set is not None and backups is not None and options.set in backups.backups:
-            found = manifest.load(storage, name, options.set, backups.cipher_pass)
-            manifests[options.set] = found
     except EngineError as cause:
-        facts = dataclasses.replace(facts, error=cause)
-    return _locks(options, name, facts)
+        return dataclasses.replace(facts, error=cause)
+    stray = report.stray_cluster(wal_info, backups)
+    if stray is None:
+        return facts
+    return dataclasses.replace(
+        facts,
+        error=ArchiveMismatchError(
+            f"unable to retrieve the archive id for database version '{stray.version}' and "
+            f"system-id '{stray.system_id}'",
+            hint="has stanza-upgrade been interrupted? run it again.",
+        ),
+    )
 
 
 def _if_there(load: t.Callable[[], _T]) -> _T | None:

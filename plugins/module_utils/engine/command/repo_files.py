@@ -117,7 +117,8 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 
 def _listed(storage: Storage, path: str, *, recurse: bool) -> dict[str, FileInfo]:
     top = storage.info(path) if path else None
-    if top is not None and top.kind is not FileKind.PATH:
+    # A link, such as that to the latest backup, is looked through.
+    if top is not None and top.kind is FileKind.FILE:
         return {".": top}
     found = {".": FileInfo(".", FileKind.PATH, 0, 0)}
     # One level at a time, all of its directories together.
@@ -202,12 +203,15 @@ def passphrase_of(storage: Storage, repo: RepoOptions, path: str, stanza: str | 
     info = backup_info.load(storage, stanza, user)
     if parts[2] == "backup.history" or base == layout.manifest_path(stanza, parts[2]):
         return info.cipher_pass
-    if not label.is_label(parts[2]):
+    latest = parts[2] == layout.LATEST and len(parts) > 3
+    if not (latest or label.is_label(parts[2])):
         raise OptionInvalidValueError(
             f"unable to determine cipher passphrase for '{path}'",
             hint="--raw gets a file as it is stored.",
         )
-    return manifest.load(storage, stanza, parts[2], info.cipher_pass).cipher_pass
+    link = storage.info(layout.latest_path(stanza)) if latest else None
+    name = parts[2] if link is None else link.destination or parts[2]
+    return manifest.load(storage, stanza, name, info.cipher_pass).cipher_pass
 
 
 def _opened(storage: Storage, path: str, passphrase: str | None) -> t.Iterator[bytes]:

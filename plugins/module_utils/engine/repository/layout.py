@@ -13,6 +13,7 @@ import typing as t
 
 ARCHIVE = "archive"
 BACKUP = "backup"
+LATEST = "latest"
 MANIFEST = "backup.manifest"
 COPY_SUFFIX = ".copy"
 HISTORY_SUFFIX = ".manifest.gz"
@@ -107,7 +108,7 @@ def label_path(stanza: str, label: str) -> str:
 
 def latest_path(stanza: str) -> str:
     """The symlink to the newest backup, for people; only where the storage has symlinks."""
-    return f"{BACKUP}/{stanza}/latest"
+    return f"{BACKUP}/{stanza}/{LATEST}"
 
 
 def manifest_path(stanza: str, label: str) -> str:

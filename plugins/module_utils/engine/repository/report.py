@@ -61,8 +61,10 @@ class RepoFacts:
     """None where there is no backup.info."""
     wal: t.Mapping[str, WalRange | None] = dataclasses.field(default_factory=dict)
     """By archive id; None where there is no segment."""
+    manifest: Manifest | None = None
+    """Of the one backup that was asked for, where it is here."""
     present: bool = True
-    """Whether the stanza has any directory here."""
+    """Whether the stanza has a directory among the backups here."""
     error: EngineError | None = None
     """What kept everything from being found out."""
     backup_lock: LockState | None = None
@@ -73,24 +75,31 @@ def stanza_report(
     name: str,
     repos: t.Sequence[RepoFacts],
     *,
-    only: t.Mapping[str, Manifest | None] | None = None,
+    backup_set: str | None = None,
     kind: str | None = None,
 ) -> Report:
     """The element of one stanza.
 
-    ``only`` limits it to some backups, by label; those with a manifest get the details of
-    ``--set``. ``kind`` leaves out backups of another type, which the status counts all the same.
+    ``backup_set`` limits it to one backup, by label, with the details of its manifest. ``kind``
+    leaves out backups of another type, which the status counts all the same.
     """
-    codes = {repo.key: _code(repo, only) for repo in repos}
+    missed = backup_set is not None and not any(
+        backup_set in repo.backup.backups for repo in repos if repo.backup is not None
+    )
+    codes = {repo.key: _code(repo, missed=missed) for repo in repos}
     code = _common_code(repos, codes)
     ciphers = {repo.cipher for repo in repos}
     shown = [repo for repo in repos if codes[repo.key] != BACKUP_NOT_FOUND]
     backups = [
-        (entry.timestamp_stop, repo.key, _backup(entry, repo.key, (only or {}).get(entry.label)))
+        (
+            entry.timestamp_stop,
+            repo.key,
+            _backup(entry, repo.key, None if backup_set is None else repo.manifest),
+        )
         for repo in repos
-        if repo.backup is not None
+        if repo.backup is not None and repo.error is None
         for entry in repo.backup.backups.values()
-        if (only is None or entry.label in only) and kind in (None, entry.backup_type)
+        if backup_set in (None, entry.label) and kind in (None, entry.backup_type)
     ]
     backups.sort(key=lambda row: row[:2])
     return {
@@ -110,8 +119,8 @@ def stanza_report(
         "status": {
             "code": code,
             "lock": {
-                "backup": _lock([(repo.key, repo.backup_lock) for repo in repos]),
-                "restore": _lock([(repo.key, repo.restore_lock) for repo in repos]),
+                "backup": _backup_lock(repos),
+                "restore": _lock(repo.restore_lock for repo in repos[:1]),
             },
             "message": _MESSAGES[code],
         },
@@ -123,22 +132,25 @@ def render_json(reports: t.Sequence[Report]) -> str:
     return dump(list(reports))
 
 
-def _code(repo: RepoFacts, only: t.Mapping[str, object] | None) -> int:
+def _code(repo: RepoFacts, *, missed: bool) -> int:
     if repo.error is not None:
         return OTHER
     if not repo.present:
         return MISSING_STANZA_PATH
     if repo.archive is None or repo.backup is None:
         return MISSING_STANZA_DATA
-    if only is not None and not any(label in repo.backup.backups for label in only):
+    if missed:
         return BACKUP_NOT_FOUND
     return OK if repo.backup.backups else NO_BACKUPS
 
 
 def _common_code(repos: t.Sequence[RepoFacts], codes: t.Mapping[int, int]) -> int:
     different = set(codes.values())
-    clusters = {repo.backup.current[1:3] for repo in repos if repo.backup is not None}
-    if len(clusters) > 1 and different <= {OK, NO_BACKUPS}:
+    clusters = {
+        repo.backup.current[1:3] for repo in repos if repo.backup is not None and repo.error is None
+    }
+    # Whatever else is wrong: it tells of an upgrade that has not reached every repository.
+    if len(clusters) > 1:
         return DATABASE_MISMATCH
     return different.pop() if len(different) == 1 else MIXED
 
@@ -150,7 +162,15 @@ def _message(repo: RepoFacts, code: int) -> str:
 
 
 def _history(repo: RepoFacts) -> tuple[BackupDb, ...]:
-    return () if repo.backup is None else repo.backup.history
+    """The clusters, oldest first; after one that the archive does not know nothing is certain."""
+    if repo.backup is None:
+        return ()
+    rows = repo.backup.history
+    if repo.archive is not None:
+        stray = stray_cluster(repo.archive, repo.backup)
+        if stray is not None:
+            return rows[: rows.index(stray) + 1]
+    return rows
 
 
 def _db(row: BackupDb, key: int) -> Report:
@@ -160,7 +180,7 @@ def _db(row: BackupDb, key: int) -> Report:
 def _archives(repo: RepoFacts) -> t.Iterator[Report]:
     if repo.archive is None or repo.backup is None:
         return
-    for row in repo.backup.history:
+    for row in _history(repo):
         archive = _archive_of(repo.archive, row)
         if archive is None:
             continue
@@ -173,6 +193,11 @@ def _archives(repo: RepoFacts) -> t.Iterator[Report]:
                 "max": None if wal is None else wal.last,
                 "min": None if wal is None else wal.first,
             }
+
+
+def stray_cluster(archive: ArchiveInfo, backup: BackupInfo) -> BackupDb | None:
+    """The oldest cluster of the backups that the archive does not know; None as it should be."""
+    return next((row for row in backup.history if _archive_of(archive, row) is None), None)
 
 
 def _archive_of(archive: ArchiveInfo, row: BackupDb) -> ArchiveDb | None:
@@ -240,6 +265,7 @@ def _details(manifest: Manifest) -> Report:
     }
     bad = sorted(_relative(file.name) for file in manifest.files if file.page_valid is False)
     if bad:
+        details["error"] = True
         details["error-list"] = bad
     return details
 
@@ -248,18 +274,28 @@ def _relative(name: str) -> str:
     return name[len(PG_DATA) + 1 :] if name.startswith(PG_DATA + "/") else name
 
 
-def _lock(locks: t.Iterable[tuple[int, LockState | None]]) -> Report:
-    held = [(key, lock) for key, lock in locks if lock is not None and lock.held]
-    report: Report = {"held": bool(held)}
+def _backup_lock(repos: t.Sequence[RepoFacts]) -> Report:
+    held = [(repo.key, lock) for repo in repos if (lock := repo.backup_lock) is not None]
+    report = _lock([lock for _key, lock in held])
     copying = [
-        (key, lock.size, lock.size_complete)
+        {"key": key, "size": lock.size, "size-cplt": lock.size_complete}
         for key, lock in held
-        if lock.size is not None and lock.size_complete is not None
+        if _copies(lock)
     ]
     if copying:
-        report["repo"] = [
-            {"key": key, "size": size, "size-cplt": complete} for key, size, complete in copying
-        ]
-        report["size"] = sum(size for _key, size, _complete in copying)
-        report["size-cplt"] = sum(complete for _key, _size, complete in copying)
+        report["repo"] = copying
     return report
+
+
+def _lock(locks: t.Iterable[LockState | None]) -> Report:
+    held = [lock for lock in locks if lock is not None and lock.held]
+    report: Report = {"held": bool(held)}
+    copying = [lock for lock in held if _copies(lock)]
+    if copying:
+        report["size"] = sum(lock.size or 0 for lock in copying)
+        report["size-cplt"] = sum(lock.size_complete or 0 for lock in copying)
+    return report
+
+
+def _copies(lock: LockState) -> bool:
+    return lock.held and bool(lock.size) and lock.size_complete is not None

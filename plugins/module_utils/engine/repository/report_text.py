@@ -9,7 +9,7 @@ import typing as t
 from datetime import datetime, tzinfo
 
 from . import label as labels
-from .report import MISSING_STANZA_PATH, MIXED, OK, OTHER
+from .report import DATABASE_MISMATCH, MISSING_STANZA_PATH, MIXED, OK, OTHER
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,67 +56,97 @@ def _stanza(report: Report, backup_set: str | None, zone: tzinfo | None) -> Iter
     yield from _status(report)
     if report["status"]["code"] != MISSING_STANZA_PATH:
         yield from _cipher(report)
-    # Former clusters come first, the current one last.
-    groups = _clusters(report)
-    for number, (_cluster, ids) in enumerate(groups):
-        kind = "current" if number == len(groups) - 1 else "prior"
-        archives = [row for row in report["archive"] if _database(row) in ids]
-        backups = [row for row in report["backup"] if _database(row) in ids]
-        if kind == "prior" and not archives and not backups:
+    detailed = backup_set is not None
+    groups = _groups(report)
+    if detailed and report["backup"]:
+        groups = [group for group in groups if group.backups]
+    for group in groups:
+        if not (group.current or group.backups or _with_wal(group.archives)):
             continue
         yield ""
-        yield f"    db ({kind})"
-        version = _cluster[1]
-        yield f"        wal archive min/max ({version}): {_wal(archives)}"
-        for row in backups:
+        yield f"    db ({'current' if group.current else 'prior'})"
+        yield f"        wal archive min/max ({group.version}): {_wal(group.archives)}"
+        for row in group.backups:
             yield ""
-            yield from _backup(row, detailed=backup_set is not None, zone=zone)
+            yield from _backup(row, detailed=detailed, zone=zone)
 
 
 def _database(row: Report) -> tuple[int, int]:
     return row["database"]["repo-key"], row["database"]["id"]
 
 
-def _clusters(
-    report: Report,
-) -> list[tuple[tuple[int, str], set[tuple[int, int]]]]:
-    """The clusters of all repositories with their ids in each, oldest first."""
-    groups: dict[tuple[int, str], set[tuple[int, int]]] = {}
+class _Group(t.NamedTuple):
+    """A cluster, in whichever repositories it is."""
+
+    version: str
+    current: bool
+    archives: list[Report]
+    backups: list[Report]
+
+
+def _groups(report: Report) -> list[_Group]:
+    """The clusters in the order in which they first appear, and last the current one.
+
+    Where repositories differ, the first one that can be read says which is the current one.
+    """
+    clusters: dict[tuple[int, str], set[tuple[int, int]]] = {}
     for row in report["db"]:
         cluster = (row["system-id"], row["version"])
-        # A cluster that came back counts where it came last.
-        ids = groups.pop(cluster, set())
-        ids.add((row["repo-key"], row["id"]))
-        groups[cluster] = ids
-    return list(groups.items())
+        clusters.setdefault(cluster, set()).add((row["repo-key"], row["id"]))
+    if not clusters:
+        return []
+    first = report["db"][0]["repo-key"]
+    newest = [row for row in report["db"] if row["repo-key"] == first][-1]
+    current = (newest["system-id"], newest["version"])
+    groups = [
+        _Group(
+            cluster[1],
+            cluster == current,
+            [row for row in report["archive"] if _database(row) in ids],
+            [row for row in report["backup"] if _database(row) in ids],
+        )
+        for cluster, ids in clusters.items()
+    ]
+    return sorted(groups, key=lambda group: group.current)
 
 
 def _status(report: Report) -> Iterator[str]:
     status = report["status"]
     running = _running(status["lock"])
-    if status["code"] == OK:
-        yield f"    status: ok{f' ({running})' if running else ''}"
-        return
-    if status["code"] == MIXED:
-        yield f"    status: mixed{f' ({running})' if running else ''}"
-        for repo in report["repo"]:
-            yield from _error(f"        repo{repo['key']}: ", repo["status"], "")
-        return
-    one = status
-    if status["code"] == OTHER and len(report["repo"]) == 1:
-        one = report["repo"][0]["status"]
-    yield from _error("    status: ", one, running)
+    code = status["code"]
+    if code in (OK, MIXED):
+        word = "ok" if code == OK else "mixed"
+        yield f"    status: {word}{f' ({running})' if running else ''}"
+    else:
+        yield f"    status: error ({status['message']}{f', {running}' if running else ''})"
+    copying = status["lock"]["backup"].get("repo", ())
+    if len(copying) > 1:
+        for repo in copying:
+            yield f"        repo{repo['key']} backup: {_percent(repo)} complete"
+    if code in (MIXED, DATABASE_MISMATCH, OTHER):
+        yield from _repositories(report["repo"])
 
 
-def _error(head: str, status: Report, running: str) -> Iterator[str]:
-    if status["code"] == OK:
-        yield f"{head}ok"
-        return
-    message = "other" if status["code"] == OTHER else status["message"]
-    yield f"{head}error ({message}{f', {running}' if running else ''})"
-    if status["code"] == OTHER:
-        for line in status["message"].split("\n"):
-            yield f"            {line}"
+def _repositories(repos: Sequence[Report]) -> Iterator[str]:
+    """How each repository is; a single one needs no line but for its causes."""
+    several = len(repos) > 1
+    for repo in repos:
+        status = repo["status"]
+        head = f"        repo{repo['key']}: " if several else "    status: "
+        if status["code"] == OK:
+            yield f"{head}ok"
+        elif status["code"] != OTHER:
+            yield f"{head}error ({status['message']})"
+        else:
+            if several:
+                yield f"{head}error (other)"
+            for line in status["message"].split("\n"):
+                yield f"{' ' * (15 if several else 12)}{line}"
+
+
+def _percent(state: Report) -> str:
+    percent = 10000 * state["size-cplt"] // state["size"]
+    return f"{percent // 100}.{percent % 100:02d}%"
 
 
 def _running(lock: Report) -> str:
@@ -126,8 +156,7 @@ def _running(lock: Report) -> str:
         if state["held"]:
             text = f"{name} running"
             if state.get("size"):
-                percent = 10000 * state["size-cplt"] // state["size"]
-                text += f" - {percent // 100}.{percent % 100:02d}% complete"
+                text += f" - {_percent(state)} complete"
             parts.append(text)
     return ", ".join(parts)
 
@@ -140,10 +169,14 @@ def _cipher(report: Report) -> Iterator[str]:
 
 
 def _wal(archives: Sequence[Report]) -> str:
-    present = [row for row in archives if row["min"] is not None]
+    present = _with_wal(archives)
     if not present:
         return "none present"
     return f"{min(row['min'] for row in present)}/{max(row['max'] for row in present)}"
+
+
+def _with_wal(archives: Sequence[Report]) -> list[Report]:
+    return [row for row in archives if row["min"] is not None]
 
 
 def _backup(row: Report, *, detailed: bool, zone: tzinfo | None) -> Iterator[str]:
