@@ -283,7 +283,10 @@ def test_both_twins_spoilt(fixture_repositories, tmp_path, name, template, damag
 def test_damage_in_a_block_is_damage_of_every_backup_that_needs_it(
     fixture_repositories, tmp_path, name
 ):
-    """A later backup holds only the blocks that changed: the others lie in the earlier one."""
+    """A later backup holds only the blocks that changed: the others lie in the earlier one.
+
+    Whoever asks for that backup alone wants to know whether it can be restored.
+    """
     repository = fixture_repositories[name].copy_to(tmp_path)
     first = labels(repository)[0]
     path = max(
@@ -293,9 +296,30 @@ def test_damage_in_a_block_is_damage_of_every_backup_that_needs_it(
     )
     if path is None:
         path = in_backup(repository.path / "backup" / "demo" / first)
+    assert run(repository, tmp_path, f"--set={labels(repository)[-1]}").ok
     flip(path)
     result = run(repository, tmp_path)
     assert {row.status.value for row in result.backups} == {"invalid"}
+    for label in labels(repository):
+        (alone,) = run(repository, tmp_path, f"--set={label}").backups
+        assert (alone.label, alone.status.value) == (label, "invalid")
+
+
+def test_wal_that_is_missing_altogether_is_named_by_the_size_of_its_segments(sites, new_cluster):
+    cluster = new_cluster("--wal-segsize=1")
+    site = sites(cluster)
+    site.run("stanza-create")
+    site.archive()
+    cluster.psql("select pg_switch_wal() from generate_series(1, 3)")
+    site.run("backup", "--type=full")
+    (backup,) = json.loads(site.run("info", "--output=json").stdout)[0]["backup"]
+    for path in (site.repo / "archive/demo").glob("*-*"):
+        shutil.rmtree(path)
+    config = ["--config", str(site.config), "--stanza=demo"]
+    result = verify.run(load.load("verify", config, {}))
+    (found,) = result.backups
+    first, last = found.missing_wal[0].first, found.missing_wal[-1].last
+    assert (first, last) == tuple(backup["archive"].values())
 
 
 @pytest.mark.parametrize("damage", [flip, cut])

@@ -24,6 +24,7 @@ _PLAIN = ControlData(
     min_recovery_point=0,
     backup_start_point=0,
     page_size=8192,
+    segment_pages=131072,
     wal_segment_size=1 << 24,
     data_checksums=True,
 )

@@ -31,6 +31,7 @@ def control_file(release: Release, **changes: int) -> bytes:
         "min_recovery_point": 0x2000100,
         "backup_start_point": 0x1000028,
         "page_size": 8192,
+        "segment_pages": 131072,
         "wal_segment_size": 16 << 20,
         "data_checksums": 1,
         **changes,
@@ -45,6 +46,7 @@ def control_file(release: Release, **changes: int) -> bytes:
         struct.pack_into("<Q", data, getattr(release, name), values[name])
     for name in ("timeline", "page_size", "wal_segment_size", "data_checksums"):
         struct.pack_into("<I", data, getattr(release, name), values[name])
+    struct.pack_into("<I", data, release.page_size + 4, values["segment_pages"])
     struct.pack_into("<I", data, release.crc, control.crc32c(bytes(data[: release.crc])))
     return bytes(data)
 

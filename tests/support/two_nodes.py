@@ -195,7 +195,7 @@ def make_control(path: Path) -> None:
     release = releases.of_name("15")
     data = bytearray(8192)
     struct.pack_into("<QII", data, 0, 7, release.control_version, release.catalog_version)
-    struct.pack_into("<I", data, release.page_size, 8192)
+    struct.pack_into("<II", data, release.page_size, 8192, 131072)
     struct.pack_into("<I", data, release.wal_segment_size, 1 << 24)
     struct.pack_into("<I", data, release.crc, control.crc32c(bytes(data[: release.crc])))
     (path / "global" / "pg_control").write_bytes(data)

@@ -298,7 +298,8 @@ def test_version(run, words):
 @pytest.mark.parametrize("word", ["version", "help"])
 def test_a_value_is_no_command(run, word):
     assert (
-        run("--filter", word, "repo-ls", does=lambda _options: Result("it ran\n")).output == "it ran\n"
+        run("--filter", word, "repo-ls", does=lambda _options: Result("it ran\n")).output
+        == "it ran\n"
     )
 
 

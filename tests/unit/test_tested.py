@@ -50,7 +50,7 @@ ELSEWHERE = {
     "command.verify.history": "integration/test_verify.py",
     "command.verify.session": "integration/test_verify.py",
     "command.verify.twins": "integration/test_verify.py",
-    "command.wal": "integration/test_restore_outage.py",
+    "command.stored_control": "integration/test_verify.py",
     "config.arguments": "unit/config/test_command_line.py",
     "config.maps": "unit/config/test_options.py",
     "repository.fields": "unit/repository/test_info_files.py",

@@ -22,18 +22,26 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.co
 
 TABLE = "pg_data/base/5/16384"
 SEGMENT = "000000010000000000000010"
+LATER = "000000020000000000000010"
 
 
 def entry(mtime=1000, size=8192):
     return FileEntry(TABLE, size, mtime, 0o600, "postgres", "postgres", True, True)
 
 
-def prior(*, online=True, stop=SEGMENT, size=8192, original_size=None):
+def prior(*, online=True, stop=SEGMENT, size=8192, original_size=None, begun=None):
     row = ManifestFile(
         TABLE, size, size, 1000, 0o600, "postgres", "postgres", original_size=original_size
     )
     facts = BackupFacts(
-        "20260101-000000F", "full", 1, 1, 1, ("20260101-000000F",), archive_stop=stop
+        "20260101-000000F",
+        "full",
+        1,
+        1,
+        1,
+        ("20260101-000000F",),
+        archive_start=begun,
+        archive_stop=stop,
     )
     return Manifest(
         facts,
@@ -62,7 +70,8 @@ def test_times_are_trusted_when_nothing_speaks_against_it():
 @pytest.mark.parametrize(
     ("before", "found", "start", "online", "expected"),
     [
-        (prior(), entry(), "0" * 7 + "2" + SEGMENT[8:], True, "a timeline switch has occurred"),
+        (prior(), entry(), LATER, True, "a timeline switch has occurred"),
+        (prior(stop=None, begun=SEGMENT), entry(), LATER, True, "a timeline switch has occurred"),
         (prior(online=False), entry(), SEGMENT, True, "the online option has changed since"),
         (prior(), entry(), SEGMENT, False, "the online option has changed since"),
         (prior(), entry(mtime=999), SEGMENT, True, "timestamp earlier than prior backup"),

@@ -130,14 +130,17 @@ def test_a_reference_names_the_holder_and_has_todays_attributes():
     assert plan.reference(entry(), row, FULL).reference == FULL
 
 
-def jobs(entries, *, standby=None, rule=None, page_size=8192, fresh=(), before=None, kept=None):
+PAGES = plan.Pages(8192, 131072)
+
+
+def jobs(entries, *, standby=None, rule=None, pages=PAGES, fresh=(), before=None, kept=None):
     store = plan.Layout("demo", FULL, Encoding("zst", 3), rule, Framing.WHOLE)
     return plan.plan(
         DataDirectory("/d", files=entries),
         store,
         primary=1,
         standby=standby,
-        page_size=page_size,
+        pages=pages,
         prior=before,
         delta=False,
         kept=kept or plan.NOTHING_KEPT,
@@ -170,7 +173,7 @@ def test_only_relation_files_are_bounded_and_checked():
         None,
         None,
     )
-    unchecked = jobs([entry()], page_size=None).jobs[1][0].files[0]
+    unchecked = jobs([entry()], pages=None).jobs[1][0].files[0]
     assert unchecked.pages is None
 
 
@@ -187,18 +190,18 @@ def test_files_of_the_second_of_the_scan_come_last():
 @pytest.mark.parametrize("resumed", [False, True])
 def test_pages_that_were_not_found_good_are_checked_where_the_bytes_are_the_same(resumed):
     row = prior((TABLE, 8192, 999, None)).files[0]
-    for valid, page_size, expected in (
-        (None, 8192, None),
-        (True, 8192, SHA1),
-        (False, 8192, SHA1),
+    for valid, pages, expected in (
+        (None, PAGES, None),
+        (True, PAGES, SHA1),
+        (False, PAGES, SHA1),
         (None, None, SHA1),
     ):
         old = row._replace(page_valid=valid)
         if resumed:
-            made = jobs([entry()], page_size=page_size, kept=plan.Kept({}, {TABLE: old}, 1))
+            made = jobs([entry()], pages=pages, kept=plan.Kept({}, {TABLE: old}, 1))
         else:
             before = dataclasses.replace(prior(), files=[old])
-            made = jobs([entry()], page_size=page_size, before=before)
+            made = jobs([entry()], pages=pages, before=before)
         (file,) = made.jobs[1][0].files
         assert file.unchanged == expected
         assert (TABLE in made.candidates) == (expected is not None)

@@ -112,10 +112,12 @@ def found():
     return Reconstruction(BackupInfo((cluster,), 1, {}), on_disk={LABEL: False})
 
 
-def keep(storage, saved, entries, *, delta=False):
+def keep(storage, saved, entries, *, delta=False, pages=False):
     data = DataDirectory("/data", files=entries)
     with WorkerPool(1, lambda _number, report, _word: Checker(storage, report)) as pool:
-        return resume.keep(storage, "demo", pool, data, saved, delta=delta, beat=lambda: None)
+        return resume.keep(
+            storage, "demo", pool, data, saved, delta=delta, pages=pages, beat=lambda: None
+        )
 
 
 def stored_files(tmp_path):
@@ -178,6 +180,17 @@ def test_what_was_recorded_with_a_time_that_it_does_not_have_is_not_kept(storage
     rows = [row._replace(timestamp=999) for row in saved.files]
     made = dataclasses.replace(saved, files=rows)
     assert keep(storage, made, [entry(name) for name in CONTENTS]).files == {}
+
+
+def test_pages_that_nobody_looked_at_are_looked_at(storage, saved):
+    """The run that was broken off was told not to."""
+    rows = [row._replace(page_valid=True) for row in saved.files[:1]] + list(saved.files[1:])
+    made = dataclasses.replace(saved, files=rows)
+    entries = [entry("base/1/1"), entry("base/1/2"), entry("base/1/3", page_check=False)]
+    assert sorted(keep(storage, made, entries, pages=True).files) == [
+        "pg_data/base/1/1",
+        "pg_data/base/1/3",
+    ]
 
 
 def test_where_times_are_not_trusted_the_file_itself_decides(storage, saved):

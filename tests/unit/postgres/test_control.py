@@ -30,6 +30,7 @@ def test_every_release(release):
         min_recovery_point=0x2000100,
         backup_start_point=0x1000028,
         page_size=8192,
+        segment_pages=131072,
         wal_segment_size=16 << 20,
         data_checksums=True,
     )

@@ -26,6 +26,7 @@ def test_what_a_release_wrote_is_read_as_that_release(version):
     assert (found.version, header.version) == (version, version)
     assert found.system_id == header.system_id > 7 * 10**18
     assert found.wal_segment_size == header.segment_size == 1 << 20
+    assert (found.page_size, found.segment_pages) == (8192, 131072)
     assert found.page_size == header.block_size == 8192
     assert (found.timeline, header.timeline) == (1, 1)
     assert found.data_checksums

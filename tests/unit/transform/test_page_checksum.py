@@ -25,6 +25,7 @@ from ansible_collections.pgsftp.backup.tests.support.fixtures import (  # pylint
 )
 
 PAGE = 8192
+SEGMENT = 131072
 GOOD = PageReport(True, (), False)
 BY_POSITION = PageReport(True, (), False, by_position=True)
 
@@ -137,7 +138,7 @@ def test_a_run_may_span_batches() -> None:
 
 
 def test_numbers_count_from_the_first_segment() -> None:
-    block = first_block("pg_data/base/5/16384.2", PAGE)
+    block = first_block("pg_data/base/5/16384.2", SEGMENT)
     assert block == 2 * 131072
     assert check(damaged(3, {1}, block), block).errors == (block + 1,)
 
@@ -150,10 +151,22 @@ def test_numbers_count_from_the_first_segment() -> None:
         ("pg_data/base/5/16384.1", 131072),
         ("pg_data/base/5/16384_vm.12", 12 * 131072),
         ("pg_tblspc/1/PG_15_202209061/5/16384.x", 0),
+        ("pg_data/base/5/16384.²", 0),
+        # What somebody laid aside is no segment, and its pages have some number, too.
+        ("pg_data/base/5/16384.20261105", 20261105 * 131072 % 2**32),
     ],
 )
 def test_first_blocks(name: str, number: int) -> None:
-    assert first_block(name, PAGE) == number
+    assert first_block(name, SEGMENT) == number
+
+
+def test_a_server_may_have_been_built_with_other_segments() -> None:
+    assert first_block("pg_data/base/5/16384.2", 2 * SEGMENT) == 4 * SEGMENT
+
+
+def test_block_numbers_have_32_bits() -> None:
+    last = 2**32 - 1
+    assert check(make_page(1, last) + make_page(1, 0), last) == GOOD
 
 
 def test_zero_pages_are_good() -> None:

@@ -20,9 +20,14 @@ _PAUSE = 1.0
 
 
 def segments(start: BackupStart, stop: BackupStop, segment_size: int) -> list[str]:
-    """All segments from the start to the stop LSN: what a restore of the backup needs."""
+    """The segments of all bytes from the start to the stop LSN: what a restore of it needs.
+
+    The stop LSN is the first byte after the last record. Where that is the first of a segment, a
+    server that has nothing else to do does not end that segment for as long as one likes.
+    """
     timeline = timeline_of(start.wal_segment)
-    return segments_between(timeline, lsn_parse(start.lsn), lsn_parse(stop.lsn), segment_size)
+    first, end = lsn_parse(start.lsn), lsn_parse(stop.lsn)
+    return segments_between(timeline, first, max(first, end - 1), segment_size)
 
 
 def wait_for(

@@ -47,6 +47,7 @@ class ControlData:
     min_recovery_point: int
     backup_start_point: int
     page_size: int
+    segment_pages: int  # pages in a whole segment of a relation: RELSEG_SIZE
     wal_segment_size: int
     data_checksums: bool
 
@@ -82,6 +83,7 @@ def read(data: bytes) -> ControlData:
         min_recovery_point=_u64(data, release.min_recovery_point),
         backup_start_point=_u64(data, release.backup_start_point),
         page_size=_u32(data, release.page_size),
+        segment_pages=_u32(data, release.page_size + 4),
         wal_segment_size=_u32(data, release.wal_segment_size),
         # From 19 on 2 and 3 say that checksums are being switched on or off.
         data_checksums=_u32(data, release.data_checksums) == 1,
@@ -91,6 +93,8 @@ def read(data: bytes) -> ControlData:
         raise FormatError(f"wal segment size is {size} but must be a power of two, 1MiB to 1GiB")
     if control.page_size not in _PAGE_SIZES:
         raise FormatError(f"page size is {control.page_size} but must be 1KiB to 32KiB")
+    if not control.segment_pages:
+        raise FormatError("a segment of a relation has 0 pages")
     return control
 
 

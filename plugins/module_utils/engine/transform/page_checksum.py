@@ -20,8 +20,8 @@ if t.TYPE_CHECKING:
 
 BATCH_PAGES = 128
 
-# The rules for a relation's segments: the block number counts from the first segment on.
-SEGMENT_SIZE = 1 << 30
+# Block numbers have 32 bits (PostgreSQL's storage/block.h).
+_BLOCK_NUMBERS = 1 << 32
 
 # More bytes of WAL than are written while a backup is made.
 _WAL_OF_A_BACKUP = 1 << 40
@@ -53,11 +53,15 @@ class PageReport(t.NamedTuple):
     backup, whose WAL has an image of it, and of no later one."""
 
 
-def first_block(file_name: str, page_size: int) -> int:
-    """The number of a relation file's first block: ``16384.2`` is the third segment of 1 GiB."""
+def first_block(file_name: str, segment_pages: int) -> int:
+    """The number of a relation file's first block: ``16384.2`` is the third segment.
+
+    A segment has ``segment_pages`` pages: 1 GiB, unless the server was built otherwise. Of a file
+    that only looks like a segment the number is as far off as its name.
+    """
     _stem, dot, number = file_name.rpartition(".")
-    segment = int(number) if dot and number.isdigit() else 0
-    return segment * (SEGMENT_SIZE // page_size)
+    segment = int(number) if dot and number.isascii() and number.isdigit() else 0
+    return segment * segment_pages % _BLOCK_NUMBERS
 
 
 class PageCheck:
@@ -179,7 +183,7 @@ class _Sums:
         for _round in range(2):
             self._mix(sums, shifted)
         result = np.bitwise_xor.reduce(sums, axis=1)
-        result ^= np.arange(block, block + count, dtype=np.uint32)
+        result ^= np.arange(block, block + count, dtype=np.uint64).astype(np.uint32)
         computed = result % np.uint32(65535) + np.uint32(1)
         stored = header & np.uint32(0xFFFF)
         return t.cast("list[int]", np.nonzero(computed != stored)[0].tolist())

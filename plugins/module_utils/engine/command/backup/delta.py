@@ -20,12 +20,14 @@ def reason(
 ) -> str | None:
     """Why files have to be compared by their checksums; None when their times will do.
 
+    ``prior`` is the backup that this one builds on, or the one that it goes on with.
     ``archive_start`` is the backup's first WAL segment, ``copy_start`` the second in which copying
     begins.
     """
     if prior is not None:
         label = prior.backup.label
-        stopped = prior.backup.archive_stop
+        # One that was broken off, and is gone on with, has not stopped.
+        stopped = prior.backup.archive_stop or prior.backup.archive_start
         if archive_start and stopped and timeline_of(archive_start) != timeline_of(stopped):
             return f"a timeline switch has occurred since the {label} backup"
         if prior.options.online != online:

@@ -56,6 +56,13 @@ class Layout:
     """When the backup began; the age of files, which decides of their blocks, counts from here."""
 
 
+class Pages(t.NamedTuple):
+    """How the pages of relations lie in their files."""
+
+    size: int  # bytes
+    in_segment: int
+
+
 @dataclass(frozen=True)
 class CopyPlan:
     """The jobs, by the key of the cluster that they read from; what needs none is referenced."""
@@ -144,7 +151,7 @@ def plan(
     *,
     primary: int,
     standby: int | None,
-    page_size: int | None,
+    pages: Pages | None,
     prior: Manifest | None,
     delta: bool,
     kept: Kept = NOTHING_KEPT,
@@ -154,7 +161,7 @@ def plan(
 ) -> CopyPlan:
     """Divide what has to be read into jobs.
 
-    ``primary`` and ``standby`` are the keys of the clusters; ``page_size`` None leaves pages
+    ``primary`` and ``standby`` are the keys of the clusters; ``pages`` None leaves them
     unchecked, and ``replayed_from`` is where the WAL of the backup begins. pg_control is not among
     the jobs: it is copied when all else is. Bundles are such that all ``processes`` have work, of
     which one alone reads from a primary beside a standby. Files whose time is one of ``fresh`` have
@@ -170,10 +177,10 @@ def plan(
     for entry in data.files:
         if entry.name in referenced or entry.name == PG_CONTROL:
             continue
-        pages = None
-        if entry.page_check and page_size is not None:
-            first = first_block(entry.name, page_size)
-            pages = rules.setdefault(first, PageRule(page_size, first, replayed_from))
+        check = None
+        if entry.page_check and pages is not None:
+            first = first_block(entry.name, pages.in_segment)
+            check = rules.setdefault(first, PageRule(pages.size, first, replayed_from))
             if entry.name in candidates and candidates[entry.name].page_valid is None:
                 # Its pages were not found good: to have the same bytes is not enough.
                 del candidates[entry.name]
@@ -182,7 +189,7 @@ def plan(
             entry.path,
             entry.size,
             entry.size if entry.fixed_size else None,
-            pages,
+            check,
             candidates[entry.name].checksum if entry.name in candidates else None,
             block_rule(
                 store.stanza, entry, store.started, prior, before.get(entry.name), store.blocks

@@ -95,14 +95,16 @@ def keep(
     saved: Manifest,
     *,
     delta: bool,
+    pages: bool,
     beat: t.Callable[[], None],
 ) -> Kept:
     """Decide what stays, and remove the rest. ``beat`` is called now and then.
 
     With ``delta`` the times of files are not trusted: whether the cluster's file is still what was
-    stored is found out when it is read.
+    stored is found out when it is read. With ``pages`` a file whose pages nobody found good is
+    copied again.
     """
-    rows = _unchanged(data, saved, delta=delta)
+    rows = _unchanged(data, saved, delta=delta, pages=pages)
     good = _verified(stanza, pool, saved, rows.values(), beat)
     kept = {name: row for name, row in rows.items() if name in good}
     before = sum(row.repo_size for row in saved.files)
@@ -119,7 +121,9 @@ def keep(
     return Kept(kept, {}, highest + 1)
 
 
-def _unchanged(data: DataDirectory, saved: Manifest, *, delta: bool) -> dict[str, ManifestFile]:
+def _unchanged(
+    data: DataDirectory, saved: Manifest, *, delta: bool, pages: bool
+) -> dict[str, ManifestFile]:
     """What is stored already of files that look as they did."""
     done = {row.name: row for row in saved.files if row.checksum is not None}
     rows = {}
@@ -131,6 +135,8 @@ def _unchanged(data: DataDirectory, saved: Manifest, *, delta: bool) -> dict[str
         if size != entry.size or row.size != entry.size:
             continue
         if not entry.size and saved.backup.bundle:
+            continue
+        if pages and entry.page_check and entry.size and row.page_valid is None:
             continue
         same_time = row.timestamp == entry.mtime and not ahead.is_doubtful(row, saved)
         if delta or same_time:

@@ -21,7 +21,7 @@ from ...errors import (
 )
 from ...postgres.entries import DataDirectory
 from ...postgres.server import BackupStart, BackupStop, Database, ServerFacts
-from ...postgres.wal import lsn_parse, lsn_text, timeline_of
+from ...postgres.wal import lsn_parse, lsn_text, segment_name, timeline_of
 from ...repository.lock import Claim
 from ..cluster import Cluster, connected, open_node
 
@@ -177,6 +177,9 @@ class OnlineSource(Source):
     def stop(self) -> BackupStop:
         log.info("execute non-exclusive backup stop and wait for all WAL segments to archive")
         stop = self.cluster.primary.db.stop_backup()
+        # Servers differ in which segment they name where one ends and the next begins.
+        timeline, last = timeline_of(stop.wal_segment), lsn_parse(stop.lsn) - 1
+        stop = stop._replace(wal_segment=segment_name(timeline, last, self.facts.wal_segment_size))
         log.info("backup stop archive = %s, lsn = %s", stop.wal_segment, stop.lsn)
         return stop
 

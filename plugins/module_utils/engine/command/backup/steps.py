@@ -46,7 +46,7 @@ from .finish import (
     store_control,
     store_labels,
 )
-from .plan import NOTHING_KEPT, CopyPlan, Kept, Layout, plan
+from .plan import NOTHING_KEPT, CopyPlan, Kept, Layout, Pages, plan
 from .record import Begun, Ended, Record
 from .result import BackupPreview, BackupResult
 from .second import Second
@@ -114,7 +114,7 @@ class Backup:
             pool.begin(Whose.OWN)
         data = self.source.scan()
         second = Second.now(self.source)
-        delta = self._delta(data, chosen.prior, start, second.next)
+        delta = self._delta(data, chosen.prior or chosen.resumed, start, second.next)
         begun = Begun(start, second.next, delta)
         kept = NOTHING_KEPT
 
@@ -124,7 +124,14 @@ class Backup:
 
         if chosen.resumed is not None:
             kept = resume.keep(
-                self.storage, self.stanza, pool, data, chosen.resumed, delta=delta, beat=beat
+                self.storage,
+                self.stanza,
+                pool,
+                data,
+                chosen.resumed,
+                delta=delta,
+                pages=record.checksum_page,
+                beat=beat,
             )
         planned = self._plan(record, data, kept, begun, second.fresh)
         pool.begin(whose(planned.size))
@@ -215,7 +222,7 @@ class Backup:
         )
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
         data = self.source.scan()
-        delta = self._delta(data, chosen.prior, None, begin)
+        delta = self._delta(data, chosen.prior or chosen.resumed, None, begin)
         record = self._record(found.info, chosen, begin)
         planned = self._plan(record, data, NOTHING_KEPT, Begun(None, begin, delta))
         resumed = None if chosen.resumed is None else chosen.label
@@ -303,12 +310,13 @@ class Backup:
     ) -> CopyPlan:
         standby = self.cluster.standby
         start = begun.start
+        control = self.cluster.control
         return plan(
             data,
             record.store,
             primary=self.cluster.primary.pg.key,
             standby=standby.pg.key if standby is not None else None,
-            page_size=self.cluster.control.page_size if record.checksum_page else None,
+            pages=Pages(control.page_size, control.segment_pages) if record.checksum_page else None,
             prior=record.chosen.prior,
             delta=begun.delta,
             kept=kept,

@@ -17,21 +17,17 @@ from ...errors import (
     BackupSetInvalidError,
     DbMismatchError,
     EngineError,
-    FormatError,
 )
-from ...postgres import control, recovery, timeline
+from ...postgres import recovery, timeline
 from ...postgres.goal import Goal
 from ...repository import archive_info, backup_info, manifest, selection
 from ...repository.backup_info import BackupDb, BackupEntry, BackupInfo
-from ...repository.blockmap import Chain
 from ...repository.cluster_archive import ClusterArchive
-from ...repository.contents import PG_CONTROL, PG_DATA, Manifest
-from ...repository.stored import stored
+from ...repository.contents import PG_DATA, Manifest
 from ...storage.base import Storage
 from ...storage.open import Opener
-from ...transform.pipeline import decode
 from ..cipher import cipher_pass
-from .blocks import content
+from ..stored_control import stored_control
 from .reach import Reach, start_of, way
 
 _WAL = f"{PG_DATA}/pg_wal/"
@@ -176,22 +172,8 @@ class Choice:
 
     def _segment_size(self, chosen: Chosen) -> int:
         """As pg_control of the backup has it; the info files do not."""
-        contents = chosen.contents
-        file = next((file for file in contents.files if file.name == PG_CONTROL), None)
-        place = None if file is None else stored(self._stanza, contents, file)
-        if file is None or place is None:
-            raise FormatError(
-                f"backup set {chosen.entry.label} has no pg_control",
-                hint="restore another backup with --set.",
-            )
         storage = self._storage(chosen.repo)
-        if file.block is not None:
-            chain = Chain.of(self._stanza, contents)
-            data = b"".join(content(storage, chain, file.name, place, file.block))
-        else:
-            reader = storage.reader(place.path, offset=place.offset, size=place.size)
-            data = decode(reader.read_all(), contents.encoding, framing=place.framing)
-        return control.read(data).wal_segment_size
+        return stored_control(storage, self._stanza, chosen.contents).wal_segment_size
 
     def _archive(self, repo: RepoOptions, info: BackupInfo, entry: BackupEntry) -> ClusterArchive:
         if repo.key not in self._archives:

@@ -11,7 +11,7 @@ import typing as t
 from ... import log
 from ...errors import EngineError, StorageMissingError, TransportLostError
 from ...postgres.wal import Fork, history
-from ...repository import layout, wal_gaps
+from ...repository import layout, manifest, wal_gaps
 from ...repository.archive import (
     Archive,
     StoredSegment,
@@ -24,6 +24,7 @@ from ...repository.backup_info import BackupInfo
 from ...repository.wal_gaps import Need
 from ...storage.base import FileInfo
 from ...transform.pipeline import Encoding, decode
+from ..stored_control import stored_control
 from .files import Checked, WalJob
 from .result import NONE, ArchiveResult, Counts, Finding, Problem, span_text
 from .session import Session, chunks
@@ -45,8 +46,10 @@ class Archives:
         results = [self._archive(name) for name in self._archive_ids()]
         with_wal = {_history_id(row.archive_id) for row in results}
         for db_id in {entry.db_id for entry in self._backups.backups.values()} - with_wal:
-            for need in self._needs(db_id):
-                self._need(need, (), _USUAL_SEGMENT)
+            needs = self._needs(db_id)
+            size = self._size_of(needs)
+            for need in needs:
+                self._need(need, (), size)
         return results
 
     def _archive_ids(self) -> list[str]:
@@ -87,7 +90,7 @@ class Archives:
             expired = self._run.expired(anyway=True)
             needs = [need for need in needs if need.label not in expired]
         sizes = collections.Counter(row.segment_size for row in checked if row.segment_size)
-        size = sizes.most_common(1)[0][0] if sizes else _USUAL_SEGMENT
+        size = sizes.most_common(1)[0][0] if sizes else self._size_of(needs)
         findings = [row.finding for row in checked if row.finding is not None]
         for row in checked:
             if row.segment_size not in (None, size):
@@ -203,6 +206,19 @@ class Archives:
                 again, _histories = self._wal_files(archive_id, None)
                 whole |= {name for name in again if not name.endswith(".partial")}
         return whole
+
+    def _size_of(self, needs: t.Iterable[Need]) -> int:
+        """The size of segments that no segment tells: that in pg_control of a backup."""
+        storage, stanza = self._run.storage, self._run.stanza
+        for need in needs:
+            try:
+                contents = manifest.load(storage, stanza, need.label, self._backups.cipher_pass)
+                return stored_control(storage, stanza, contents).wal_segment_size
+            except TransportLostError:
+                raise
+            except EngineError as cause:
+                log.detail("no pg_control from backup '%s': %s", need.label, cause.message)
+        return _USUAL_SEGMENT
 
     def _need(self, need: Need, whole: t.Container[str], size: int) -> None:
         """Is the WAL there without which the backup cannot be restored?"""

@@ -111,6 +111,8 @@ class Backups:
         )
 
     def _files(self, contents: Manifest, whole: t.Container[str]) -> t.Iterator[VerifyFile]:
+        earlier = Chain.of(self._run.stanza, contents).references[:-1]
+        elsewhere = any(name not in whole for name in earlier)
         for file in contents.files:
             if file.reference is not None:
                 if file.reference in whole or (file.reference, file.name) in self._seen:
@@ -126,6 +128,7 @@ class Backups:
                     place,
                     not file.bundle_id,
                     file.block,
+                    elsewhere,
                 )
 
     def _base_damaged(self, contents: Manifest, file: ManifestFile) -> bool:

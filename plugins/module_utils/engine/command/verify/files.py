@@ -55,6 +55,13 @@ class VerifyFile(t.NamedTuple):
     alone: bool
     """Whether the repository's file holds nothing else."""
     block: Block | None
+    elsewhere: bool = False
+    """Whether blocks of it may lie in files that nobody looks at by themselves."""
+
+    @property
+    def by_content(self) -> bool:
+        """Whether it is put together to be checked, and its own stored bytes do not tell."""
+        return self.block is not None and (self.repo_checksum is None or self.elsewhere)
 
 
 class FilesJob(t.NamedTuple):
@@ -121,7 +128,7 @@ class Checker:
     # Files of backups.
 
     def _files(self, job: FilesJob) -> t.Iterator[Finding]:
-        plain = [row for row in job.files if row.block is None or row.repo_checksum is not None]
+        plain = [row for row in job.files if not row.by_content]
         again: list[VerifyFile] = []
         alone = [row for row in plain if row.alone]
         parts = [
@@ -141,7 +148,7 @@ class Checker:
             with self._storage.reader(part.path, offset=part.offset, size=part.size) as reader:
                 yield from self._part(part, reader, job.chain, [])
         for row in job.files:
-            if row.block is not None and row.repo_checksum is None:
+            if row.block is not None and row.by_content:
                 yield from self._assembled(row, row.block, job.chain)
 
     def _part(
@@ -193,7 +200,7 @@ class Checker:
         return None if decoder.source_size == row.size else Problem.SIZE
 
     def _assembled(self, row: VerifyFile, block: Block, chain: Chain) -> t.Iterator[Finding]:
-        """A block-incremental file without a checksum of what is stored: its content tells."""
+        """A block-incremental file of which more is to be known than a checksum of its own."""
         digest = hashlib.sha1()
         try:
             for data in content(self._storage, chain, row.name, row.stored, block):
