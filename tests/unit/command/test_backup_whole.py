@@ -19,6 +19,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.co
     ManifestPath,
     Target,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import FileKind
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 
 FULL = "20260101-000000F"
@@ -118,3 +119,18 @@ def test_many_that_are_gone(storage):
     files = [row(f"gone{number}", 1, 1) for number in range(803)]
     with pytest.raises(FileInvalidError, match=r"gone4\.zst' is missing and 798 more"):
         whole.Check(storage, "demo", incremental(files)).wait()
+
+
+def test_a_server_that_keeps_sizes_to_itself(storage, monkeypatch):
+    """It does not even say which kind of file something is; that all is there shows nevertheless."""
+    infos = type(storage).info_many
+
+    def without_sizes(self, paths):
+        rows = infos(self, paths)
+        return [row and row._replace(kind=FileKind.SPECIAL, size=0) for row in rows]
+
+    monkeypatch.setattr(type(storage), "info_many", without_sizes)
+    whole.Check(storage, "demo", incremental()).wait()
+    storage.remove(f"backup/demo/{LABEL}/bundle/1")
+    with pytest.raises(FileInvalidError, match="bundle/1' is missing"):
+        whole.Check(storage, "demo", incremental()).wait()
