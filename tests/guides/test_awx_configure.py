@@ -1,10 +1,14 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""configure.yml against a stand-in of AWX: it makes everything, and a second time nothing."""
+"""configure.yml against a stand-in of AWX: it makes everything, and a second time nothing.
+
+Between the two the secrets are typed in, of which AWX keeps what a later request does not replace.
+"""
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import subprocess
@@ -15,6 +19,12 @@ from ansible_collections.pgsftp.backup.tests.support import awx, guide
 from ansible_collections.pgsftp.backup.tests.support.controller import Controller
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+# What step 4 of docs/awx.md has somebody type in, as AWX shows it afterwards.
+SECRETS = {
+    "PostgreSQL hosts": {"ssh_key_data": "$encrypted$"},
+    "pgsftp secrets": {"sftp_passphrase": "$encrypted$", "replication_password": "$encrypted$"},
+}
 
 
 def type_it(controller):
@@ -68,6 +78,13 @@ def test_everything_is_made_once():
         injected = controller.named("credential_types")["pgsftp secrets"]["injectors"]
         assert injected["extra_vars"]["replication_password"] == "{{ replication_password }}"
 
+        credentials = controller.named("credentials")
+        assert set(credentials) == set(SECRETS)
+        for name, secrets in SECRETS.items():
+            credentials[name]["inputs"] = {**credentials[name].get("inputs", {}), **secrets}
+        typed = copy.deepcopy(credentials)
+
         before = list(controller.changes)
         assert type_it(controller) == 0
         assert controller.changes == before
+        assert controller.named("credentials") == typed
