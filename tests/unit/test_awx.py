@@ -59,7 +59,6 @@ def every():
 )
 def test_the_module_takes_it(module, arguments, monkeypatch):
     spec = spec_of(module, monkeypatch)
-    spec["update_secrets"] = spec.get("update_secrets", {"type": "bool"})
     result = ArgumentSpecValidator(spec).validate(arguments)
     assert not result.error_messages
     assert not result.unsupported_parameters
