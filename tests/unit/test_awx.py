@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 import shutil
 import subprocess
@@ -172,6 +173,53 @@ def _walk(name, leads, way):
         _walk(other, leads, (*way, name))
 
 
+@pytest.mark.parametrize("row", WORKFLOWS, ids=lambda row: row["name"])
+def test_a_node_gives_answers_that_its_template_asks_for(row):
+    for node in row["workflow_nodes"]:
+        given = node.get("extra_data", {})
+        if given:
+            (target,) = (r for r in TEMPLATES if r["name"] == node["unified_job_template"]["name"])
+            asked = {q["variable"]: q for q in target["survey_spec"]["spec"]}
+            assert set(given) <= set(asked)
+            for name, answer in given.items():
+                assert answer in asked[name].get("choices", [answer])
+
+
+@pytest.mark.parametrize("row", WORKFLOWS, ids=lambda row: row["name"])
+def test_a_workflow_in_which_a_job_failed_has_failed(row):
+    """However its jobs end; and whatever ran before, there is a report at the end."""
+    nodes = {node["identifier"]: node for node in row["workflow_nodes"]}
+    for ends in itertools.product((True, False), repeat=len(nodes)):
+        well = dict(zip(nodes, ends, strict=True))
+        for name, node in nodes.items():
+            well[name] = well[name] and node.get("extra_data", {}).get("report_fail") != "yes"
+        ran = _ran(nodes, well)
+        assert _successful(nodes, ran, well) == all(well[name] for name in ran), (ran, well)
+        if ran != ["agreed"]:
+            last = nodes[ran[-1]]["unified_job_template"]["name"]
+            assert last == "PostgreSQL: report", (ran, well)
+
+
+def _ran(nodes, well):
+    """The nodes that AWX comes by, in their order; ``well`` says which jobs end well."""
+    ran = [next(iter(nodes))]
+    for name in ran:
+        for kind in ("success_nodes" if well[name] else "failure_nodes", "always_nodes"):
+            for node in nodes[name].get("related", {}).get(kind, []):
+                if node["identifier"] not in ran:
+                    ran.append(node["identifier"])
+    return ran
+
+
+def _successful(nodes, ran, well):
+    """AWX's rule: a job that failed counts only where its node has nothing for that case."""
+    for name in ran:
+        related = nodes[name].get("related", {})
+        if not well[name] and not related.get("failure_nodes") and not related.get("always_nodes"):
+            return False
+    return True
+
+
 def test_a_restore_waits_for_somebody_else():
     (row,) = (row for row in WORKFLOWS if "restore" in row["name"])
     first = row["workflow_nodes"][0]
@@ -208,6 +256,23 @@ def test_no_secret_is_in_the_data():
     fields = {row["id"] for row in CONFIGURED["awx_credential_type"]["inputs"]["fields"]}
     for value in injectors.values():
         assert re.fullmatch(r"{{ (\w+) }}", value)[1] in fields
+
+
+@pytest.mark.parametrize(("given", "status"), [("", 0), ("no", 0), ("yes", 2)])
+def test_a_report_fails_at_its_end_where_it_is_told_to(given, status, tmp_path):
+    *_others, play = yaml.safe_load((awx.TOP / "playbooks/report.yml").read_text("utf-8"))
+    playbook = tmp_path / "end.yml"
+    playbook.write_text(
+        yaml.safe_dump(
+            [{"hosts": "localhost", "gather_facts": False, "tasks": [play["tasks"][-1]]}]
+        )
+    )
+    done = subprocess.run(
+        ["ansible-playbook", playbook, *([f"--extra-vars=report_fail={given}"] if given else [])],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("has failed before this report" in done.stdout) == bool(status)
 
 
 def test_the_image_can_be_described(tmp_path):
