@@ -104,7 +104,7 @@ def test_the_workflow_backup_verify_drill_report(controller):
     """Node after node, each with the artefacts of those before it."""
     (flow,) = (row for row in awx.configured()["awx_workflows"] if "drill" in row["name"])
     assert [node["identifier"] for node in flow["workflow_nodes"]] == [
-        "backup", "verify", "drill", "report",
+        "backup", "verify", "drill", "report", "report-failed",
     ]  # fmt: skip
     sql(controller, "create table if not exists awx as select generate_series(1, 100) as id")
 
@@ -127,6 +127,11 @@ def test_the_workflow_backup_verify_drill_report(controller):
     assert passed["pgsftp_report"]["status"] == "ok"
     assert passed["pgsftp_report"]["drill"] is True
     assert passed["pgsftp_report"]["gaps"] == 0
+
+    # After a job that failed it says the same, and fails.
+    runner = controller.launch("report", artifacts=passed, report_fail="yes")
+    assert runner.status == "failed"
+    assert artifacts(runner)["pgsftp_report"] == passed["pgsftp_report"]
 
 
 def test_an_answer_that_makes_a_backup_unnecessary(controller):
