@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import functools
+import json
+import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import Templar
 
 TOP = Path(__file__).resolve().parents[2]
@@ -59,3 +63,50 @@ def answers(template: t.Mapping[str, t.Any], **given: t.Any) -> dict[str, t.Any]
         else:
             found[name] = question["default"]
     return found
+
+
+VAULT_PASSWORD = "of-the-vault"
+# What a credential adds to a run of ansible-runner, by its type. None sets variables: they would
+# be the same for all hosts, and beat what the inventory has for each.
+CREDENTIALS: dict[str, dict[str, t.Any]] = {
+    "Machine": {},
+    "Vault": {
+        "cmdline": "--ask-vault-pass",
+        "passwords": {r"Vault password:\s*?$": VAULT_PASSWORD},
+    },
+}
+
+
+def credentials() -> dict[str, t.Any]:
+    """What those of the templates add."""
+    kinds = {row["name"]: row["credential_type"] for row in configured()["awx_credentials"]}
+    found: dict[str, t.Any] = {}
+    for name in configured()["awx_template_defaults"]["credentials"]:
+        found.update(CREDENTIALS[kinds[name]])
+    return found
+
+
+def vaulted(secret: str) -> str:
+    """A value as ``ansible-vault encrypt_string`` encrypts it."""
+    vault = VaultLib([("default", VaultSecret(VAULT_PASSWORD.encode()))])
+    return t.cast("bytes", vault.encrypt(secret)).decode()
+
+
+def synced(source: Path, target: Path, **more: t.Any) -> Path:
+    """The inventory of a project as a job gets it: read by AWX, which has no vault's password.
+
+    ``more`` are variables of all hosts.
+    """
+    done = subprocess.run(
+        ["ansible-inventory", "--list", "--export", "-i", source, "--playbook-dir", source],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    rows = json.loads(done.stdout)
+    # AWX keeps the hosts and groups with their variables, and gives them to a job as a script.
+    rows["_meta"] = {"hostvars": rows["_meta"]["hostvars"]}
+    rows["all"].setdefault("vars", {}).update(more)
+    target.write_text(f"#!{sys.executable}\nprint({json.dumps(rows)!r})\n", encoding="utf-8")
+    target.chmod(0o755)
+    return target

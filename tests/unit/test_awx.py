@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import re
 import shutil
 import subprocess
+import textwrap
 
+import ansible_runner
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -248,14 +251,57 @@ def test_a_schedule_has_a_rule_and_something_to_do(row):
 
 def test_no_secret_is_in_the_data():
     text = "".join(path.read_text("utf-8") for path in awx.VARS)
-    assert not re.search(
-        r"(?i)(password|passphrase|secret): +[\"']?[A-Za-z0-9]{4,}",
-        text.replace("secret: true", ""),
+    assert not re.search(r"(?i)(password|passphrase|secret): +[\"']?[A-Za-z0-9]{4,}", text)
+    for row in CONFIGURED["awx_credentials"]:
+        assert set(row.get("inputs", {})) <= {"username", "become_method"}
+
+
+SHOW = """
+- hosts: postgresql
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy:
+        content: "{{ [ssh_keys_sftp_passphrase, pgsftp_repository_passphrase,
+          replication_password, pgsftp_repository_cipher_pass] | to_json }}"
+        dest: "{{ playbook_dir }}/{{ inventory_hostname }}.json"
+        mode: "0600"
+      delegate_to: localhost
+"""
+
+
+def test_a_job_has_the_secrets_of_each_host(tmp_path):
+    """From an inventory like the example, whose vault.yml has each value encrypted."""
+    secrets = {"pg1-srv": "one: {{ x }}", "pg2-srv": "two #", "replication": "3", "cipher": "four"}
+    encrypted = {
+        name: "!vault |\n" + textwrap.indent(awx.vaulted(secret), "          ")
+        for name, secret in secrets.items()
+    }
+    mine = shutil.copytree(awx.TOP / "inventories/example", tmp_path / "mine")
+    vault = mine / "group_vars/all/vault.yml"
+    vault.write_text(f"""
+vault_sftp_passphrases:
+  pg1-srv: {encrypted["pg1-srv"]}
+  pg2-srv: {encrypted["pg2-srv"]}
+vault_replication_password: {encrypted["replication"]}
+pgsftp_repository_cipher_pass: {encrypted["cipher"]}
+""")
+    (tmp_path / "show.yml").write_text(SHOW)
+    inventory = awx.synced(mine, tmp_path / "hosts")
+    assert not [secret for secret in secrets.values() if f'"{secret}"' in inventory.read_text()]
+    (tmp_path / "job").mkdir()
+    runner = ansible_runner.run(
+        private_data_dir=str(tmp_path / "job"),
+        project_dir=str(tmp_path),
+        playbook="show.yml",
+        inventory=str(inventory),
+        quiet=True,
+        **awx.credentials(),
     )
-    injectors = CONFIGURED["awx_credential_type"]["injectors"]["extra_vars"]
-    fields = {row["id"] for row in CONFIGURED["awx_credential_type"]["inputs"]["fields"]}
-    for value in injectors.values():
-        assert re.fullmatch(r"{{ (\w+) }}", value)[1] in fields
+    assert (runner.status, runner.rc) == ("successful", 0), runner.stdout.read()
+    for host in ("pg1-srv", "pg2-srv"):
+        own = secrets[host]
+        found = json.loads((tmp_path / f"{host}.json").read_text())
+        assert found == [own, own, secrets["replication"], secrets["cipher"]]
 
 
 @pytest.mark.parametrize(("given", "status"), [("", 0), ("no", 0), ("yes", 2)])
