@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """AWX's part, played by ansible-runner: every template runs with the answers of its survey.
 
-AWX runs its jobs with ansible-runner: a project, an inventory, extra variables in, events and
-artefacts out. What a job passes on with set_stats is in the event that ends it.
+AWX runs its jobs with ansible-runner: a project, an inventory with its secrets encrypted, the
+vault's password and extra variables in, events and artefacts out. What a job passes on with
+set_stats is in the event that ends it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,21 @@ class Controller:
         self.environment["ANSIBLE_FORCE_COLOR"] = "0"
         self.lab = lab
         self._count = 0
+        secrets = {
+            path.name: {"__ansible_vault": awx.vaulted(path.read_text().split()[0])}
+            for path in (lab.state / "secrets").iterdir()
+        }
+        self._inventory = awx.synced(
+            awx.TOP / "inventories/demo",
+            directory / "hosts",
+            vault_sftp_passphrases={
+                name.removeprefix("sftp-"): secret
+                for name, secret in secrets.items()
+                if name.startswith("sftp-")
+            },
+            ssh_keys_sftp_passphrase="{{ vault_sftp_passphrases[inventory_hostname] }}",
+            replication_password=secrets["replication"],
+        )
 
     def launch(self, template, *, cancel=None, artifacts=None, **given):
         """Run a template's job to its end; gives its runner. ``cancel`` may end it early.
@@ -56,12 +72,13 @@ class Controller:
             private_data_dir=str(private),
             project_dir=str(awx.TOP),
             playbook=row["playbook"],
-            inventory=str(awx.TOP / "inventories/demo"),
+            inventory=str(self._inventory),
             extravars=variables,
             envvars=self.environment,
             cancel_callback=cancel,
             quiet=True,
             settings={"idle_timeout": 900},
+            **awx.credentials(),
         )
         runner.private = private
         return runner

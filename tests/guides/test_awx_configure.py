@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 # What step 4 of docs/awx.md has somebody type in, as AWX shows it afterwards.
 SECRETS = {
     "PostgreSQL hosts": {"ssh_key_data": "$encrypted$"},
-    "pgsftp secrets": {"sftp_passphrase": "$encrypted$", "replication_password": "$encrypted$"},
+    "pgsftp vault": {"vault_password": "$encrypted$"},
 }
 
 
@@ -48,7 +48,7 @@ def type_it(controller):
 def test_everything_is_made_once():
     data = awx.configured()
     with Controller() as controller:
-        assert type_it(controller) == 10
+        assert type_it(controller) == 9
         for endpoint, rows in (
             ("job_templates", data["awx_templates"]),
             ("workflow_job_templates", data["awx_workflows"]),
@@ -57,9 +57,11 @@ def test_everything_is_made_once():
         ):
             assert set(controller.named(endpoint)) == {row["name"] for row in rows}
 
-        # A survey arrives as it is written.
+        # A survey arrives as it is written, and each template has the credentials.
         made = controller.named("job_templates")
+        used = [controller.named("credentials")[name]["id"] for name in SECRETS]
         for row in data["awx_templates"]:
+            assert made[row["name"]]["_credentials"] == used
             assert made[row["name"]].get("_survey", {}) == row.get("survey_spec", {})
 
         # The way of a workflow, and who has to agree.
@@ -73,10 +75,6 @@ def test_everything_is_made_once():
         (approval,) = controller.rows["workflow_approval_templates"].values()
         assert approval["timeout"] == 3600
         assert flow["agreed"]["unified_job_template"] == approval["id"]
-
-        # Templates of AWX's own reach it untouched.
-        injected = controller.named("credential_types")["pgsftp secrets"]["injectors"]
-        assert injected["extra_vars"]["replication_password"] == "{{ replication_password }}"
 
         credentials = controller.named("credentials")
         assert set(credentials) == set(SECRETS)

@@ -23,7 +23,6 @@ VARS = sorted((TOP / "playbooks/awx/vars").glob("*.yml"))
 SINGLE = {
     "awx_organization": "organization",
     "awx_execution_environment": "execution_environment",
-    "awx_credential_type": "credential_type",
     "awx_project": "project",
     "awx_inventory": "inventory",
     "awx_inventory_source": "inventory_source",

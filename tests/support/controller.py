@@ -26,7 +26,10 @@ class Controller:
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[int, Row]] = {
-            "credential_types": {1: {"id": 1, "name": "Machine", "type": "credential_type"}}
+            "credential_types": {
+                number: {"id": number, "name": name, "type": "credential_type"}
+                for number, name in ((1, "Machine"), (3, "Vault"))
+            }
         }
         self.changes: list[str] = []
         self._next = 10

@@ -278,13 +278,17 @@ def test_a_job_has_the_secrets_of_each_host(tmp_path):
     }
     mine = shutil.copytree(awx.TOP / "inventories/example", tmp_path / "mine")
     vault = mine / "group_vars/all/vault.yml"
-    vault.write_text(f"""
+    text = f"""
 vault_sftp_passphrases:
   pg1-srv: {encrypted["pg1-srv"]}
   pg2-srv: {encrypted["pg2-srv"]}
 vault_replication_password: {encrypted["replication"]}
 pgsftp_repository_cipher_pass: {encrypted["cipher"]}
-""")
+"""
+    vault.write_text(awx.vaulted(text))
+    with pytest.raises(RuntimeError, match="no vault secrets"):
+        awx.synced(mine, tmp_path / "hosts")
+    vault.write_text(text)
     (tmp_path / "show.yml").write_text(SHOW)
     inventory = awx.synced(mine, tmp_path / "hosts")
     assert not [secret for secret in secrets.values() if f'"{secret}"' in inventory.read_text()]
