@@ -37,10 +37,10 @@ LISTS = {
 
 
 @functools.cache
-def configured() -> dict[str, t.Any]:
-    """All variables, templated as Ansible does it."""
+def configured(**given: t.Any) -> dict[str, t.Any]:
+    """All variables, templated as Ansible does it, with these on the command line."""
     loader = DataLoader()
-    found: dict[str, t.Any] = {}
+    found: dict[str, t.Any] = {**given}
     for path in VARS:
         found.update(loader.load_from_file(str(path), trusted_as_template=True))
     return t.cast("dict[str, t.Any]", Templar(loader, variables=found).template(found))

@@ -249,6 +249,24 @@ def test_a_schedule_has_a_rule_and_something_to_do(row):
     )
 
 
+def test_timers_and_schedules_do_not_both_take_backups():
+    """Role schedule of the first template makes timers, so schedules begin with a word more."""
+    role = yaml.safe_load((awx.TOP / "roles/schedule/defaults/main.yml").read_text("utf-8"))
+    assert role["schedule_enabled"] is True
+    # What no timer does.
+    assert _scheduled() == {"PostgreSQL: drill", "PostgreSQL: report"}
+    assert _scheduled(awx_schedules_enabled="true") == {
+        "PostgreSQL: backup",
+        "PostgreSQL: backup, verify, drill",
+        "PostgreSQL: report",
+    }
+
+
+def _scheduled(**given):
+    rows = awx.configured(**given)["awx_schedules"]
+    return {row["unified_job_template"] for row in rows if row["enabled"]}
+
+
 def test_no_secret_is_in_the_data():
     text = "".join(path.read_text("utf-8") for path in awx.VARS)
     assert not re.search(r"(?i)(password|passphrase|secret): +[\"']?[A-Za-z0-9]{4,}", text)
