@@ -142,12 +142,22 @@ def test_the_playbook_uses_every_answer(row):
         text += (path.parent / task_file).read_text("utf-8")
     _comment, body = re.split(r"(?m)^- name: ", text, maxsplit=1)
     for question in row["survey_spec"]["spec"]:
-        assert question["variable"] in body or _in_roles(question["variable"]), question["variable"]
+        assert _uses(body, question["variable"]) or _in_roles(question["variable"]), question
 
 
 def _in_roles(variable):
     files = (awx.TOP / "roles").rglob("tasks/*.yml")
-    return any(variable in path.read_text("utf-8") for path in files)
+    return any(_uses(path.read_text("utf-8"), variable) for path in files)
+
+
+def _uses(text, variable):
+    """It is there as a word, neither in a comment nor as a part of another name."""
+    return re.search(rf"\b{variable}\b", re.sub(r"(?m)(^|\s)#.*", "", text)) is not None
+
+
+def test_a_part_of_a_name_is_not_used():
+    assert _uses("when: restore_set | default('')", "restore_set")
+    assert not _uses("when: restore_settings and my_restore_set  # restore_set", "restore_set")
 
 
 @pytest.mark.parametrize("row", WORKFLOWS, ids=lambda row: row["name"])
