@@ -122,7 +122,7 @@ def test_many_that_are_gone(storage):
 
 
 def test_a_server_that_keeps_sizes_to_itself(storage, monkeypatch):
-    """It does not even say which kind of file something is; that all is there shows nevertheless."""
+    """It does not even say what kind of file something is. That it is there shows nevertheless."""
     infos = type(storage).info_many
 
     def without_sizes(self, paths):
