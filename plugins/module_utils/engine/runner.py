@@ -10,6 +10,7 @@ on the host tells the same of both.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -47,6 +48,9 @@ def perform(command: Command, options: Options, work: t.Callable[[Options], _Res
     """
     if options.neutral_umask:
         os.umask(UMASK)
+    # What is loaded by now stays for good; see start.
+    gc.freeze()
+    gc.enable()
     level = logging.DEBUG if command.quiet else logging.INFO
     started = time.monotonic()
     _log(level, "%s command begin %s:%s", command.name, VERSION, command_line.shown(options))

@@ -42,6 +42,9 @@ STORAGE = Storage()
 
 
 class Announcement:
+    def ready(self):
+        return True
+
     def wait(self):
         STORAGE.use()
 

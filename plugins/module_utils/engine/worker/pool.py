@@ -36,6 +36,9 @@ TICK = 10.0
 # Seconds for which the parent puts off work of its own, so that no worker waits for its first job.
 HEAD_START = 1.0
 
+# Seconds after which somebody looks again whether what goes on meanwhile has come to its end.
+PAUSE = 0.02
+
 # What a parent may have handlers for that are its own.
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -150,7 +153,7 @@ class WorkerPool:
         *,
         interchangeable: bool = True,
         for_good: bool = False,
-        meanwhile: t.Callable[[], None] | None = None,
+        meanwhile: t.Callable[[], bool | None] | None = None,
     ) -> t.Iterator[Finished | Report]:
         """Work until ``next_job(worker number)`` gives None to every worker.
 
@@ -161,7 +164,8 @@ class WorkerPool:
         When workers are ``interchangeable``, any may do any job: one that cannot connect, in its
         set-up or for its first job that needs it, is done without, since the server grants what it
         grants, and one that still connects when all is done is not waited for. ``meanwhile`` is
-        called once every worker has its first jobs, or when that takes long.
+        called once every worker has its first jobs, or when that takes long; and again after a
+        moment whenever it gives False, which is that it has not come to its end.
 
         When the jobs are the last ones, ``for_good``, a worker for which none is left ends: what
         the server grants is there for another one that has lost its session in the middle of a job.
@@ -172,11 +176,16 @@ class WorkerPool:
             worker.drained = False
         self._feed_all(next_job)
         put_off = time.monotonic() + HEAD_START
+        asked = False
         while self._has_work(next_job, interchangeable):
             left = max(0.0, put_off - time.monotonic())
-            if meanwhile is not None and (not left or self._all_set_up()):
-                meanwhile()
-                meanwhile = None
+            if meanwhile is not None and (not left or (not asked and self._all_set_up())):
+                asked = True
+                if meanwhile() is False:
+                    left = PAUSE
+                    put_off = time.monotonic() + left
+                else:
+                    meanwhile = None
             if for_good:
                 self._let_go(interchangeable)
             workers = {worker.connection: worker for worker in self._workers}

@@ -33,8 +33,8 @@ AGAIN = 60.0
 class Checkpoint:
     """Decides when to save; ``first`` is the manifest to begin with, which is sent at once.
 
-    It shows others that the backup is made. It is waited for while the workers have their first
-    jobs; where they have none, the manifest at the end goes ``after`` it.
+    It shows others that the backup is made. Nobody waits for that: it is seen to while the workers
+    have jobs, and the manifest at the end goes ``after`` it.
 
     While workers copy, nothing here waits for a session: meanwhile nobody would have new work, and
     what the server grants may be what idle workers hold. Another time does, or the end, when they
@@ -77,9 +77,12 @@ class Checkpoint:
         if due and not self._storage.ended:
             self._at_once(self.save)
 
-    def show(self) -> None:
-        """Wait until others see that the backup is made."""
+    def show(self) -> bool:
+        """Whether others see that the backup is made, or it was found that they cannot yet."""
+        if not self.announcement.ready():
+            return False
         self._at_once(self._show)
+        return True
 
     def beat(self) -> None:
         """To be called now and then: show that the backup goes on.

@@ -27,12 +27,12 @@ def copy(
     collect: Collect,
     beat: t.Callable[[], None],
     handed: t.Callable[[CopyJob], None],
-    begun: t.Callable[[], None],
+    begun: t.Callable[[], bool],
 ) -> None:
     """Have the workers do all jobs; each job's files are given to ``collect`` when it is done.
 
     ``beat`` is called now and then, ``handed`` with each job before a worker has it, ``begun``
-    when the first ones are on their way, if there are any.
+    when the first ones are on their way, if there are any, until it gives True.
     """
     queues = planned.jobs
     primary = cluster.primary.pg.key
