@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import logging
+import select
 import socket
 import threading
 import time
@@ -37,6 +38,9 @@ class Conduct:
     cut_greetings: int = 0  # connections that end, each as SFTP is about to begin
     latency: float = 0.0  # seconds before each answer
     last_word: bool = False  # says that it grants a service when that is used, and not before
+    software: str | None = None  # what it calls itself
+    first_channel: int = 0  # the number that it gives the first one
+    in_turn: bool = False  # ends the connection of who does not wait to be let in
 
 
 class SshServer:
@@ -47,6 +51,8 @@ class SshServer:
         self.sessions: list[SftpServer] = []
         self.connections = 0
         self.answers: list[list[str]] = []
+        self.ahead: list[bool] = []
+        """Of each login, whether more was said before it was granted."""
         self.host_keys = host_keys
         self._transports: list[paramiko.Transport] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -90,6 +96,9 @@ class SshServer:
             transport.add_server_key(key)
         if self.conduct.last_word:
             _hold_back(transport)
+        if self.conduct.software is not None:
+            transport.local_version = self.conduct.software
+        transport._channel_counter = self.conduct.first_channel
         try:
             transport.start_server(server=_Interface(self, transport))
         except (paramiko.SSHException, EOFError, OSError):
@@ -131,6 +140,11 @@ class _Interface(paramiko.ServerInterface):
         return self._conduct.methods
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        # What is sent together with the key arrives a moment later at most.
+        readable, _writable, _errors = select.select([self._transport.sock], [], [], 0.1)
+        self._server.ahead.append(bool(readable))
+        if readable and self._conduct.in_turn:
+            self._transport.sock.close()
         if self._conduct.drop_at_auth:
             self._transport.sock.close()
         if not self._conduct.accept_key or "publickey" not in self._conduct.methods:

@@ -86,6 +86,16 @@ class _Pending(t.NamedTuple):
     round: int
 
 
+class Ahead(t.Protocol):
+    """Whoever has sent the greeting."""
+
+    def answered(self) -> None:
+        """It got its answer."""
+
+    def failed(self) -> None:
+        """It never will."""
+
+
 class Channel:
     """The requests of one SFTP session.
 
@@ -123,6 +133,8 @@ class Channel:
         """Says that the server refuses SFTP, once it has."""
         self.sibling: t.Callable[[], t.Any] | None = None
         """Opens a further SFTP channel of the same connection, where that is possible."""
+        self.ahead: Ahead | None = None
+        """Set where the greeting was sent before the channel was there."""
         self.round_trips = 0
         self.requests = 0
 
@@ -141,8 +153,17 @@ class Channel:
 
     def greet(self) -> tuple[int, dict[bytes, bytes]]:
         """Open the protocol; waits for the server's version and extensions."""
-        self._push(protocol.init())
-        self.wait_until(lambda: self._greeting is not None)
+        ahead = self.ahead
+        if ahead is None:
+            self._push(protocol.init())
+        try:
+            self.wait_until(lambda: self._greeting is not None)
+        except EngineError:
+            if ahead is not None:
+                ahead.failed()
+            raise
+        if ahead is not None:
+            ahead.answered()
         self.round_trips = 0
         return protocol.parse_version(self._greeting or memoryview(b""))
 

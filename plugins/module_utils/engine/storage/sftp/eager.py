@@ -19,15 +19,23 @@ from ... import dependency
 if t.TYPE_CHECKING:
     import paramiko
 
-_CHANNEL_REQUEST = b"\x62"
+_CHANNEL_OPEN, _CHANNEL_DATA, _CHANNEL_REQUEST = b"\x5a", b"\x5e", b"\x62"
 _SERVICE = "ssh-userauth"
 
 # Which signatures of an RSA key the server takes it says with the first of its answers.
 _ASK_FIRST = "ssh-rsa"
 
 
-def auth_publickey(transport: paramiko.Transport, user: str, key: paramiko.PKey) -> t.Sequence[str]:
-    """``Transport.auth_publickey`` in one round trip; an RSA key takes paramiko's two."""
+def auth_publickey(
+    transport: paramiko.Transport,
+    user: str,
+    key: paramiko.PKey,
+    then: t.Callable[[], None] = lambda: None,
+) -> t.Sequence[str]:
+    """``Transport.auth_publickey`` in one round trip; an RSA key takes paramiko's two.
+
+    ``then`` is called when the key is on its way, to send what follows on it being accepted.
+    """
     if key.get_name() == _ASK_FIRST:
         return transport.auth_publickey(user, key)
     library = dependency.paramiko()
@@ -35,6 +43,7 @@ def auth_publickey(transport: paramiko.Transport, user: str, key: paramiko.PKey)
     handler = _handler_class(library)(transport)
     transport.auth_handler = handler
     handler.auth_publickey(user, key, answered)
+    then()
     return t.cast("t.Sequence[str]", handler.wait_for_response(answered))
 
 
@@ -68,6 +77,91 @@ def request_subsystem(stream: paramiko.Channel, name: str) -> None:
     channel: t.Any = stream
     channel._event_pending()
     channel.transport._send_user_message(message)
+
+
+# Servers that want to be asked one thing after the other.
+_in_turn: set[str] = set()
+
+
+class Ahead:
+    """A channel of OpenSSH, asked for together with the login, and what is said on it first.
+
+    What follows on an authentication that succeeds is for the service behind it (RFC 4252, section
+    5.1). The first channel of OpenSSH has number 0, and it takes data as soon as the subsystem is
+    there, although it has announced no window until then. Others may not, so that only OpenSSH is
+    asked like this; and where a connection is lost over it, not once more.
+    """
+
+    NUMBER = 0
+
+    def __init__(
+        self, transport: paramiko.Transport, server: str, name: str, greeting: bytes
+    ) -> None:
+        self._transport: t.Any = transport
+        self._server = server
+        self._name = name
+        self._greeting = greeting
+        self._stream: t.Any = None
+        self._opened = threading.Event()
+
+    @staticmethod
+    def suits(transport: paramiko.Transport, server: str) -> bool:
+        """Whether the server, by that name, is one that can be asked like this."""
+        software = transport.remote_version or ""
+        return server not in _in_turn and software.startswith("SSH-2.0-OpenSSH_")
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything was sent."""
+        return self._stream is not None
+
+    def ask(self) -> None:
+        """Send all of it."""
+        library, transport = dependency.paramiko(), self._transport
+        with transport.lock:
+            number = transport._next_channel()
+            stream = library.Channel(number)
+            transport._channels.put(number, stream)
+            transport.channel_events[number] = self._opened
+            transport.channels_seen[number] = True
+            stream._set_transport(transport)
+            stream._set_window(transport.default_window_size, transport.default_max_packet_size)
+        self._stream = stream
+        message = library.Message()
+        message.add_byte(_CHANNEL_OPEN)
+        message.add_string("session")
+        message.add_int(number)
+        message.add_int(transport.default_window_size)
+        message.add_int(transport.default_max_packet_size)
+        transport._send_user_message(message)
+        stream.remote_chanid = self.NUMBER
+        request_subsystem(stream, self._name)
+        message = library.Message()
+        message.add_byte(_CHANNEL_DATA)
+        message.add_int(self.NUMBER)
+        message.add_string(self._greeting)
+        transport._send_user_message(message)
+
+    def stream(self, timeout: float) -> paramiko.Channel | None:
+        """The channel, as soon as the server has opened it; None when it has another number."""
+        if not self._opened.wait(timeout):
+            raise dependency.paramiko().SSHException("timeout opening a channel")
+        # One that was opened may be closed already, where the subsystem is refused: see is_refused.
+        if not self._stream.active:
+            cause = self._transport.get_exception()
+            raise cause or dependency.paramiko().SSHException("unable to open a channel")
+        if self._stream.remote_chanid != self.NUMBER:
+            return None
+        return t.cast("paramiko.Channel", self._stream)
+
+    def answered(self) -> None:
+        """The greeting was, and so it has used up some of the window that is there now."""
+        with self._stream.lock:
+            self._stream.out_window_size -= len(self._greeting)
+
+    def failed(self) -> None:
+        """Something has gone wrong, perhaps for being asked like this."""
+        _in_turn.add(self._server)
 
 
 def is_refused(stream: paramiko.Channel) -> bool:

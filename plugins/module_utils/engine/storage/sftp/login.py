@@ -136,7 +136,9 @@ class Login:
         options: SftpOptions,
         credentials: Credentials,
         timeout: float,
+        ahead: eager.Ahead | None = None,
     ) -> None:
+        self._ahead = ahead
         self._transport = transport
         self._options = options
         self._credentials = credentials
@@ -211,7 +213,10 @@ class Login:
         key, password = self._credentials.key, self._credentials.password
         if key is not None:
             what = f"key '{self._options.private_key_file}'"
-            yield _Attempt("publickey", what, _with_key(transport, user, key))
+            # Where nothing else can be tried, a refusal is the end in any case.
+            only = password is None and not agent_keys
+            then = self._ahead.ask if only and self._ahead is not None else _nothing
+            yield _Attempt("publickey", what, _with_key(transport, user, key, then))
         for found in agent_keys:
             what = f"the agent's {found.get_name()} key"
             yield _Attempt("publickey", what, _with_key(transport, user, found))
@@ -267,9 +272,16 @@ class Login:
 
 
 def _with_key(
-    transport: paramiko.Transport, user: str, key: paramiko.PKey
+    transport: paramiko.Transport,
+    user: str,
+    key: paramiko.PKey,
+    then: t.Callable[[], None] = lambda: None,
 ) -> t.Callable[[], t.Sequence[str]]:
-    return lambda: eager.auth_publickey(transport, user, key)
+    return lambda: eager.auth_publickey(transport, user, key, then)
+
+
+def _nothing() -> None:
+    """What follows on most attempts."""
 
 
 class Answers:

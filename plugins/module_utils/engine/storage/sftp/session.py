@@ -19,7 +19,7 @@ import typing as t
 from ... import dependency, log
 from ...config.options import SftpOptions
 from ...errors import EngineError, HostBusyError, HostConnectError, ProtocolError, ServiceError
-from . import eager
+from . import eager, protocol
 from .channel import Channel, Stream
 from .hostkey import HostKeyCheck, Verdict
 from .known_hosts import HostKey
@@ -28,6 +28,8 @@ from .throttle import RateLimit
 
 if t.TYPE_CHECKING:
     import paramiko
+
+_StreamT = t.TypeVar("_StreamT")
 
 # OpenSSH's sftp has 2 MiB, which at 95 ms is 22 MB/s.
 WINDOW = 64 * 1024 * 1024
@@ -65,15 +67,27 @@ def connect(
     """
     timeout = min(io_timeout, CONNECT_TIMEOUT)
     check = check.begin()
+    name = address(options)
     while True:
+        ahead = None
         transport = _start(options, check, io_timeout, timeout, limit)
         try:
             found = transport.get_remote_server_key()
             if check.verify(HostKey(found.get_name(), found.asbytes())) is Verdict.TRY_OTHER:
                 end(transport)
                 continue
-            Login(transport, options, credentials, timeout).run()
-            return _sftp(transport, options, io_timeout, timeout)
+            if eager.Ahead.suits(transport, name):
+                ahead = eager.Ahead(transport, name, "sftp", protocol.init())
+            Login(transport, options, credentials, timeout, ahead).run()
+            channel = _sftp(transport, options, io_timeout, timeout, ahead)
+            if channel is not None:
+                return channel
+            end(transport)
+        except HostBusyError:
+            end(transport)
+            if ahead is None or not ahead.is_asked:
+                raise
+            ahead.failed()
         except BaseException:
             end(transport)
             raise
@@ -218,9 +232,22 @@ def _not_started(
 
 
 def _sftp(
-    transport: paramiko.Transport, options: SftpOptions, io_timeout: float, timeout: float
-) -> Channel:
-    stream = _stream(transport, options, timeout)
+    transport: paramiko.Transport,
+    options: SftpOptions,
+    io_timeout: float,
+    timeout: float,
+    ahead: eager.Ahead | None = None,
+) -> Channel | None:
+    """None where the server has to be asked in turn."""
+    if ahead is None or not ahead.is_asked:
+        ahead = None
+        stream = _stream(transport, options, timeout)
+    else:
+        found = _session(options, lambda: ahead.stream(timeout))
+        if found is None:
+            ahead.failed()
+            return None
+        stream = found
     stream.settimeout(io_timeout)
     name = address(options)
     log.debug("connected to %s with %s", name, getattr(transport, "remote_cipher", "?"))
@@ -232,6 +259,7 @@ def _sftp(
     channel.cipher = getattr(transport, "remote_cipher", "") or ""
     channel.refusal = lambda: _refusal(stream, options)
     channel.sibling = lambda: _stream(transport, options, timeout)
+    channel.ahead = ahead
     return channel
 
 
@@ -241,10 +269,21 @@ def _stream(
     """A channel for SFTP, on which nothing was said yet; whether the server has that, it tells when
     the protocol begins.
     """
+    name = address(options)
+    stream = _session(options, lambda: transport.open_session(timeout=timeout))
+    try:
+        eager.request_subsystem(stream, "sftp")
+    except Exception as cause:  # SSHException, EOFError, OSError
+        raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
+    return stream
+
+
+def _session(options: SftpOptions, opening: t.Callable[[], _StreamT]) -> _StreamT:
+    """What ``opening`` gives, with errors that say what went wrong."""
     library = dependency.paramiko()
     name = address(options)
     try:
-        stream = transport.open_session(timeout=timeout)
+        return opening()
     except library.ChannelException as cause:
         raise ServiceError(
             f"{name} refuses a session: {cause.text.lower()}",
@@ -252,11 +291,6 @@ def _stream(
         ) from cause
     except Exception as cause:  # SSHException, EOFError, OSError
         raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
-    try:
-        eager.request_subsystem(stream, "sftp")
-    except Exception as cause:  # SSHException, EOFError, OSError
-        raise HostBusyError(f"connection to {name} lost: {_reason(cause)}") from cause
-    return stream
 
 
 def _refusal(stream: paramiko.Channel, options: SftpOptions) -> EngineError | None:

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenSSH is asked for everything together with the login; whoever only says so is asked again."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest.importorskip("paramiko")
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    RepoOptions,
+    SftpOptions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
+    open as opening,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import (
+    eager,
+)
+from ansible_collections.pgsftp.backup.tests.support.ssh_server import (
+    Conduct,
+    SshServer,
+)
+from ansible_collections.pgsftp.backup.tests.support.sshd import keygen
+
+OPENSSH = "SSH-2.0-OpenSSH_9.9"
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("keys")
+    keygen(directory / "ed25519", "ed25519")
+    keygen(directory / "rsa", "rsa")
+    keygen(directory / "host", "ed25519")
+    return directory
+
+
+@pytest.fixture
+def server(keys):
+    """Start a server: ``server(software=...)``."""
+    import paramiko
+
+    started = []
+
+    def start(**conduct):
+        key = paramiko.Ed25519Key.from_private_key_file(str(keys / "host"))
+        started.append(SshServer([key], Conduct(**conduct)))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture
+def connect(keys, tmp_path):
+    opened = []
+
+    def connect(port, key="ed25519", *, replaced=True):
+        sftp = SftpOptions(
+            host="127.0.0.1",
+            port=port,
+            user="pgbackrest",
+            key_check_type="none",
+            private_key_file=str(keys / key),
+        )
+        repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
+        opener = opening.prepare(repo, io_timeout=5.0)
+        opened.append(opener.storage() if replaced else opener.open())
+        return opened[-1]
+
+    yield connect
+    for storage in opened:
+        storage.close()
+
+
+def works(storage):
+    data = os.urandom(3_000_000)
+    storage.write("d/x", data)
+    return storage.read("d/x") == data
+
+
+def test_openssh_is_asked_for_all_of_it_at_once(server, connect):
+    made = server(software=OPENSSH)
+    assert works(connect(made.port))
+    assert made.ahead == [True]
+
+
+@pytest.mark.parametrize(("software", "key"), [("SSH-2.0-paramiko_5", "ed25519"), (OPENSSH, "rsa")])
+def test_another_server_or_key_takes_its_turns(server, connect, software, key):
+    made = server(software=software)
+    assert works(connect(made.port, key))
+    assert made.ahead == [False]
+
+
+def test_a_channel_of_another_number_than_expected(server, connect):
+    made = server(software=OPENSSH, first_channel=7)
+    assert works(connect(made.port))
+    assert made.ahead == [True, False]
+    assert works(connect(made.port))
+    assert made.ahead == [True, False, False]
+
+
+def test_a_server_that_hangs_up_on_it_is_asked_in_turn(server, connect):
+    made = server(software=OPENSSH, in_turn=True)
+    assert works(connect(made.port))
+    assert made.ahead == [True, False]
+
+
+def test_one_that_ends_before_the_protocol_is_replaced(server, connect):
+    made = server(software=OPENSSH, cut_greetings=1)
+    assert works(connect(made.port))
+    assert made.ahead == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("conduct", "kind", "text"),
+    [
+        ({"accept_key": False}, errors.ServiceError, "public key refused"),
+        ({"accept_session": False}, errors.ServiceError, "refuses a session"),
+        ({"subsystem": False}, errors.ProtocolError, "has no SFTP subsystem"),
+    ],
+)
+def test_what_is_refused_is_called_by_its_name(server, connect, conduct, kind, text):
+    made = server(software=OPENSSH, **conduct)
+    with pytest.raises(kind, match=text):
+        connect(made.port, replaced=False)
