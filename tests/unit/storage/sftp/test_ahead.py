@@ -19,9 +19,6 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
     open as opening,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import (
-    eager,
-)
 from ansible_collections.pgsftp.backup.tests.support.ssh_server import (
     Conduct,
     SshServer,
