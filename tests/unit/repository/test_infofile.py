@@ -126,6 +126,11 @@ def test_white_space_and_unknown_sections_are_read() -> None:
         (EXAMPLE.replace("db-id=1\n", "db-id\n"), FormatError, "invalid line 'db-id'"),
         (EXAMPLE.replace("db-id=1\n", "db-id=x\n"), FormatError, "invalid line 'db-id=x'"),
         ("", ChecksumError, "no checksum found"),
+        (EXAMPLE.replace("db-id=1\n", "db\0-id=1\n"), FormatError, "zero byte"),
+        (EXAMPLE.replace("db-id=1\n", r'a="\u0000"' "\n"), FormatError, "a string .* is no text"),
+        (EXAMPLE.replace("db-id=1\n", r'a=["\ud800"]' "\n"), FormatError, "a string .* is no text"),
+        (EXAMPLE.replace("db-id=1\n", r'a={"\udfff":1}' "\n"), FormatError, "is no text"),
+        (EXAMPLE.replace("db-id=1\n", f"a={'[' * 100000}\n"), FormatError, "invalid line 'a=\\["),
         (sealed("[db]\ndb-id=1\n"), FormatError, "expected format 5 but found none"),
     ],
 )
@@ -150,13 +155,25 @@ def test_what_would_be_another_line_is_not_written(key: str, value: str) -> None
         "".join(infofile.render_lines(rows))
 
 
+def test_what_would_not_be_read_is_not_written() -> None:
+    for row in ({"a\0": 1}, {"a": "\0"}):
+        with pytest.raises(JsonFormatError, match="zero byte"):
+            infofile.render({"db": row})
+
+
+def test_an_escape_that_is_a_character_is_read() -> None:
+    text = EXAMPLE.replace("db-id=1\n", r'a="\\u0000 \u00e9 \ud83d\ude00"' "\n", 1)
+    (line,) = [line for line in text.split("\n") if line.startswith("a=")]
+    assert infofile.split_line(line) == ("a", "\\u0000 é 😀")
+
+
 def test_an_empty_section_is_left_out() -> None:
     assert "[backup:current]" not in infofile.render({"backup:current": {}, **SECTIONS})
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 KEYS = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1, max_size=12
+    st.characters(exclude_categories=["Cs"], exclude_characters="\n\0"), min_size=1, max_size=12
 ).filter(lambda key: not key.startswith("["))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,

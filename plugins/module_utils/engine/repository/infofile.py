@@ -92,7 +92,12 @@ def to_bytes(text: str) -> bytes:
 
 
 def quote(text: str) -> str:
-    """A JSON string in the dialect."""
+    """A JSON string in the dialect; JsonFormatError for what would not be read again."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        # Nearly always, and much faster than a look at each character.
+        return f'"{text}"'
+    if "\0" in text:
+        raise JsonFormatError(f"{text!r} holds a zero byte and cannot be stored")
     return f'"{text.translate(_ESCAPES)}"'
 
 
@@ -127,16 +132,44 @@ def split_line(line: str) -> tuple[str, t.Any]:
             value, end = _SCAN(line, position + 1 + _spaces(line, position + 1))
         except ValueError:
             pass
+        except RecursionError:
+            raise FormatError(f"invalid line '{_shorten(line)}': it is nested too deeply") from None
         else:
             if end == len(line) or not line[end:].strip(_SPACE):
+                if "\\" in line and not all(map(_is_text, _texts(value))):
+                    raise FormatError(f"invalid line '{_shorten(line)}': a string of it is no text")
                 return line[:position], value
         position = line.find("=", position + 1)
     raise FormatError(f"invalid line '{_shorten(line)}': no '=' followed by a JSON value")
 
 
+def _texts(value: object) -> Iterator[str]:
+    """All strings of a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+
+
+def _is_text(text: str) -> bool:
+    """Half a character and a zero byte, which an escape can write, make none."""
+    try:
+        to_bytes(text)
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def _split(pieces: Iterable[str]) -> Iterator[str]:
     rest = ""
     for piece in pieces:
+        if "\0" in piece:
+            raise FormatError("a zero byte is in no info file", hint="is it encrypted?")
         start = 0
         end = piece.find("\n")
         if end == -1:
