@@ -205,6 +205,61 @@ def test_a_wrong_type_is_named(key: str, value: object) -> None:
         backup_info.parse(infofile.render(sections))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backup-timestamp-start", 10**12),
+        ("backup-timestamp-start", int("9" * 30)),
+        ("backup-timestamp-stop", -99999999999999),
+        ("backup-info-size", -5),
+        ("backup-info-repo-size", 10**30),
+        ("backup-archive-start", "zz"),
+        ("backup-archive-stop", "00000001000000000000000"),
+        ("backup-lsn-start", "x"),
+        ("backup-lsn-stop", ""),
+        ("backup-prior", "../x"),
+        ("backup-reference", ["../x"]),
+        ("db-id", 77),
+        ("db-id", -1),
+    ],
+)
+def test_a_value_that_no_backup_has_is_named(key: str, value: object) -> None:
+    info = backup_info.create(ROW, None).with_backup(entry("20261122-110720F"))
+    sections = {
+        name: dict(rows) for name, rows in infofile.parse(backup_info.render(info)).sections.items()
+    }
+    sections["backup:current"]["20261122-110720F"][key] = value
+    with pytest.raises((FormatError, JsonFormatError), match=f"'?{key}'? .*is not "):
+        backup_info.parse(infofile.render(sections))
+
+
+@pytest.mark.parametrize("label", ["x", "../../../x", "20261122-110720F/.."])
+def test_a_label_is_one(label: str) -> None:
+    text = backup_info.render(backup_info.create(ROW, None).with_backup(entry(label)))
+    with pytest.raises(FormatError, match="is not the name of a backup"):
+        backup_info.parse(text)
+
+
+@pytest.mark.parametrize("version", ["x", "", "../../..", "15/..", "1٥", "1" * 5000])
+def test_a_version_is_one(version: str) -> None:
+    for text, parse in (
+        (archive_info.render(archive_info.create(1, version, None)), archive_info.parse),
+        (backup_info.render(backup_info.create(ROW._replace(version=version), None)),
+         backup_info.parse),
+    ):  # fmt: skip
+        with pytest.raises(JsonFormatError, match="'db-version' is not a version"):
+            parse(text)
+
+
+@pytest.mark.parametrize("key", ["²", "x", "0", "-1", "1" * 5000])
+def test_an_id_of_the_history_is_one(key: str) -> None:
+    row = {"db-id": 1, "db-version": "15"}
+    text = infofile.render({"db": {"db-id": 1}, "db:history": {key: row}})
+    for parse in (archive_info.parse, backup_info.parse):
+        with pytest.raises(FormatError, match="invalid history id"):
+            parse(text)
+
+
 def test_dependents_are_found_through_any_number_of_priors() -> None:
     full, other = "20261122-110720F", "20261123-110720F"
     diff, incr1, incr2 = (

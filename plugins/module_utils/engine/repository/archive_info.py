@@ -11,7 +11,7 @@ import typing as t
 from ..errors import FormatError
 from ..version import REPOSITORY_VERSION
 from . import infofile, layout
-from .fields import Fields
+from .fields import Fields, history_id
 from .info_twins import InfoFile
 
 
@@ -62,12 +62,16 @@ def parse(text: str) -> ArchiveInfo:
     document = infofile.parse(text)
     sections = document.sections
     # Section db repeats the current row: only its id counts.
-    current_id = Fields("db", sections.get("db", {})).integer("db-id")
+    current_id = Fields("db", sections.get("db", {})).natural("db-id")
     history = []
     for key, value in sections.get("db:history", {}).items():
         row = Fields(f"db:history {key}", value)
         # The system id stands under 'db-id' here: a slip that has become part of the format.
-        history.append(ArchiveDb(_id(key), row.integer("db-id"), row.text("db-version")))
+        history.append(
+            ArchiveDb(
+                history_id(key, "archive.info"), row.natural("db-id"), row.version("db-version")
+            )
+        )
     history.sort()
     if current_id not in {row.id for row in history}:
         raise FormatError(f"db-id {current_id} is not in the history of archive.info")
@@ -75,12 +79,6 @@ def parse(text: str) -> ArchiveInfo:
     return ArchiveInfo(
         tuple(history), current_id, cipher.optional_text("cipher-pass"), document.version
     )
-
-
-def _id(key: str) -> int:
-    if not key.isdigit():
-        raise FormatError(f"invalid history id '{key}'")
-    return int(key)
 
 
 def render(info: ArchiveInfo, version: str = REPOSITORY_VERSION) -> str:

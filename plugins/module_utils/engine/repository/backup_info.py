@@ -11,8 +11,9 @@ import typing as t
 from ..errors import FormatError
 from ..version import REPOSITORY_FORMAT, REPOSITORY_VERSION
 from . import infofile, layout
-from .fields import Fields
+from .fields import Fields, history_id
 from .info_twins import InfoFile
+from .label import is_label
 
 
 class BackupDb(t.NamedTuple):
@@ -125,28 +126,33 @@ def parse(text: str) -> BackupInfo:
     document = infofile.parse(text)
     sections = document.sections
     # Section db repeats the current row: only its id counts.
-    current_id = Fields("db", sections.get("db", {})).integer("db-id")
+    current_id = Fields("db", sections.get("db", {})).natural("db-id")
     history = []
     for key, value in sections.get("db:history", {}).items():
+        number = history_id(key, "backup.info")
         row = Fields(f"db:history {key}", value)
-        if not key.isdigit():
-            raise FormatError(f"invalid history id '{key}'")
         history.append(
             BackupDb(
-                int(key),
-                row.integer("db-system-id"),
-                row.text("db-version"),
-                row.integer("db-catalog-version"),
-                row.integer("db-control-version"),
+                number,
+                row.natural("db-system-id"),
+                row.version("db-version"),
+                row.natural("db-catalog-version"),
+                row.natural("db-control-version"),
             )
         )
     history.sort()
-    if current_id not in {row.id for row in history}:
+    ids = {row.id for row in history}
+    if current_id not in ids:
         raise FormatError(f"db-id {current_id} is not in the history of backup.info")
     backups = {
         label: _parse_entry(label, value)
         for label, value in sorted(sections.get("backup:current", {}).items())
     }
+    for entry in backups.values():
+        if entry.db_id not in ids:
+            raise FormatError(
+                f"db-id {entry.db_id} of backup {entry.label} is not in the history of backup.info"
+            )
     cipher = Fields("cipher", sections.get("cipher", {}))
     return BackupInfo(
         tuple(history), current_id, backups, cipher.optional_text("cipher-pass"), document.version
@@ -154,29 +160,31 @@ def parse(text: str) -> BackupInfo:
 
 
 def _parse_entry(label: str, value: object) -> BackupEntry:
+    if not is_label(label):
+        raise FormatError(f"{label!r} in backup.info is not the name of a backup")
     row = Fields(f"backup '{label}'", value)
-    repo_size_map = row.optional_integer("backup-info-repo-size-map")
+    repo_size_map = row.optional_natural("backup-info-repo-size-map")
     return BackupEntry(
         label=label,
         backup_type=row.text("backup-type"),
-        db_id=row.integer("db-id"),
-        timestamp_start=row.integer("backup-timestamp-start"),
-        timestamp_stop=row.integer("backup-timestamp-stop"),
-        size=row.integer("backup-info-size"),
-        size_delta=row.integer("backup-info-size-delta"),
-        repo_size=row.integer("backup-info-repo-size"),
-        repo_size_delta=row.integer("backup-info-repo-size-delta"),
-        archive_start=row.optional_text("backup-archive-start"),
-        archive_stop=row.optional_text("backup-archive-stop"),
-        lsn_start=row.optional_text("backup-lsn-start"),
-        lsn_stop=row.optional_text("backup-lsn-stop"),
-        prior=row.optional_text("backup-prior"),
-        reference=row.texts("backup-reference"),
+        db_id=row.natural("db-id"),
+        timestamp_start=row.moment("backup-timestamp-start"),
+        timestamp_stop=row.moment("backup-timestamp-stop"),
+        size=row.natural("backup-info-size"),
+        size_delta=row.natural("backup-info-size-delta"),
+        repo_size=row.natural("backup-info-repo-size"),
+        repo_size_delta=row.natural("backup-info-repo-size-delta"),
+        archive_start=row.optional_segment("backup-archive-start"),
+        archive_stop=row.optional_segment("backup-archive-stop"),
+        lsn_start=row.optional_position("backup-lsn-start"),
+        lsn_stop=row.optional_position("backup-lsn-stop"),
+        prior=row.optional_label("backup-prior"),
+        reference=row.labels("backup-reference"),
         error=row.optional_flag("backup-error"),
         annotation=row.text_map("backup-annotation"),
         repo_size_map=repo_size_map,
         repo_size_map_delta=(
-            None if repo_size_map is None else row.integer("backup-info-repo-size-map-delta")
+            None if repo_size_map is None else row.natural("backup-info-repo-size-map-delta")
         ),
         option_archive_check=row.flag("option-archive-check"),
         option_archive_copy=row.flag("option-archive-copy"),
@@ -186,7 +194,7 @@ def _parse_entry(label: str, value: object) -> BackupEntry:
         option_hardlink=row.flag("option-hardlink"),
         option_online=row.flag("option-online"),
         version=row.text("backrest-version"),
-        format=row.integer("backrest-format"),
+        format=row.natural("backrest-format"),
     )
 
 
