@@ -137,12 +137,12 @@ def test_every_key_of_a_file() -> None:
         bundle_offset=7,
         page_valid=False,
         page_errors=((2, 4), 10),
-        block=Block(32768, 7, 168),
+        block=Block(32768, 7, 68),
         original_size=8192,
     )
     text = manifest.render(example([full]))
     assert line(text, "pg_data/base/5/1") == (
-        '{"bi":4,"bic":7,"bim":168,"bni":3,"bno":7,'
+        '{"bi":4,"bic":7,"bim":68,"bni":3,"bno":7,'
         f'"checksum":"{SHA1}","checksum-page":false,"checksum-page-error":[[2,4],10],'
         f'"group":"staff","rck":"{SHA2}","reference":"20261121-000000F","repo-size":100,'
         '"size":8193,"szo":8192,"timestamp":1795345637,"user":false}'
@@ -382,6 +382,19 @@ def _sections(whole: Manifest) -> dict[str, dict[str, t.Any]]:
         ("backup:target", "pg_data", {"path": "/x"}),
         ("backup:target", "pg_tblspc/1", {"path": "/x", "type": "link", "tablespace-id": "x"}),
         ("backup", "backup-label", 5),
+        ("backup", "backup-label", "../x"),
+        ("backup", "backup-prior", "../x"),
+        ("backup", "backup-reference", ""),
+        ("backup", "backup-reference", LABEL + ",../x"),
+        ("backup", "backup-archive-start", "zz"),
+        ("backup", "backup-lsn-stop", "x"),
+        ("backup", "backup-timestamp-stop", -1),
+        ("backup", "backup-timestamp-start", 10**12),
+        ("backup:db", "db-version", "x"),
+        ("backup:db", "db-version", "../../.."),
+        ("backup:db", "db-system-id", -1),
+        ("backup:option", "option-process-max", 10**30),
+        ("target:file:default", "mode", "rwx"),
     ],
 )
 def test_what_is_refused(section: str, key: str, value: object) -> None:
@@ -402,6 +415,21 @@ def test_what_is_refused(section: str, key: str, value: object) -> None:
 def test_an_unfinished_manifest_is_not_valid(change: dict[str, t.Any], message: str) -> None:
     with pytest.raises(EngineError, match=message):
         manifest.validate(example([file("pg_data/a", **change)]))
+
+
+@pytest.mark.parametrize("missing", ["targets", "paths"])
+def test_a_manifest_without_a_data_directory_is_not_valid(missing: str) -> None:
+    with pytest.raises(FormatError, match=f"missing {missing[:-1]} 'pg_data'"):
+        manifest.validate(example(**{missing: []}, defaults=example().resolved_defaults()))
+
+
+@pytest.mark.parametrize("section", ["target:file", "target:path", "target:link", "backup:target"])
+def test_names_of_every_list_are_looked_at(section: str) -> None:
+    sections = _sections(example())
+    value = {"size": 0, "timestamp": 1, "destination": "/x", "type": "link", "path": "/x"}
+    sections.setdefault(section, {})["pg_data/../../x"] = value
+    with pytest.raises(FormatError, match=r"manifest has the .* 'pg_data/\.\./\.\./x'"):
+        manifest.parse(infofile.render(sections))
 
 
 def test_many_errors_are_not_all_shown() -> None:

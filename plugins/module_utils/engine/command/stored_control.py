@@ -15,6 +15,9 @@ from ..storage.base import Storage
 from ..transform.pipeline import decode
 from .restore.blocks import content
 
+# PostgreSQL's own has 8 KiB; it is read as a whole.
+_MOST = 64 * 1024
+
 
 def stored_control(storage: Storage, stanza: str, contents: Manifest) -> ControlData:
     """Read it; raises the errors of ``control.read``, and FormatError when there is none."""
@@ -23,6 +26,11 @@ def stored_control(storage: Storage, stanza: str, contents: Manifest) -> Control
     if file is None or place is None:
         raise FormatError(
             f"backup set {contents.backup.label} has no pg_control",
+            hint="restore another backup with --set.",
+        )
+    if max(file.size, place.size) > _MOST:
+        raise FormatError(
+            f"pg_control of backup set {contents.backup.label} has {file.size} bytes",
             hint="restore another backup with --set.",
         )
     if file.block is not None:

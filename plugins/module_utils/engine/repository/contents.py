@@ -25,6 +25,10 @@ PageErrors = tuple[t.Union[int, tuple[int, int]], ...]
 
 BLOCK_UNIT = 8192
 BLOCK_CHECKSUM_SIZE = 6
+BLOCK_CHECKSUM_SIZES = range(1, 17)
+"""What can be: the digests have 16 bytes."""
+BLOCK_SIZE_MOST = 128 * 1024 * 1024
+"""No block is larger: whoever reads one holds all of it."""
 
 
 class Block(t.NamedTuple):

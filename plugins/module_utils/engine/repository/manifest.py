@@ -87,6 +87,8 @@ def validate(manifest: Manifest) -> None:
             errors.append(f"repo size must be > 0 for file '{file.name}'")
     if not any(target.name == PG_DATA for target in manifest.targets):
         errors.append("missing target 'pg_data'")
+    if not any(path.name == PG_DATA for path in manifest.paths):
+        errors.append("missing path 'pg_data'")
     if errors:
         shown = errors[:10] + ([f"{len(errors) - 10} more"] if len(errors) > 10 else [])
         raise FormatError("manifest validation failed:\n" + "\n".join(shown))
