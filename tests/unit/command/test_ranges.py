@@ -63,3 +63,11 @@ def test_a_range_that_ends_too_early_is_an_error(tmp_path):
     data = ranges.RangeBytes(part, PosixStorage(str(tmp_path)).reader("b"))
     with pytest.raises(errors.FileReadError, match="ends at 4 bytes, too early"):
         list(data.take(part.files[0].stored))
+
+
+@pytest.mark.parametrize(("offset", "size"), [(-4, 2), (0, -1)])
+def test_what_lies_nowhere_comes_to_an_end(tmp_path, offset, size):
+    (tmp_path / "b").write_bytes(b"aaaa")
+    (part,) = ranges.ranges([file_at("b", 0, 4)])
+    data = ranges.RangeBytes(part, PosixStorage(str(tmp_path)).reader("b"))
+    assert sum(map(len, data.take(Stored("b", offset, size, Framing.WHOLE)))) <= 2

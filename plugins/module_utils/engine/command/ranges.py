@@ -72,10 +72,10 @@ class RangeBytes:
         What was not taken of an earlier one is passed over.
         """
         left = stored.offset - self._position
-        while left:
+        while left > 0:
             left -= len(self._next(left))
         left = stored.size
-        while left:
+        while left > 0:
             data = self._next(left)
             left -= len(data)
             yield data
