@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For how long archive-get may go on to look for a server that is gone, by who asks."""
+"""For how long archive-get looks for a server that is gone, and how much it takes from one."""
 
 from __future__ import annotations
 
+import hashlib
 import types
 
 import pytest
@@ -15,7 +16,16 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     PgOptions,
     RepoOptions,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import HostConnectError
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    FormatError,
+    HostConnectError,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
+    Encoding,
+    encode,
+)
 
 NAME = "000000010000000000000001"
 
@@ -79,3 +89,47 @@ def test_a_person_does_not_wait_for_longer_than_a_server(options, patience):
     with pytest.raises(HostConnectError):
         archive_get.run(options)
     assert patience == [60.0]
+
+
+SEGMENT = 1 << 20
+
+
+@pytest.mark.parametrize("name", [NAME, f"{NAME}.partial"])
+@pytest.mark.parametrize("extension", ["gz", "bz2", "zst"])
+def test_a_bomb_does_not_fill_the_disk(tmp_path, name, extension):
+    """Of a segment no more is written than one of this cluster has, and then nothing is left."""
+    cluster = types.SimpleNamespace(version="15", system_id=7, wal_segment_size=SEGMENT)
+    directory = tmp_path / "archive/demo/15-1" / NAME[:16]
+    directory.mkdir(parents=True)
+    storage = PosixStorage(str(tmp_path))
+    archive = archive_info.create(7, "15", None)
+    target = tmp_path / "got"
+    for size in (SEGMENT, 64 * SEGMENT):
+        stored = encode(bytes(size), Encoding(extension))
+        sha1 = hashlib.sha1(bytes(size)).hexdigest()
+        path = directory / f"{name}-{sha1}.{extension}"
+        path.write_bytes(stored)
+        found = archive_get.find(storage, "demo", archive, cluster, name)
+        if size == SEGMENT:
+            archive_get.fetch(storage, found, str(target))
+            assert target.stat().st_size == SEGMENT
+            target.unlink()
+        else:
+            with pytest.raises(FormatError, match=f"is damaged: it holds more than {SEGMENT} b"):
+                archive_get.fetch(storage, found, str(target))
+        path.unlink()
+    assert not list(tmp_path.glob("got*"))
+
+
+def test_a_history_is_not_as_large_as_the_disk(tmp_path):
+    cluster = types.SimpleNamespace(version="15", system_id=7, wal_segment_size=SEGMENT)
+    directory = tmp_path / "archive/demo/15-1"
+    directory.mkdir(parents=True)
+    with open(directory / "00000002.history", "wb") as file:
+        file.truncate(1 << 30)
+    storage = PosixStorage(str(tmp_path))
+    archive = archive_info.create(7, "15", None)
+    found = archive_get.find(storage, "demo", archive, cluster, "00000002.history")
+    with pytest.raises(FormatError, match="is damaged: it holds more than"):
+        archive_get.fetch(storage, found, str(tmp_path / "got"))
+    assert not list(tmp_path.glob("got*"))

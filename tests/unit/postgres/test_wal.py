@@ -153,7 +153,9 @@ def test_a_history():
     assert wal.history("") == []
 
 
-@pytest.mark.parametrize("text", ["1", "x\t0/1", "1\tnowhere", "2\t0/1\tx\n1\t0/2\tx"])
+@pytest.mark.parametrize(
+    "text", ["1", "x\t0/1", "²\t0/1", "1" * 5000 + "\t0/1", "1\tnowhere", "2\t0/1\tx\n1\t0/2\tx"]
+)
 def test_a_history_that_is_none(text):
     with pytest.raises(errors.FormatError):
         wal.history(text)

@@ -86,6 +86,20 @@ def test_a_damaged_file_is_refused_or_has_another_digest(encoding: Encoding) -> 
     assert decoder.source_sha1 != hashlib.sha1(CONTENT).hexdigest()
 
 
+@pytest.mark.parametrize(
+    "encoding", ENCODINGS, ids=lambda e: f"{e.compress_type}-{bool(e.cipher_pass)}"
+)
+def test_a_bomb_goes_no_further_than_it_may(encoding: Encoding) -> None:
+    stored = encode(bytes(8 << 20), encoding)
+    assert len(decode(stored, encoding, most=8 << 20)) == 8 << 20
+    for most in (0, 1 << 20, (8 << 20) - 1):
+        given = 0
+        with pytest.raises(FormatError, match=f"more than {most} bytes"):
+            for piece in Decoder(encoding).stream([stored], most=most):
+                given += len(piece)
+        assert given <= most
+
+
 def test_a_pass_never_shows() -> None:
     assert "secret-pass" not in repr(Encoding("gz", 6, "secret-pass"))
 

@@ -55,6 +55,9 @@ _WITHOUT = " if one is gone for good, take it out of the configuration."
 
 _DAMAGED = "the verify command shows what else is damaged; has another repository a whole one?"
 
+# Far more than the history of any timeline takes, or the mark of a backup.
+_SMALL = 16 * 1024 * 1024
+
 # Seconds for which the next repository is not bothered while one has not answered yet.
 HEAD_START = 2.0
 
@@ -87,6 +90,8 @@ class Stored(t.NamedTuple):
     path: str
     sha1: str | None
     encoding: Encoding
+    most: int
+    """No file of its kind has more bytes."""
     size: int | None = None
     """Stored bytes, where that is known."""
 
@@ -238,7 +243,7 @@ def find(
         paths = [layout.wal_file_path(stanza, archive_id, name) for archive_id in ids]
         for path, found in zip(paths, storage.info_many(paths)):
             if found is not None:
-                return Stored(path, None, Encoding(cipher_pass=archive.cipher_pass))
+                return Stored(path, None, Encoding(cipher_pass=archive.cipher_pass), _SMALL)
         return None
     segments = segments or Archive(storage, stanza)
     for archive_id in ids:
@@ -252,7 +257,7 @@ def find(
         if copies:
             path, sha1 = copies[0].path, copies[0].sha1
             encoding = Encoding(type_of_name(path).name, cipher_pass=archive.cipher_pass)
-            return Stored(path, sha1, encoding, copies[0].size)
+            return Stored(path, sha1, encoding, cluster.wal_segment_size, copies[0].size)
     return None
 
 
@@ -273,7 +278,7 @@ def copy(chunks: t.Iterable[bytes], stored: Stored, destination: str) -> None:
     decoder = Decoder(stored.encoding)
     try:
         with open(temporary, "wb") as file:
-            for data in decoder.stream(chunks):
+            for data in decoder.stream(chunks, most=stored.most):
                 file.write(data)
         if stored.sha1 is not None and decoder.source_sha1 != stored.sha1:
             raise ChecksumError(

@@ -18,10 +18,14 @@ from . import releases
 
 HEADER_SIZE = 512
 
+LARGEST = 1 << 30
+"""No segment is larger than PostgreSQL lets initdb make them."""
+
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _PARTIAL = re.compile(r"[0-9A-F]{24}\.partial")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 _BACKUP_LABEL = re.compile(r"[0-9A-F]{24}\.[0-9A-F]{8}\.backup")
+_TIMELINE = re.compile(r"[0-9]{1,10}")
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _LONG_HEADER = 0x0002
 
@@ -145,7 +149,7 @@ def history(text: str) -> list[Fork]:
         if not line or line.startswith("#"):
             continue
         parts = line.split(None, 2)
-        if len(parts) < 2 or not parts[0].isdigit():
+        if len(parts) < 2 or not _TIMELINE.fullmatch(parts[0]):
             raise FormatError(f"'{line}' is no line of a timeline history")
         forks.append(Fork(int(parts[0]), lsn_parse(parts[1]), parts[2] if len(parts) == 3 else ""))
     if any(after.timeline <= before.timeline for before, after in zip(forks, forks[1:])):

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import typing as t
 
+from ..errors import FormatError
 from .cipher import Decryptor, Encryptor
 from .compression import Buffer, Framing, compressor, decompressor
 
@@ -136,13 +137,24 @@ class Decoder:
         last.append(self._decompressor.finish())
         return self._give(b"".join(last))
 
-    def stream(self, chunks: Iterable[Buffer]) -> Iterator[bytes]:
-        """The whole way of one file: bounded pieces of what chunks hold, up to the checked end."""
+    def stream(self, chunks: Iterable[Buffer], *, most: int | None = None) -> Iterator[bytes]:
+        """The whole way of one file: bounded pieces of what chunks hold, up to the checked end.
+
+        With ``most`` it ends with a FormatError before more bytes than that come out: a little that
+        is stored may stand for very much.
+        """
         for chunk in chunks:
-            yield from self.pieces(chunk)
+            for piece in self.pieces(chunk):
+                self._refuse_more_than(most)
+                yield piece
         rest = self.finish()
+        self._refuse_more_than(most)
         if rest:
             yield rest
+
+    def _refuse_more_than(self, most: int | None) -> None:
+        if most is not None and self.source_size > most:
+            raise FormatError(f"it holds more than {most} bytes")
 
     def _give(self, piece: bytes) -> bytes:
         self.source_size += len(piece)
@@ -165,6 +177,12 @@ def encode(data: Buffer, encoding: Encoding, *, framing: Framing = Framing.WHOLE
     return encryptor.update(output) + encryptor.finish()
 
 
-def decode(data: Buffer, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> bytes:
-    """Decode what fits in memory; raises as Decoder does."""
-    return b"".join(Decoder(encoding, framing=framing).stream((data,)))
+def decode(
+    data: Buffer,
+    encoding: Encoding,
+    *,
+    framing: Framing = Framing.WHOLE,
+    most: int | None = None,
+) -> bytes:
+    """Decode what fits in memory; raises as ``Decoder.stream`` does."""
+    return b"".join(Decoder(encoding, framing=framing).stream((data,), most=most))

@@ -10,6 +10,7 @@ import typing as t
 from ...errors import ArchiveTimeoutError, ChecksumError
 from ...postgres import releases
 from ...postgres.entries import PathEntry
+from ...postgres.wal import LARGEST
 from ...repository import layout
 from ...repository.archive import Archive, StoredSegment
 from ...repository.contents import PG_DATA, ManifestFile
@@ -78,7 +79,7 @@ def _copy(
     decoder, encoder = Decoder(stored_as), Encoder(to)
     writer = storage.writer(path, publish=Publish.RENAME)
     try:
-        for piece in decoder.stream(storage.reader(segment.path)):
+        for piece in decoder.stream(storage.reader(segment.path), most=LARGEST):
             writer.write(encoder.update(piece))
         if decoder.source_sha1 != segment.sha1:
             raise ChecksumError(
