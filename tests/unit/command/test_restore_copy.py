@@ -160,6 +160,18 @@ def test_a_bundle_that_was_cut_fails(bundle):
         restore(repo, files)
 
 
+def test_a_bomb_does_not_fill_the_disk(tmp_path):
+    """No more is written than the file has, whatever the stored bytes stand for."""
+    (tmp_path / "repo").mkdir()
+    stored = encode(bytes(64 << 20), ENCODING)
+    (tmp_path / "repo" / "f").write_bytes(stored)
+    target = tmp_path / "target"
+    file = file_at("f", 0, len(stored), target=str(target), data=bytes(100_000))
+    with pytest.raises(errors.FormatError, match=r"'f' in the repository is damaged: .* 100000 b"):
+        restore(tmp_path / "repo", [file])
+    assert target.stat().st_size <= 100_000
+
+
 def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(bundle, tmp_path):
     repo, contents, files = bundle
     victim = tmp_path / "victim"

@@ -57,7 +57,11 @@ class History:
         assert encoder.stored_sha1 == hashlib.sha1(output).hexdigest()
         assert (encoder.source_size, encoder.stored_size) == (len(content), len(output))
         self.entries = blockmap.load_map(
-            self.chain, "file", encoder.block, output[len(output) - encoder.block.map_size :]
+            self.chain,
+            "file",
+            encoder.block,
+            output[len(output) - encoder.block.map_size :],
+            len(content),
         )
         return encoder
 

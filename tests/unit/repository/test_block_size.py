@@ -54,6 +54,11 @@ def test_the_largest_block() -> None:
     assert block_for(1024 * MIB, 20 * DAY, None) == Block(352 * KIB, 8)
 
 
+def test_no_block_is_larger_than_a_reader_takes() -> None:
+    rules = Rules(sizes=((MIB, 100 * MIB),))
+    assert block_for(1024 * MIB, 20 * DAY, None, rules) == Block(128 * MIB, 12)
+
+
 def test_a_chain_keeps_the_size_of_its_blocks() -> None:
     prior = Block(32 * KIB, 7, 300)
     assert block_for(500 * MIB, 0, prior) == Block(32 * KIB, 7, 0)

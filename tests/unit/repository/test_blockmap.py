@@ -85,11 +85,49 @@ def test_what_is_no_map(data: bytes, message: str) -> None:
         blockmap.parse(data, 8192, 6)
 
 
+def one_super_block(stored_size: int, size: int, offset: int = 0, count: int = 1) -> bytes:
+    """A map of a file whose super block has these sizes."""
+    return b"".join(
+        [
+            number(0),
+            number(1 | 2 | 4) + number(1) + number(offset),
+            number(stored_size << 3 | 4 | 2 | 1) + number(size // 8192 << 1),
+            number(count - 1 << 1),
+            b"abcdef",
+        ]
+    )
+
+
+def test_a_few_bytes_are_not_many_blocks() -> None:
+    data = one_super_block(100, 8192 << 10, count=1 << 10)
+    with pytest.raises(FormatError, match="more than the 3 blocks of the file"):
+        blockmap.parse(data, 8192, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("stored_size", "size", "offset"),
+    [
+        (100, 1 << 40, 0),
+        (1 << 40, 8192, 0),
+        (100, 8192, 1 << 62),
+        (100, 16 * 1024 * 1024 + 8192, 0),
+    ],
+)
+def test_a_super_block_is_not_larger_than_anybody_writes(
+    stored_size: int, size: int, offset: int
+) -> None:
+    assert blockmap.parse(one_super_block(100, 16 * 1024 * 1024), 8192, 6, 1)
+    with pytest.raises(FormatError, match="too large"):
+        blockmap.parse(one_super_block(stored_size, size, offset), 8192, 6, 1)
+
+
 @given(st.binary(max_size=60))
 @example(SMALL)
 def test_any_bytes_are_a_map_or_refused(data: bytes) -> None:
     with contextlib.suppress(FormatError):
-        for entry in blockmap.parse(data, 8192, 6):
+        entries = blockmap.parse(data, 8192, 6, 5)
+        assert len(entries) <= 5
+        for entry in entries:
             assert entry.number * 8192 < entry.super_block.size
             assert entry.super_block.stored_size > 0
 

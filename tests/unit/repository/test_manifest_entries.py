@@ -45,6 +45,8 @@ def parse(**changes: t.Any) -> ManifestFile:
         *({"bi": value} for value in (0, -1, "x", None, True, 1 << 20, 10**30)),
         *({"bi": 1, "bic": value} for value in (0, -1, "x", 17, 1 << 30)),
         *({"bi": 1, "bim": value} for value in (-1, "x", 8193, 10**30)),
+        # A map that its blocks do not fill.
+        {"bi": 1, "bim": 8000},
         *({"mode": value} for value in ("", "-1", "0o17", "1_7", " 644", "77777777777777", "8", 7)),
         *({"user": value} for value in (5, True, [])),
         *({"checksum_page": value} for value in (5, "x", [])),
@@ -59,7 +61,15 @@ def test_what_no_file_has(changes: dict[str, t.Any]) -> None:
 
 def test_what_files_may_have() -> None:
     parsed = parse(
-        bi=4, bic=16, bim=168, bni=3, bno=2293764, mode="4755", repo_size=79430, timestamp=-5
+        size=704512,
+        bi=4,
+        bic=16,
+        bim=168,
+        bni=3,
+        bno=2293764,
+        mode="4755",
+        repo_size=79430,
+        timestamp=-5,
     )
     assert parsed.block == Block(32768, 16, 168)
     assert (parsed.mode, parsed.timestamp, parsed.bundle_offset) == (0o4755, -5, 2293764)

@@ -62,7 +62,7 @@ def content(storage: PosixStorage, whole: Manifest, file: ManifestFile) -> Itera
     size = file.block.map_size
     stored_map = storage.reader(place.path, offset=end - size, size=size).read_all()
     chain = blockmap.Chain.of("demo", whole)
-    entries = blockmap.load_map(chain, file.name, file.block, stored_map)
+    entries = blockmap.load_map(chain, file.name, file.block, stored_map, file.size)
     units = (
         decode(
             storage.reader(
@@ -206,13 +206,23 @@ def test_an_encrypted_reader_refuses_plain_files(
         backup_info.load(storage, "demo", "some-pass")
 
 
+def test_a_map_has_no_more_blocks_than_the_file(fixture_repositories: FixtureRepositories) -> None:
+    storage = PosixStorage(str(fixture_repositories["d"].path))
+    whole = manifest.load(storage, "demo", fixture_repositories["d"].newest, None)
+    file = next(file for file in whole.files if file.block is not None)
+    assert file.block is not None
+    assert b"".join(content(storage, whole, file))
+    with pytest.raises(FormatError, match=r"more than the \d+ blocks of the file"):
+        list(content(storage, whole, file._replace(size=file.size - file.block.size)))
+
+
 def test_a_map_must_fit_its_manifest(fixture_repositories: FixtureRepositories) -> None:
     storage = PosixStorage(str(fixture_repositories["d"].path))
     whole = manifest.load(storage, "demo", fixture_repositories["d"].newest, None)
     chain = blockmap.Chain.of("demo", whole)
     file = next(file for file in whole.files if file.block is not None)
     with pytest.raises(FormatError, match="block map is damaged"):
-        blockmap.load_map(chain, file.name, file.block, b"\0")
+        blockmap.load_map(chain, file.name, file.block, b"\0", file.size)
     far = b"\0" + bytes([0x80 | (100 << 3 & 0x7F) | 1, 100 << 3 >> 7]) + b"\x0b\x02" + bytes(6)
     with pytest.raises(FormatError, match="refers to a backup that is not in the manifest"):
-        blockmap.load_map(chain, file.name, manifest.Block(8192), far)
+        blockmap.load_map(chain, file.name, manifest.Block(8192), far, 8192)

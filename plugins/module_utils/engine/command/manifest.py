@@ -107,7 +107,8 @@ def _delta(
     size = file.block.map_size
     offset = place.offset + place.size - size
     with storage.reader(place.path, offset=offset, size=size) as reader:
-        entries = blockmap.load_map(chain, file.name, file.block, reader.read_all())
+        stored_map = reader.read_all()
+        entries = blockmap.load_map(chain, file.name, file.block, stored_map, file.size)
     deltas = []
     for reference in sorted({entry.super_block.reference for entry in entries}):
         own = [entry for entry in entries if entry.super_block.reference == reference]

@@ -35,8 +35,8 @@ def stored_control(storage: Storage, stanza: str, contents: Manifest) -> Control
         )
     if file.block is not None:
         chain = Chain.of(stanza, contents)
-        data = b"".join(content(storage, chain, file.name, place, file.block))
+        data = b"".join(content(storage, chain, file.name, place, file.block, file.size))
     else:
         reader = storage.reader(place.path, offset=place.offset, size=place.size)
-        data = decode(reader.read_all(), contents.encoding, framing=place.framing)
+        data = decode(reader.read_all(), contents.encoding, framing=place.framing, most=file.size)
     return control.read(data)

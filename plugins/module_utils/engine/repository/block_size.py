@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ..config.options import RepoOptions
-from .contents import Block
+from .contents import BLOCK_SIZE_MOST, Block
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -98,6 +98,7 @@ def block_for(size: int, age: int, prior: Block | None, rules: Rules = DEFAULT) 
     """
     multiplier = next((factor for least, factor in rules.ages if age >= least), 1)
     block_size = multiplier * next((block for least, block in rules.sizes if size >= least), 0)
+    block_size = min(block_size, BLOCK_SIZE_MOST)
     if not block_size:
         return None
     if continues(size, prior) and prior is not None:

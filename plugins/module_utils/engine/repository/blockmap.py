@@ -14,6 +14,7 @@ import typing as t
 from ..errors import FormatError
 from ..transform.pipeline import Encoding, Framing, decode
 from . import layout
+from .fields import MOST
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +23,12 @@ if t.TYPE_CHECKING:
 
 # Everything of a block-incremental file is framed so, also in sets whose bundles are not.
 FRAMING = Framing.RAW
+
+# Super blocks end with the block that makes them as large as the option says: this at most.
+_SUPER_MOST = 16 * 1024 * 1024
+
+# What does not get smaller gets a little larger.
+_STORED_EXTRA = 64 * 1024
 
 
 class SuperBlock(t.NamedTuple):
@@ -93,8 +100,13 @@ class _Input:
         return data
 
 
-def parse(data: bytes, block_size: int, checksum_size: int) -> list[MapEntry]:
-    """Read a map that is decrypted already; raises FormatError for what is none."""
+def parse(
+    data: bytes, block_size: int, checksum_size: int, blocks: int | None = None
+) -> list[MapEntry]:
+    """Read a map that is decrypted already; raises FormatError for what is none.
+
+    ``blocks`` is how many the file has; None takes any number.
+    """
     source = _Input(data)
     if source.number() & 1:
         raise FormatError("block map has a version that is not known")
@@ -139,6 +151,9 @@ def parse(data: bytes, block_size: int, checksum_size: int) -> list[MapEntry]:
                 count = -(-holder.size // block_size)
             if (holder.number + count - 1) * block_size >= holder.size or holder.stored_size <= 0:
                 raise FormatError("block map is damaged")
+            if blocks is not None and len(entries) + count > blocks:
+                raise FormatError(f"block map has more than the {blocks} blocks of the file")
+            _refuse_too_large(offset, holder, block_size)
             unit = SuperBlock(reference, holder.bundle_id, offset, holder.stored_size, holder.size)
             for _block in range(count):
                 entries.append(MapEntry(unit, holder.number, source.take(checksum_size)))
@@ -151,6 +166,16 @@ def parse(data: bytes, block_size: int, checksum_size: int) -> list[MapEntry]:
     if not source.at_end:
         raise FormatError("block map is damaged")
     return entries
+
+
+def _refuse_too_large(offset: int, holder: _Holder, block_size: int) -> None:
+    """What nobody has written, and whoever reads it would have to hold."""
+    if (
+        holder.size >= _SUPER_MOST + block_size
+        or holder.stored_size > 2 * holder.size + _STORED_EXTRA
+        or offset + holder.stored_size >= MOST
+    ):
+        raise FormatError(f"block map has a super block at {offset} that is too large")
 
 
 def super_blocks(entries: Iterable[MapEntry]) -> list[SuperBlock]:
@@ -199,13 +224,16 @@ class Chain(t.NamedTuple):
         return cls(stanza, manifest.backup.references, manifest.encoding)
 
 
-def load_map(chain: Chain, name: str, block: Block, stored_map: bytes) -> list[MapEntry]:
-    """Decode the last ``map_size`` stored bytes of a file. Raises FormatError and CryptoError."""
+def load_map(chain: Chain, name: str, block: Block, stored_map: bytes, size: int) -> list[MapEntry]:
+    """Decode the last ``map_size`` stored bytes of a file of ``size`` bytes.
+
+    Raises FormatError and CryptoError.
+    """
     # A map is encrypted but never compressed.
     encoding = Encoding(cipher_pass=chain.encoding.cipher_pass)
     try:
         data = decode(stored_map, encoding, framing=FRAMING)
-        entries = parse(data, block.size, block.checksum_size)
+        entries = parse(data, block.size, block.checksum_size, -(-size // block.size))
     except FormatError as cause:
         raise FormatError(f"'{name}': {cause.message}") from cause
     last = max(entry.super_block.reference for entry in entries)

@@ -34,6 +34,10 @@ _SHARED = 1 << 14
 DEFAULT: t.Any = object()
 """Stands in an entry for what a default section says: those come after the entries."""
 
+# Bytes that a block map takes at most, and each block in it besides its checksum.
+_MAP_EXTRA = 64
+_MAP_ENTRY = 80
+
 _MODE = re.compile(r"[0-7]{1,4}")
 _OID = re.compile(r"[1-9][0-9]{0,9}")
 
@@ -116,7 +120,7 @@ class FileParser:
             page_errors = _page_errors(name, values["checksum-page-error"])
         block = None
         if "bi" in values:
-            block = _block(name, values, repo_size)
+            block = _block(name, values, size, repo_size)
         original_size = get("szo")
         if original_size is not None and not _is_size(original_size):
             raise JsonFormatError(f"file '{name}': invalid szo")
@@ -162,7 +166,7 @@ def _is_size(value: t.Any) -> bool:
     return value.__class__ is int and 0 <= value < MOST
 
 
-def _block(name: str, values: t.Mapping[str, t.Any], repo_size: int) -> Block:
+def _block(name: str, values: t.Mapping[str, t.Any], size: int, repo_size: int) -> Block:
     units, map_size = values["bi"], values.get("bim", 0)
     checksum_size = values.get("bic", BLOCK_CHECKSUM_SIZE)
     if not (
@@ -174,7 +178,10 @@ def _block(name: str, values: t.Mapping[str, t.Any], repo_size: int) -> Block:
         and checksum_size in BLOCK_CHECKSUM_SIZES
     ):
         raise JsonFormatError(f"file '{name}': invalid blocks")
-    return Block(units * BLOCK_UNIT, checksum_size, map_size)
+    block = Block(units * BLOCK_UNIT, checksum_size, map_size)
+    if map_size > _MAP_EXTRA + -(-size // block.size) * (checksum_size + _MAP_ENTRY):
+        raise JsonFormatError(f"file '{name}': the map of its blocks is too large")
+    return block
 
 
 def _page_errors(name: str, value: object) -> PageErrors:

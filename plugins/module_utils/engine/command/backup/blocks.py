@@ -106,7 +106,8 @@ class BlockEncoders:
     def _map(self, name: str, place: MapPlace) -> t.Sequence[MapEntry]:
         try:
             stored_map = self._reader(name).read_all()
-            entries = blockmap.load_map(self._chain, name, place.block, stored_map)
+            size = place.blocks * place.block.size
+            entries = blockmap.load_map(self._chain, name, place.block, stored_map, size)
             if len(entries) != place.blocks:
                 raise FormatError(f"it tells of {len(entries)} blocks instead of {place.blocks}")
             return entries

@@ -20,12 +20,15 @@ AHEAD = 16
 
 
 def content(
-    storage: Storage, chain: Chain, name: str, stored: Stored, block: Block
+    storage: Storage, chain: Chain, name: str, stored: Stored, block: Block, size: int
 ) -> t.Iterator[bytes]:
-    """The file, block by block. Raises FormatError and CryptoError for what is damaged."""
+    """The file, block by block; it has ``size`` bytes.
+
+    Raises FormatError and CryptoError for what is damaged.
+    """
     offset = stored.offset + stored.size - block.map_size
     stored_map = storage.reader(stored.path, offset=offset, size=block.map_size).read_all()
-    entries = blockmap.load_map(chain, name, block, stored_map)
+    entries = blockmap.load_map(chain, name, block, stored_map, size)
     units = blockmap.super_blocks(entries)
     yield from blockmap.assemble(entries, block.size, _fetch(storage, chain, name, units))
 
@@ -35,14 +38,17 @@ def _fetch(
 ) -> t.Iterator[bytes]:
     """The super blocks in their order, decoded; the next ones are under way."""
     waiting = collections.deque(units)
-    opened: collections.deque[Reader] = collections.deque()
+    opened: collections.deque[tuple[SuperBlock, Reader]] = collections.deque()
     try:
         while waiting or opened:
             while waiting and len(opened) < AHEAD:
                 unit = waiting.popleft()
                 path = blockmap.super_block_path(chain, name, unit)
-                opened.append(storage.reader(path, offset=unit.offset, size=unit.stored_size))
-            yield decode(opened.popleft().read_all(), chain.encoding, framing=blockmap.FRAMING)
+                reader = storage.reader(path, offset=unit.offset, size=unit.stored_size)
+                opened.append((unit, reader))
+            unit, reader = opened.popleft()
+            data = reader.read_all()
+            yield decode(data, chain.encoding, framing=blockmap.FRAMING, most=unit.size)
     finally:
-        for reader in opened:
+        for _unit, reader in opened:
             reader.close()

@@ -211,7 +211,7 @@ class Fetcher:
         size = 0
         descriptor = create(file.target)
         try:
-            for data in content(self._storage(), chain, file.name, file.stored, block):
+            for data in content(self._storage(), chain, file.name, file.stored, block, file.size):
                 digest.update(data)
                 size += len(data)
                 self._write(descriptor, data)
@@ -229,7 +229,7 @@ class Fetcher:
         descriptor = create(file.target)
         try:
             decoder = Decoder(job.chain.encoding, framing=file.stored.framing)
-            for data in decoder.stream(stored.take(file.stored)):
+            for data in decoder.stream(stored.take(file.stored), most=file.size):
                 self._write(descriptor, data)
             _check(file, decoder.source_size, decoder.source_sha1)
             attributes(descriptor, file)

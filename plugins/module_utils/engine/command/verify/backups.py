@@ -142,7 +142,8 @@ class Backups:
         offset = place.offset + place.size - size
         try:
             with self._run.storage.reader(place.path, offset=offset, size=size) as reader:
-                entries = load_map(chain, file.name, file.block, reader.read_all())
+                stored_map = reader.read_all()
+                entries = load_map(chain, file.name, file.block, stored_map, file.size)
         except TransportLostError:
             raise
         except EngineError:

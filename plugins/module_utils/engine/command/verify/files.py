@@ -193,7 +193,7 @@ class Checker:
             same = digest.hexdigest() == (row.repo_checksum or row.checksum)
             return None if same else Problem.CHECKSUM
         decoder = Decoder(chain.encoding, framing=row.stored.framing)
-        for piece in decoder.stream(chunks):
+        for piece in decoder.stream(chunks, most=row.size):
             self._count(len(piece))
         if decoder.source_sha1 != row.checksum:
             return Problem.CHECKSUM
@@ -203,7 +203,7 @@ class Checker:
         """A block-incremental file of which more is to be known than a checksum of its own."""
         digest = hashlib.sha1()
         try:
-            for data in content(self._storage, chain, row.name, row.stored, block):
+            for data in content(self._storage, chain, row.name, row.stored, block, row.size):
                 digest.update(data)
                 self._count(len(data))
         except TransportLostError:
@@ -228,7 +228,7 @@ class Checker:
             with reader:
                 encoding = Encoding(type_of_name(row.path).name, cipher_pass=cipher_pass)
                 decoder = Decoder(encoding)
-                for piece in decoder.stream(reader):
+                for piece in decoder.stream(reader, most=wal.LARGEST):
                     if len(head) < wal.HEADER_SIZE:
                         head += piece[: wal.HEADER_SIZE]
                     self._count(len(piece))
