@@ -58,3 +58,18 @@ def test_by_version(tmp_path, version, kind, kept, restored):
     removed = ready.target.superfluous(preserve=ready.preserved)
     assert set(NAMES) - {path.rpartition("/")[2] for path in removed} == kept
     assert bool(list(ready.work.files)) == restored
+
+
+def test_what_the_server_gets_is_the_target_that_was_looked_at(tmp_path):
+    options = Options(
+        "restore",
+        stanza="demo",
+        type="time",
+        target=" 2026-11-22 12:00:00+00\n",
+        pgs=(PgOptions(path=str(tmp_path)),),
+        repos=(RepoOptions(key=1),),
+    )
+    aim = run.aim_of(options, "time")
+    chosen = Chosen(options.repos[0], None, backup_of("15"), None)
+    ready = run.prepared(options, chosen, aim, run.Reuse(False, False))
+    assert ready.options.target == "2026-11-22 12:00:00+00"

@@ -31,7 +31,7 @@ def berlin(monkeypatch):
     [
         "2026-11-22 12:00:00+00",
         "2026-11-22 12:00:00.999999+00",
-        "2026-11-22 12:00:00,5+0000",
+        "2026-11-22 12:00:00.5+0000",
         "2026-11-22T12:00:00Z",
         "2026-11-22 12:00:00 UTC",
         "2026-11-22 17:30:00+05:30",
@@ -51,7 +51,7 @@ def test_what_only_the_server_understands_is_no_error(text):
 
 @pytest.mark.parametrize(
     "text", ["2026-02-30 12:00:00", "2026-11-22 25:00:00", "2026-11-22 12:00:00+16:00",
-             "2026-11-22 12:00:00+01:70"],
+             "2026-11-22 12:00:00+01:70", "2026-11-22 12:00:00,5+00"],
 )  # fmt: skip
 def test_a_moment_that_does_not_exist(text):
     with pytest.raises(errors.FormatError, match="invalid time"):
@@ -62,6 +62,42 @@ def test_a_position():
     assert goal("lsn", "1/2000028").lsn == 0x102000028
     with pytest.raises(errors.FormatError, match="nowhere"):
         goal("lsn", "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["time", "lsn", "xid"])
+def test_blanks_around_a_target_go(kind):
+    text = {"time": "2026-11-22 12:00:00+00", "lsn": "1/2000028", "xid": "7"}[kind]
+    assert goal(kind, f" {text}\n") == goal(kind, text)
+    assert goal(kind, f" {text}\n").text == text
+
+
+def test_blanks_around_a_name_stay():
+    assert goal("name", " before it ").text == " before it "
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("name", "before\nit"),
+        ("name", "before it\n"),
+        ("name", "\x00"),
+        ("name", "a\udcff"),
+        ("name", "n" * 64),
+        ("name", "é" * 32),
+        ("time", "2026-11-22\n12:00:00"),
+        ("time", " "),
+        ("xid", "7\nrestore_command = 'x'"),
+        ("lsn", "\n"),
+    ],
+)
+def test_what_no_configuration_can_hold(kind, text):
+    """A server would not start with it, or would recover to the end for want of a target."""
+    with pytest.raises(errors.OptionInvalidValueError, match="not valid for 'target' option"):
+        goal(kind, text)
+
+
+def test_a_name_may_be_as_long_as_those_of_restore_points():
+    assert goal("name", "n" * 63).text == "n" * 63
 
 
 def test_a_name_is_not_interpreted():

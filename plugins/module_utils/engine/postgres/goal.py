@@ -9,19 +9,22 @@ import re
 import typing as t
 from datetime import datetime, timedelta, timezone
 
-from ..errors import FormatError
+from ..errors import FormatError, OptionInvalidValueError
 from . import wal
 
 _TIME = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})[ T](?P<time>\d{2}:\d{2}:\d{2})(?:[.,]\d{1,6})?"
+    r"(?P<date>\d{4}-\d{2}-\d{2})[ T](?P<time>\d{2}:\d{2}:\d{2})(?:(?P<point>[.,])\d{1,6})?"
     r"(?: ?(?P<utc>Z|UTC|GMT)|(?P<sign>[+-])(?P<hours>\d{2})(?::?(?P<minutes>\d{2}))?)?"
 )
+# PostgreSQL's MAXFNAMELEN, without the zero at the end.
+_NAME_MOST = 63
+
 # PostgreSQL knows no zone that is further away.
 _FURTHEST = timedelta(hours=16)
 
 
 class Goal(t.NamedTuple):
-    """The end of a recovery. ``text`` is the target as it was given."""
+    """The end of a recovery. ``text`` is the target as the server gets it."""
 
     kind: str
     """The type of the restore: default, immediate, lsn, name, none, preserve, ..."""
@@ -34,15 +37,34 @@ class Goal(t.NamedTuple):
 def goal(kind: str, text: str | None) -> Goal:
     """Read the target of a restore of type ``kind``.
 
-    Raises FormatError for a position that is none. A time in a form that is not ours is no error
-    here: the server may understand it.
+    Raises FormatError for a position that is none, and OptionInvalidValueError for what the
+    configuration of a server cannot hold: it would not start. A time in a form that is not ours is
+    no error here: the server may understand it.
     """
     text = text or ""
+    if text:
+        if kind != "name":
+            # A name may begin or end with blanks.
+            text = text.strip()
+        _refuse_unwritable(kind, text)
     if kind == "lsn":
         return Goal(kind, text, lsn=wal.lsn_parse(text))
     if kind == "time":
         return Goal(kind, text, time=epoch(text))
     return Goal(kind, text)
+
+
+def _refuse_unwritable(kind: str, text: str) -> None:
+    if not text or not text.isprintable():
+        raise OptionInvalidValueError(
+            f"{text!r} is not valid for 'target' option",
+            hint="it is one line of text, without control characters.",
+        )
+    if kind == "name" and len(text.encode("utf-8")) > _NAME_MOST:
+        raise OptionInvalidValueError(
+            f"'{text}' is not valid for 'target' option",
+            hint=f"names of restore points have at most {_NAME_MOST} bytes.",
+        )
 
 
 def epoch(text: str) -> int | None:
@@ -54,6 +76,11 @@ def epoch(text: str) -> int | None:
     match = _TIME.fullmatch(text.strip())
     if match is None:
         return None
+    if match["point"] == ",":
+        raise FormatError(
+            f"invalid time '{text}': PostgreSQL takes no comma before a fraction",
+            hint="write a point in its place.",
+        )
     try:
         moment = datetime.fromisoformat(f"{match['date']} {match['time']}")
         if match["utc"]:

@@ -121,7 +121,8 @@ def aim_of(options: Options, restore_type: str) -> Goal:
             "restore command requires option: target",
             hint="give --target, or leave out --type to recover to the end of the archive.",
         )
-    timeline.wanted(options.target_timeline or timeline.LATEST)
+    if options.target_timeline is not None:
+        timeline.wanted(options.target_timeline)
     return goal.goal(restore_type, options.target)
 
 
@@ -252,7 +253,7 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
     if not contents.options.online and not _is_given(options, "type"):
         # Nothing to recover: the cluster was stopped when it was copied.
         aim = aim._replace(kind="none")
-    options = dataclasses.replace(options, type=aim.kind)
+    options = dataclasses.replace(options, type=aim.kind, target=aim.text or None)
     where = places(contents, options)
     owners = Owners(where.pg_data)
     preserved = recovery.preserved(contents.db.version) if aim.kind == "preserve" else ()
