@@ -91,7 +91,7 @@ def test_sums_are_those_of_backup_info(
     info = backup_info.load(fixture_storage, "demo", fixture_repository.cipher_pass)
     for label, expected in info.backups.items():
         loaded = manifest.load(fixture_storage, "demo", label, info.cipher_pass)
-        manifest.validate(loaded)
+        manifest.validate_whole(loaded)
         assert manifest.entry_for(loaded) == expected
 
 
@@ -421,6 +421,22 @@ def test_an_unfinished_manifest_is_not_valid(change: dict[str, t.Any], message: 
 def test_a_manifest_without_a_data_directory_is_not_valid(missing: str) -> None:
     with pytest.raises(FormatError, match=f"missing {missing[:-1]} 'pg_data'"):
         manifest.validate(example(**{missing: []}, defaults=example().resolved_defaults()))
+
+
+def test_files_are_in_directories_that_are_listed() -> None:
+    paths = [ManifestPath(name, 0o700, None, None) for name in ("pg_data", "pg_data/global")]
+    whole = example([file("pg_data/global/pg_control")], paths=paths)
+    manifest.validate_whole(whole)
+    control = list(whole.files)
+    for changes, message in (
+        ({"files": [file("pg_data/PG_VERSION")]}, "no file 'pg_data/global/pg_control'"),
+        ({"files": [*control, file("pg_data/a/b")]}, "'pg_data/a/b' without its directory"),
+        ({"files": [*control, file("pg_data/global")]}, "'pg_data/global' as a file and as a"),
+        ({"paths": paths[:1]}, "'pg_data/global/pg_control' without its directory"),
+        ({"paths": [*paths, paths[0]._replace(name="pg_data/a/b")]}, "'pg_data/a/b' without its"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            manifest.validate_whole(dataclasses.replace(whole, **changes))
 
 
 @pytest.mark.parametrize("section", ["target:file", "target:path", "target:link", "backup:target"])

@@ -70,6 +70,7 @@ __all__ = [
     "save",
     "save_checkpoint",
     "validate",
+    "validate_whole",
 ]
 
 _HISTORY_LEVEL = 9
@@ -92,6 +93,31 @@ def validate(manifest: Manifest) -> None:
     if errors:
         shown = errors[:10] + ([f"{len(errors) - 10} more"] if len(errors) > 10 else [])
         raise FormatError("manifest validation failed:\n" + "\n".join(shown))
+
+
+def validate_whole(manifest: Manifest) -> None:
+    """``validate``, and what else a restore would stumble over in the middle; raises FormatError.
+
+    What there is of the server's files lies in directories that are listed as well.
+    """
+    validate(manifest)
+    directories = {path.name for path in manifest.paths}
+    for path in manifest.paths:
+        _refuse_without_parent(path.name, directories)
+    control = False
+    for file in manifest.files:
+        _refuse_without_parent(file.name, directories)
+        if file.name in directories:
+            raise FormatError(f"manifest has '{file.name}' as a file and as a directory")
+        control = control or file.name == PG_CONTROL
+    if not control:
+        raise FormatError(f"manifest has no file '{PG_CONTROL}'")
+
+
+def _refuse_without_parent(name: str, directories: t.Container[str]) -> None:
+    parent, slash, _last = name.rpartition("/")
+    if slash and parent not in directories:
+        raise FormatError(f"manifest has '{name}' without its directory")
 
 
 # --- in the repository -----------------------------------------------------------------------

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import JsonFormatError
+from ..errors import FormatError, JsonFormatError
+from ..transform.compression import TYPES
 from . import infofile
 from .contents import (
     BackupFacts,
@@ -174,6 +175,8 @@ def _parse_options(row: Fields) -> ManifestOptions:
     compress_type = row.optional_text("option-compress-type")
     if compress_type is None:
         compress_type = "gz" if row.flag("option-compress") else "none"
+    if compress_type not in TYPES:
+        raise FormatError(f"manifest has the compression type {compress_type!r}, which is none")
     return ManifestOptions(
         archive_check=row.flag("option-archive-check"),
         archive_copy=row.flag("option-archive-copy"),

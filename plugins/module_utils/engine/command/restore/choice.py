@@ -101,7 +101,7 @@ class Choice:
         info = backup_info.load(storage, self._stanza, cipher_pass(repo))
         entry, path = self._reachable(repo, info, aim)
         contents = manifest.load(storage, self._stanza, entry.label, info.cipher_pass)
-        manifest.validate(contents)
+        manifest.validate_whole(contents)
         log.info(
             "repo%d: restore backup set %s, recovery will start at %s",
             repo.key,

@@ -83,7 +83,7 @@ def manifest_decoder(label: str, cipher_pass: str | None) -> Decode[Manifest]:
         found = manifest.parse_pieces(infofile.text_pieces(Decoder(encoding).stream(chunks)))
         if found.backup.label != label:
             raise FormatError(f"it is the manifest of backup '{found.backup.label}'")
-        manifest.validate(found)
+        manifest.validate_whole(found)
         return found
 
     return decode
