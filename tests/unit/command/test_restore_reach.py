@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import pytest
@@ -240,3 +241,10 @@ def test_an_archive_without_any_wal(tmp_path):
     with pytest.raises(errors.FileMissingError, match="WAL") as raised:
         check(empty, goal("default", None))
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("stop", ["00000001FFFFFFFF000000FF", "000000010000000000000001"])
+def test_a_backup_cannot_have_taken_all_wal_there_can_be(stop):
+    entry = dataclasses.replace(BACKUP, archive_stop=stop)
+    with pytest.raises(errors.FormatError, match="cannot have taken the WAL"):
+        reach.start_of(entry, SIZE)

@@ -233,6 +233,14 @@ def test_a_value_that_no_backup_has_is_named(key: str, value: object) -> None:
         backup_info.parse(infofile.render(sections))
 
 
+@pytest.mark.parametrize("end", ["archive_start", "archive_stop"])
+def test_wal_has_two_ends(end: str) -> None:
+    row = entry("20261122-110720F", **{end: "000000010000000000000001"})
+    text = backup_info.render(backup_info.create(ROW, None).with_backup(row))
+    with pytest.raises(FormatError, match="only one end"):
+        backup_info.parse(text)
+
+
 @pytest.mark.parametrize("label", ["x", "../../../x", "20261122-110720F/.."])
 def test_a_label_is_one(label: str) -> None:
     text = backup_info.render(backup_info.create(ROW, None).with_backup(entry(label)))

@@ -13,6 +13,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.wal 
     Fork,
     number_name,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import wal_gaps
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive import (
     WalRange,
 )
@@ -100,6 +101,20 @@ def test_what_a_backup_needs():
         WalRange(name(7), name(7)),
     ]
     assert missing(names(*range(3, 8)), need, SIZE) == []
+
+
+@pytest.mark.parametrize("there", [(), (3,), (5, 6), (1, 2, 4, 99), (3, 4, 5, 6, 7)])
+def test_of_very_many_only_those_are_looked_at_that_are_there(monkeypatch, there):
+    need = Need("a", name(3), name(7))
+    everything = [*names(*there), *names(5, timeline=2)]
+    expected = missing(everything, need, SIZE)
+    monkeypatch.setattr(wal_gaps, "_EACH", 0)
+    assert missing(everything, need, SIZE) == expected
+    monkeypatch.undo()
+    far = Need("a", name(0), f"{1:08X}{'F' * 8}{0xFF:08X}")
+    assert missing(names(5), far, SIZE) == [
+        WalRange(name(0), name(4)), WalRange(name(6), far.stop)
+    ]  # fmt: skip
 
 
 @given(st.sets(st.integers(min_value=0, max_value=600), min_size=1))

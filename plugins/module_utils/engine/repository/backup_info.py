@@ -164,6 +164,10 @@ def _parse_entry(label: str, value: object) -> BackupEntry:
         raise FormatError(f"{label!r} in backup.info is not the name of a backup")
     row = Fields(f"backup '{label}'", value)
     repo_size_map = row.optional_natural("backup-info-repo-size-map")
+    archive_start = row.optional_segment("backup-archive-start")
+    archive_stop = row.optional_segment("backup-archive-stop")
+    if (archive_start is None) != (archive_stop is None):
+        raise FormatError(f"backup '{label}' has only one end of its WAL")
     return BackupEntry(
         label=label,
         backup_type=row.text("backup-type"),
@@ -174,8 +178,8 @@ def _parse_entry(label: str, value: object) -> BackupEntry:
         size_delta=row.natural("backup-info-size-delta"),
         repo_size=row.natural("backup-info-repo-size"),
         repo_size_delta=row.natural("backup-info-repo-size-delta"),
-        archive_start=row.optional_segment("backup-archive-start"),
-        archive_stop=row.optional_segment("backup-archive-stop"),
+        archive_start=archive_start,
+        archive_stop=archive_stop,
         lsn_start=row.optional_position("backup-lsn-start"),
         lsn_stop=row.optional_position("backup-lsn-stop"),
         prior=row.optional_label("backup-prior"),

@@ -10,6 +10,9 @@ import typing as t
 from ..postgres.wal import Fork, number_name, segment_number, timeline_of
 from .archive import WalRange
 
+# Of as many segments that a backup needs each is looked for: more than any has needed so far.
+_EACH = 1 << 20
+
 RETENTION = "retention keeps only what the backups on either side need"
 
 
@@ -102,14 +105,27 @@ def _around(
         yield _gap(timeline, switch, first - 1, size, kept)
 
 
-def missing(names: t.Container[str], need: Need, size: int) -> list[WalRange]:
+def missing(names: t.Collection[str], need: Need, size: int) -> list[WalRange]:
     """Which of the segments that a backup needs are not there."""
     timeline = timeline_of(need.start)
     if timeline != timeline_of(need.stop):
         return [WalRange(name, name) for name in (need.start, need.stop) if name not in names]
     numbers = range(segment_number(need.start, size), segment_number(need.stop, size) + 1)
+    if numbers.stop - numbers.start > _EACH:
+        return _between(names, timeline, numbers, size)
     wanted = (number_name(timeline, number, size) for number in numbers)
     return ranges((name for name in wanted if name not in names), size)
+
+
+def _between(names: t.Iterable[str], timeline: int, numbers: range, size: int) -> list[WalRange]:
+    """``missing`` of very many segments: what is there is looked at instead of what is not."""
+    there = (segment_number(name, size) for name in names if timeline_of(name) == timeline)
+    edges = sorted({numbers.start - 1, numbers.stop, *(row for row in there if row in numbers)})
+    return [
+        WalRange(number_name(timeline, before + 1, size), number_name(timeline, after - 1, size))
+        for before, after in zip(edges, edges[1:])
+        if after > before + 1
+    ]
 
 
 def first_hole(

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from ... import log
-from ...errors import ArchiveTimeoutError, DbMismatchError, FileMissingError
+from ...errors import ArchiveTimeoutError, DbMismatchError, FileMissingError, FormatError
 from ...postgres import timeline, wal
 from ...repository.archive import StoredSegment
 from ...repository.cluster_archive import ClusterArchive
@@ -25,6 +25,9 @@ if t.TYPE_CHECKING:
 
 # Types of which the archive cannot know where recovery ends, or whether there is one.
 WITHOUT_RECOVERY = ("none", "preserve")
+
+# Each segment that one backup needs is looked for: more than any has needed so far.
+_MOST = 1 << 22
 
 # The clocks of the repository and of the database need not agree; seconds.
 CLOCK_SKEW = 300
@@ -47,15 +50,16 @@ class Start(t.NamedTuple):
 
 
 def start_of(entry: BackupEntry, segment_size: int) -> Start:
-    """The WAL that an online backup needs in any case."""
-    first, last = entry.archive_start or "", entry.archive_stop or ""
-    return Start(
-        entry.label,
-        wal.timeline_of(first),
-        None if entry.lsn_stop is None else wal.lsn_parse(entry.lsn_stop),
-        wal.segment_number(first, segment_size),
-        wal.segment_number(last, segment_size),
-    )
+    """The WAL that an online backup needs in any case; FormatError for what none can."""
+    names = entry.archive_start or "", entry.archive_stop or ""
+    first, last = (wal.segment_number(name, segment_size) for name in names)
+    if not 0 <= last - first < _MOST:
+        raise FormatError(
+            f"backup set {entry.label} cannot have taken the WAL from {names[0]} to {names[1]}",
+            hint="restore another backup with --set.",
+        )
+    stop = None if entry.lsn_stop is None else wal.lsn_parse(entry.lsn_stop)
+    return Start(entry.label, wal.timeline_of(names[0]), stop, first, last)
 
 
 def way(archive: ClusterArchive, entry: BackupEntry, target: str) -> timeline.Path:

@@ -220,7 +220,7 @@ class Archives:
                 log.detail("no pg_control from backup '%s': %s", need.label, cause.message)
         return _USUAL_SEGMENT
 
-    def _need(self, need: Need, whole: t.Container[str], size: int) -> None:
+    def _need(self, need: Need, whole: t.Collection[str], size: int) -> None:
         """Is the WAL there without which the backup cannot be restored?"""
         entry = self._backups.backups[need.label]
         if not entry.option_archive_check or entry.option_archive_copy:
