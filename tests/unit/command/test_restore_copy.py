@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 
@@ -220,7 +221,7 @@ def test_what_is_not_durable_is_not_taken_for_restored(bundle, monkeypatch, agai
 
 
 class OneSession:
-    """An opener of a server that takes any session after the first for a wrong key."""
+    """An opener of a server that takes any session beside the first for a wrong key."""
 
     def __init__(self, repo, place):
         self._repo, self._place = repo, place
@@ -229,9 +230,11 @@ class OneSession:
         return self
 
     def patient_storage(self):
+        # The session is the process's, and ends with it.
+        self._held = self._place.open("w")
         try:
-            self._place.mkdir()
-        except FileExistsError:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
             raise errors.ServiceError("public key refused", hint="is it?") from None
         return PosixStorage(str(self._repo))
 
