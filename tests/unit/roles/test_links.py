@@ -98,8 +98,16 @@ def test_what_is_not_from_a_drill_is_left_alone(
     tmp_path: Path, there: dict[str, bool], mark: dict[str, bool]
 ) -> None:
     rules = [
-        {"module": "stat", "contains": ".pgsftp-drill", "result": {"stat": {"exists": True, **mark}}},
-        {"module": "stat", "contains": "pgsftp-drill", "result": {"stat": {"exists": True, **there}}},
+        {
+            "module": "stat",
+            "contains": ".pgsftp-drill",
+            "result": {"stat": {"exists": True, **mark}},
+        },
+        {
+            "module": "stat",
+            "contains": "pgsftp-drill",
+            "result": {"stat": {"exists": True, **there}},
+        },
     ]
     plan = play_book(tmp_path, "drill.yml", FACTS, {"postgresql_version": "15"}, rules, fails=True)
     assert not plan.of("file", "restore", "copy")
