@@ -30,6 +30,7 @@ def home_of_the_owner() -> t.Iterator[Path]:
         os.chown(home, OWNER.pw_uid, OWNER.pw_gid)
         Path(name, "victim").mkdir(mode=0o755)
         Path(name, "victim", "file").write_text("root's\n", encoding="utf-8")
+        Path(name, "victim", "file").chmod(0o600)
         yield home
 
 
@@ -96,6 +97,7 @@ def test_it_does_nothing_to_where_a_link_leads(tmp_path: Path, home: Path) -> No
         ("ansible.builtin.file", {**file, "state": "touch", "mode": "0666"}),
         ("ansible.builtin.lineinfile", {**file, "line": "x"}),
         ("ansible.builtin.blockinfile", {**file, "block": "x", "owner": OWNER.pw_name}),
+        ("ansible.builtin.slurp", file),
     )
     assert all(answer["failed"] for answer in answers)
     after = [victim.stat() for victim in victims]

@@ -39,7 +39,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     }
     rules = [
         exists("conf.d"),
-        {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+        {"module": "slurp", "result": {"content": "c3NoLXJzYSBBQUFBCg=="}},
         said("pg_stat_replication", "t|"),
         {"module": "getent", "result": {}},
     ]

@@ -33,13 +33,13 @@ REPLICATION = {
 
 
 def _roots(plan: Plan) -> list[tuple[str, str]]:
-    """What root does below those directories, but for removing, which follows no link at the end."""
+    """What root does below those directories, but for removing, which follows no last link."""
     found = []
     for step in plan:
         path = str(step.args.get("path") or step.args.get("dest") or "")
-        if step.module in FOLLOW and path.startswith(OWNED) and not step.owner:
-            if step.args.get("state") != "absent":
-                found.append((step.task, path))
+        follows = step.module in FOLLOW and step.args.get("state") != "absent"
+        if follows and path.startswith(OWNED) and not step.owner:
+            found.append((step.task, path))
     return found
 
 
