@@ -15,12 +15,16 @@ description:
   - Doubles quotes and backslashes, as a restore does for C(recovery-option).
   - >-
     pgBackRest writes values as they are, so those written for it may have them doubled already.
-    Such a value is returned as it is.
+    Such a value is returned as it is, unless O(plain=true).
 options:
   _input:
     description: The value.
     type: str
     required: true
+  plain:
+    description: Whether the value is what PostgreSQL is to read, in which nothing is doubled yet.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -41,10 +45,18 @@ import typing as t
 
 from ..module_utils.engine.postgres.recovery import quoted
 
+# A value between quotes ends with the line, and takes escapes as C does.
+ESCAPES = str.maketrans({"\\": "\\\\", "'": "''", "\n": "\\n"})
+
 
 class FilterModule:
     """What Ansible asks for."""
 
     def filters(self) -> dict[str, t.Callable[..., str]]:
         """The filters by name."""
-        return {"setting_value": quoted}
+        return {"setting_value": setting_value}
+
+
+def setting_value(value: str, plain: bool = False) -> str:
+    """The value between quotes."""
+    return value.translate(ESCAPES) if plain else quoted(value)

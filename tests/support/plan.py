@@ -35,6 +35,8 @@ class Step(t.NamedTuple):
     task: str
     host: str
     """The one on which it would have run: whom a task is delegated to."""
+    owner: str = ""
+    """Whose rights the module would have had, if not root's."""
 
     @property
     def command(self) -> str:
@@ -209,6 +211,7 @@ def _main(rules_file: str, record: str, arguments: list[str]) -> None:
             args["__content"] = contents[args["src"]]
         host = self._task.delegate_to or self._play_context.remote_addr
         step = {"module": name, "args": args, "task": self._task.get_name(), "host": host}
+        step["owner"] = getattr(self, "_owner", "")
         with open(record, "a", encoding="utf-8") as out:
             out.write(json.dumps(step, default=str) + "\n")
         for rule in rules:

@@ -23,3 +23,19 @@ from ansible_collections.pgsftp.backup.plugins.filter.setting_value import Filte
 )
 def test_quotes_and_backslashes_are_doubled_once(value: str, text: str) -> None:
     assert FilterModule().filters()["setting_value"](value) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        ("it's", "it''s"),
+        (r"a\b", r"a\\b"),
+        # Meant as they are.
+        ("''", "''" * 2),
+        (r"\\", r"\\" * 2),
+        (r"\'", r"\\''"),
+        ("a\nb", r"a\nb"),
+    ],
+)
+def test_a_plain_value_has_nothing_doubled_yet(value: str, text: str) -> None:
+    assert FilterModule().filters()["setting_value"](value, plain=True) == text

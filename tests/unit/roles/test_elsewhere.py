@@ -16,7 +16,8 @@ from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play
 from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists, said
 
 TOP = Path(__file__).resolve().parents[3]
-MODULES = {f"pgsftp.backup.{path.stem}" for path in (TOP / "plugins/modules").glob("[a-z]*.py")}
+RUNTIME = yaml.safe_load((TOP / "meta/runtime.yml").read_text(encoding="utf-8"))
+MODULES = {f"pgsftp.backup.{name}" for name in RUNTIME["action_groups"]["all"]}
 
 CONFIG = "/etc/backup/pgsftp.conf"
 COMMAND = "/opt/tools/bin/pgsftp"
@@ -38,7 +39,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     }
     rules = [
         exists("conf.d"),
-        {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+        {"module": "slurp", "result": {"content": "c3NoLXJzYSBBQUFBCg=="}},
         said("pg_stat_replication", "t|"),
         {"module": "getent", "result": {}},
     ]

@@ -30,7 +30,7 @@ def test_keys_of_every_type_are_found_again(
         "pgsftp_repository_passphrase": "x",
     }
     rules = [
-        {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+        {"module": "slurp", "result": {"content": "c3NoLXJzYSBBQUFBCg=="}},
         {"module": "getent", "result": {}},
     ]
     roles = ["ssh_keys", "pgsftp/configure"]

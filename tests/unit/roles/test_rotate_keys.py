@@ -24,7 +24,7 @@ def _play(place: Path, kind: str = "ed25519") -> Plan:
         "sftp_server_client_hosts": ["host"],
     }
     rules = [
-        {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+        {"module": "slurp", "result": {"content": "c3NoLXJzYSBBQUFBCg=="}},
         {"module": "getent", "result": {}},
         {"module": "service_facts", "result": {"ansible_facts": {"services": {}}}},
     ]

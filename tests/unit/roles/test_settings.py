@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pgsftp.backup.tests.support.plan import Plan, Step, play
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, Step, play, play_book
+from ansible_collections.pgsftp.backup.tests.support.postgres import VERSIONS
 from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import CLUSTER, FACTS, exists, said
 
 FILE = "/etc/postgresql/15/main/conf.d/pgsftp.conf"
@@ -125,3 +129,46 @@ def test_no_copy_of_the_settings_stays(tmp_path: Path) -> None:
     plan = _play(tmp_path, said(UNREAD, "t"), saved, changed=True)
     gone = [args["path"] for args in plan.of("file") if args["state"] == "absent"]
     assert gone == [f"{FILE}.1~"]
+
+
+# As they are meant.
+VALUES = {
+    "archive_command": r"""sed 's/\t/x/' "%p" | grep 'a\.b'""",
+    "log_line_prefix": "it\\",
+    "cluster_name": r"\'\\''",
+    "search_path": "\"$user\", ''",
+    "log_filename": "two\nlines",
+}
+
+
+def _read(place: Path, text: str) -> dict[str, str]:
+    """The values as PostgreSQL reads them."""
+    file = place / "postgresql.conf"
+    file.write_text(text, encoding="utf-8")
+    program = f"/usr/lib/postgresql/{VERSIONS[-1]}/bin/postgres"
+    found = {}
+    for name in VALUES:
+        words = [program, "-C", name, "-D", str(place), f"--config-file={file}"]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        found[name] = done.stdout.removesuffix("\n")
+    return found
+
+
+@pytest.mark.skipif(not VERSIONS, reason="reads with a PostgreSQL")
+def test_postgresql_reads_the_values_that_were_given(tmp_path: Path) -> None:
+    variables = {"pgsftp_repository_passphrase": "x", "pgsftp_postgresql_settings": VALUES}
+    plan = play(tmp_path, ["pgsftp/archiving"], FACTS, variables, [exists("conf.d")])
+    assert _read(tmp_path, plan.files[FILE]) == VALUES
+
+
+@pytest.mark.skipif(not VERSIONS, reason="reads with a PostgreSQL")
+def test_postgresql_reads_them_when_the_backups_are_taken_off(tmp_path: Path) -> None:
+    variables = {
+        "uninstall_confirm_stanza": "demo",
+        "postgresql_version": "15",
+        "pgsftp_postgresql_settings": VALUES,
+    }
+    plan = play_book(tmp_path, "uninstall.yml", FACTS, variables)
+    read = _read(tmp_path, plan.files[FILE])
+    assert read.pop("archive_command") == ""
+    assert read == {name: VALUES[name] for name in read}
