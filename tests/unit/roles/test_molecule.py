@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.pgsftp.backup.tests.support.plan import play_book
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, said
+
 MOLECULE = Path(__file__).resolve().parents[3] / "molecule"
 TASKS = sorted(
     path
@@ -59,3 +62,24 @@ def test_conditions_are_conditions(path: Path) -> None:
     """A colon in an unquoted one makes it a mapping, which fails when it is evaluated."""
     for condition in conditions(loaded(path)):
         assert isinstance(condition, (str, bool)), condition
+
+
+@pytest.mark.parametrize(
+    ("answer", "fails"),
+    [
+        ({"stdout": "pgsftp 0.1.0"}, False),
+        ({"stdout": "pgsftp 0.0.1"}, True),
+        ({"stdout": "", "stderr": "no such file", "rc": 127}, True),
+    ],
+)
+def test_an_engine_that_does_not_run_is_none_that_was_upgraded(
+    tmp_path: Path, answer: dict[str, t.Any], fails: bool
+) -> None:
+    rules = [
+        {"module": "command", "contains": "pgsftp version", "result": answer},
+        said("last_archived_wal", "t|0|21"),
+        said("verify", '{"status": "ok", "archives": []}'),
+    ]
+    groups = {"postgresql": ["host"], "primary": ["host"]}
+    verify = "../molecule/upgrade_engine/verify.yml"
+    play_book(tmp_path, verify, FACTS, {"postgresql_version": "15"}, rules, fails, groups)
