@@ -115,10 +115,12 @@ def play_book(
     rules: list[dict[str, t.Any]] | None = None,
     fails: bool = False,
     groups: dict[str, list[str]] | None = None,
+    known: dict[str, dict[str, t.Any]] | None = None,
 ) -> Plan:
     """The steps of a playbook of the collection on the hosts of these groups: see play.
 
-    Without any there is one host, in group postgresql.
+    Without any there is one host, in group postgresql. ``known`` are the inventory's variables of
+    each host.
     """
     book = [
         {"hosts": "all", "gather_facts": False, "tasks": [_know(facts)]},
@@ -129,6 +131,8 @@ def play_book(
         group: {"hosts": dict.fromkeys(names)}
         for group, names in (groups or {"postgresql": ["host"]}).items()
     }
+    if known:
+        inventory["all"] = {"hosts": known}
     hosts.write_text(yaml.safe_dump(inventory), encoding="utf-8")
     given = f"--extra-vars={json.dumps(variables)}"
     return _play(place, book, str(hosts), rules, fails, given)

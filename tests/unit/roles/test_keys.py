@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.pgsftp.backup.tests.support.plan import play
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play, play_book
 from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
 
 DIRECTORY = "/var/lib/postgresql/.ssh"
@@ -43,3 +44,78 @@ def test_keys_of_every_type_are_found_again(
     assert [args["src"] for args in plan.of("slurp")] == [f"{DIRECTORY}/id_{node}.pub"]
     lines = plan.files["/etc/pgbackrest.conf"].splitlines()
     assert f"repo1-sftp-private-key-file={DIRECTORY}/id_{sftp}_sftp" in lines
+
+
+# By what somebody says of it, where the key pair for SFTP is.
+ELSEWHERE = [
+    ({}, f"{DIRECTORY}/id_ed25519_sftp"),
+    ({"ssh_keys_home": "/srv/pg", "ssh_keys_sftp_type": "rsa"}, "/srv/pg/.ssh/id_rsa_sftp"),
+    ({"ssh_keys_home": "/srv/pg", "ssh_keys_sftp_file": "/etc/keys/sftp"}, "/etc/keys/sftp"),
+]
+RULES = [
+    {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+    {"module": "getent", "result": {}},
+    {"module": "service_facts", "result": {"ansible_facts": {"services": {}}}},
+]
+
+
+def _read(plan: Plan) -> list[str]:
+    """The public keys that are read to be let in."""
+    task = "Read the clients' public keys"
+    return [step.args["src"] for step in plan if step.task.endswith(task)]
+
+
+def _book(place: Path, name: str, said: dict[str, t.Any], more: dict[str, t.Any]) -> Plan:
+    """A playbook where this is said of the PostgreSQL host, and the SFTP server does not know."""
+    variables = {"postgresql_version": "15", "ssh_keys_sftp_passphrase": "x", **more}
+    groups = {"postgresql": ["host"], "sftp": ["store"]}
+    known = {"host": said}
+    return play_book(place, name, FACTS, variables, RULES, groups=groups, known=known)
+
+
+@pytest.mark.parametrize(("said", "file"), ELSEWHERE)
+def test_roles_find_the_key_where_it_was_made(
+    tmp_path: Path, said: dict[str, t.Any], file: str
+) -> None:
+    variables = {
+        "ssh_keys_sftp_passphrase": "x",
+        "pgsftp_repository_passphrase": "x",
+        "sftp_server_client_hosts": ["host"],
+        "sftp_server_group": "root",
+        **said,
+    }
+    roles = ["ssh_keys", "sftp_server/keys", "pgsftp/configure"]
+    plan = play(tmp_path, roles, {**FACTS, "__pgsftp_booleans": []}, variables, RULES)
+    assert [args["path"] for args in plan.of("openssh_keypair")] == [file]
+    # Nobody but the host itself knows where the account is at home there.
+    assert _read(plan) == [file.replace("/var/lib/postgresql", "~postgres") + ".pub"]
+    lines = plan.files["/etc/pgbackrest.conf"].splitlines()
+    assert f"repo1-sftp-private-key-file={file}" in lines
+
+
+@pytest.mark.parametrize(("said", "file"), ELSEWHERE)
+def test_keys_are_rotated_where_they_are(tmp_path: Path, said: dict[str, t.Any], file: str) -> None:
+    more = {"rotate_keys_confirm": True, "sftp_server_client_hosts": ["host"]}
+    plan = _book(tmp_path, "rotate_keys.yml", said, more)
+    assert [args["path"] for args in plan.of("openssh_keypair")] == [file, f"{file}.next"]
+    (move,) = (words for words in plan.commands if "mv " in words)
+    assert move.endswith(f" {file}")
+    public = file.replace("/var/lib/postgresql", "~postgres") + ".pub"
+    assert _read(plan) == [public, public]
+
+
+@pytest.mark.parametrize(("said", "file"), ELSEWHERE)
+def test_keys_are_removed_where_they_are(tmp_path: Path, said: dict[str, t.Any], file: str) -> None:
+    more = {"uninstall_confirm_stanza": "demo", "uninstall_keys": True}
+    plan = _book(tmp_path, "uninstall.yml", said, more)
+    gone = [step.args["path"] for step in plan if step.task == "Remove the key pairs"]
+    assert gone == [file, f"{file}.pub"]
+
+
+def test_a_key_that_is_named_is_let_in(tmp_path: Path) -> None:
+    variables = {
+        "sftp_server_client_hosts": ["host"],
+        "sftp_server_client_key": "/root/key.pub",
+        "ssh_keys_sftp_file": "/etc/keys/sftp",
+    }
+    assert _read(play(tmp_path, ["sftp_server/keys"], FACTS, variables, RULES)) == ["/root/key.pub"]
