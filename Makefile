@@ -16,9 +16,10 @@ setup: ## what `make test` needs: Debian packages, .venv, collections, the hosts
 lint: ## ruff, mypy, yamllint, ansible-lint, shellcheck
 	@scripts/lint
 
-sanity: ## ansible-test sanity, antsibull-docs and -changelog, the collection built and installed
+sanity: ## ansible-test sanity, antsibull-docs and -changelog, the collection built and installed, the oldest ansible-core
 	@scripts/sanity
 	@scripts/sanity newest
+	@scripts/sanity oldest
 
 unit: ## the tests that need nothing but Python
 	@scripts/pytest tests/unit

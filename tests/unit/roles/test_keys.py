@@ -18,10 +18,10 @@ DIRECTORY = "/var/lib/postgresql/.ssh"
 
 @pytest.mark.parametrize(
     ("sftp", "sftp_size", "node", "node_size"),
-    [("rsa", 4096, "ecdsa", 521), ("ecdsa", 521, "rsa", 4096), ("ed25519", None, "rsa", 4096)],
+    [("rsa", 4096, "ecdsa", 521), ("ecdsa", 521, "rsa", 4096), ("ed25519", 0, "rsa", 4096)],
 )
 def test_keys_of_every_type_are_found_again(
-    tmp_path: Path, sftp: str, sftp_size: int | None, node: str, node_size: int
+    tmp_path: Path, sftp: str, sftp_size: int, node: str, node_size: int
 ) -> None:
     variables = {
         "ssh_keys_sftp_type": sftp,
@@ -36,7 +36,8 @@ def test_keys_of_every_type_are_found_again(
     ]
     roles = ["ssh_keys", "pgsftp/configure"]
     plan = play(tmp_path, roles, {**FACTS, "__pgsftp_booleans": []}, variables, rules)
-    made = [(args["path"], args["type"], args.get("size")) for args in plan.of("openssh_keypair")]
+    pairs = plan.of("openssh_keypair")
+    made = [(args["path"], args["type"], int(args.get("size", 0))) for args in pairs]
     assert made == [
         (f"{DIRECTORY}/id_{sftp}_sftp", sftp, sftp_size),
         (f"{DIRECTORY}/id_{node}", node, node_size),
