@@ -116,6 +116,7 @@ def play_book(
     fails: bool = False,
     groups: dict[str, list[str]] | None = None,
     known: dict[str, dict[str, t.Any]] | None = None,
+    arguments: t.Sequence[str] = (),
 ) -> Plan:
     """The steps of a playbook of the collection on the hosts of these groups: see play.
 
@@ -123,7 +124,7 @@ def play_book(
     each host.
     """
     book = [
-        {"hosts": "all", "gather_facts": False, "tasks": [_know(facts)]},
+        {"hosts": "all", "gather_facts": False, "tags": ["always"], "tasks": [_know(facts)]},
         {"import_playbook": str(TOP / "playbooks" / name)},
     ]
     hosts = place / "hosts.yml"
@@ -134,8 +135,8 @@ def play_book(
     if known:
         inventory["all"] = {"hosts": known}
     hosts.write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    given = f"--extra-vars={json.dumps(variables)}"
-    return _play(place, book, str(hosts), rules, fails, given)
+    given = [f"--extra-vars={json.dumps(variables)}", *arguments]
+    return _play(place, book, str(hosts), rules, fails, *given)
 
 
 def _know(facts: dict[str, t.Any]) -> dict[str, t.Any]:
