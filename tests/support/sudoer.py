@@ -14,7 +14,7 @@ id {USER} 2>&1 || useradd --create-home --shell /bin/bash {USER}
 cd /home/{USER}
 install -d -o {USER} -g {USER} -m 700 .ssh
 install -o {USER} -g {USER} -m 600 /root/.ssh/authorized_keys .ssh/authorized_keys
-echo '{USER} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{USER}
+echo '{USER} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/{USER}
 """
 
 _DISMISS = f"""rm -f /etc/sudoers.d/{USER}

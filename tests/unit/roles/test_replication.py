@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The account and the slots of the replication: made by whoever may become root and nobody else."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pgsftp.backup.plugins.filter.scram_verifier import scram_verifier
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
+
+TOP = Path(__file__).resolve().parents[3]
+PASSWORD = "geheim-0815"
+VERIFIER = scram_verifier(PASSWORD)
+
+
+def _play(place: Path, *rules: dict[str, t.Any], **more: t.Any) -> Plan:
+    variables = {
+        "replication_password": PASSWORD,
+        "replication_primary": "host",
+        "replication_standbys": ["host", "pg-2.Example"],
+        "replication_addresses": {"pg-2.Example": "192.0.2.2"},
+    }
+    plan = play(place, ["replication"], FACTS, {**variables, **more}, [*rules])
+    assert PASSWORD not in plan.output and "SCRAM-SHA-256" not in plan.output
+    return plan
+
+
+def test_the_account_and_the_slots_are_made_over_the_socket(tmp_path: Path) -> None:
+    plan = _play(tmp_path)
+    (account,) = plan.of("postgresql_user")
+    assert scram_verifier(PASSWORD, account["password"]) == account["password"]
+    assert [args["name"] for args in plan.of("postgresql_slot")] == ["host", "pg_2_example"]
+    for args in (account, *plan.of("postgresql_slot"), *plan.of("postgresql_query")):
+        assert args["login_unix_socket"].endswith("/run/postgresql")
+        assert args["login_user"] == "postgres"
+        assert "log_statement=none" in args["connect_params"]["options"]
+
+
+def test_a_verifier_of_the_same_password_stays(tmp_path: Path) -> None:
+    answer = {"query_result": [{"rolpassword": VERIFIER}]}
+    plan = _play(tmp_path, {"module": "postgresql_query", "contains": "", "result": answer})
+    (account,) = plan.of("postgresql_user")
+    assert account["password"] == VERIFIER
+
+
+def test_without_slots_none_is_made(tmp_path: Path) -> None:
+    assert not _play(tmp_path, replication_slots=False).of("postgresql_slot")
+
+
+def test_nobody_becomes_anybody_but_root() -> None:
+    for part in ("roles", "playbooks"):
+        for path in (TOP / part).rglob("*.yml"):
+            assert "become_user" not in path.read_text(encoding="utf-8"), path
