@@ -42,11 +42,19 @@ class ActionModule(ActionBase):
         if not self._connection.has_pipelining:
             raise AnsibleActionFail("a module cannot be sent to its interpreter on this connection")
         self._owner = given["user"]
+        if self._task.check_mode and not self._exists(self._owner):
+            result.update(changed=True, msg=f"user {self._owner} does not exist yet")
+            return result
         answer = self._execute_module(
             module_name=given["module"], module_args=dict(given["args"]), task_vars=task_vars
         )
         result.update({key: value for key, value in answer.items() if key not in ORDERS})
         return result
+
+    def _exists(self, user: str) -> bool:
+        """As in the first check of a playbook, before packages have made the user."""
+        found = self._low_level_execute_command(shlex.join(["id", "--user", "--", user]))
+        return bool(found["rc"] == 0)
 
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         """Whether or not all the other tasks are sent that way."""

@@ -39,7 +39,7 @@ attributes:
   check_mode:
     description: Can run in check mode and say what it would change.
     support: full
-    details: As far as the module does.
+    details: As far as the module does. Of a user who does not exist yet, everything would change.
   diff_mode:
     description: Says what it changes, or would change, in diff mode.
     support: full

@@ -34,7 +34,9 @@ def home_of_the_owner() -> t.Iterator[Path]:
         yield home
 
 
-def _run(place: Path, *tasks: tuple[str, dict[str, t.Any]], **play: t.Any) -> list[t.Any]:
+def _run(
+    place: Path, *tasks: tuple[str, dict[str, t.Any]], user: str = OWNER.pw_name, **play: t.Any
+) -> list[t.Any]:
     book = Playbook(place)
     # One that the owner can run, and connections that are not sent to it by themselves.
     (place / "inventory").write_text(
@@ -44,7 +46,7 @@ def _run(place: Path, *tasks: tuple[str, dict[str, t.Any]], **play: t.Any) -> li
     book.environment["ANSIBLE_PIPELINING"] = "0"
     rows = [
         {
-            "pgsftp.backup.as_owner": {"user": OWNER.pw_name, "module": module, "args": args},
+            "pgsftp.backup.as_owner": {"user": user, "module": module, "args": args},
             "ignore_errors": True,
             **play,
         }
@@ -81,8 +83,15 @@ def test_it_changes_what_is_the_owners(tmp_path: Path, home: Path) -> None:
 def test_in_check_mode_it_changes_nothing(tmp_path: Path, home: Path) -> None:
     task = ("ansible.builtin.file", {"path": str(home / "new"), "state": "directory"})
     (answer,) = _run(tmp_path, task, check_mode=True)
-    assert answer["changed"]
+    assert answer["changed"] and "diff" in answer
     assert not (home / "new").exists()
+
+
+def test_a_user_is_foreseen_but_not_made_up(tmp_path: Path) -> None:
+    task = ("ansible.builtin.file", {"path": "/nowhere/new", "state": "directory"})
+    (foreseen,) = _run(tmp_path, task, user="nobody-yet", check_mode=True)
+    assert not foreseen["failed"] and foreseen["changed"]
+    assert foreseen["msg"] == "user nobody-yet does not exist yet"
 
 
 def test_it_does_nothing_to_where_a_link_leads(tmp_path: Path, home: Path) -> None:

@@ -79,7 +79,10 @@ def test_the_configuration_says_where_the_command_is(plan: Plan) -> None:
 
 def test_the_other_node_may_run_that_command(plan: Plan) -> None:
     (let_in,) = [args for args in plan.of("blockinfile") if "authorized_keys" in args["path"]]
-    assert f'command="{COMMAND} --config={CONFIG} --stanza=demo remote" ssh-key' in let_in["block"]
+    assert (
+        f'command="{COMMAND} --config={CONFIG} --stanza=demo remote" ssh-rsa AAAA'
+        in let_in["block"]
+    )
 
 
 def test_the_command_finds_engine_and_libraries(plan: Plan) -> None:

@@ -54,7 +54,7 @@ ELSEWHERE = [
     ({"ssh_keys_home": "/srv/pg", "ssh_keys_sftp_file": "/etc/keys/sftp"}, "/etc/keys/sftp"),
 ]
 RULES = [
-    {"module": "slurp", "result": {"content": "c3NoLWtleQ=="}},
+    {"module": "slurp", "result": {"content": "c3NoLXJzYSBBQUFBCg=="}},
     {"module": "getent", "result": {}},
     {"module": "service_facts", "result": {"ansible_facts": {"services": {}}}},
 ]

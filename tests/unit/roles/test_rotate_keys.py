@@ -44,3 +44,12 @@ def test_a_pair_moves_at_once_and_its_public_half_first(tmp_path: Path) -> None:
     """As long as the private half is where it was, its public one is made again from it."""
     (move,) = (words for words in _play(tmp_path).commands if "mv " in words)
     assert move.index('"$0.pub"') < move.index('"$0.next" "$0"')
+
+
+def test_what_is_the_owners_is_made_and_moved_as_the_owner(tmp_path: Path) -> None:
+    plan = _play(tmp_path)
+    made = [step.owner for step in plan if step.module == "openssh_keypair"]
+    read = [step.owner for step in plan if step.module == "slurp" and ".next" in str(step.args)]
+    assert (made, read) == (["postgres"] * 2, ["postgres"])
+    (move,) = (words for words in plan.commands if "mv " in words)
+    assert move.startswith("runuser --user=postgres -- sh -c ")
