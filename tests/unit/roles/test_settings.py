@@ -159,6 +159,9 @@ def test_postgresql_reads_the_values_that_were_given(tmp_path: Path) -> None:
     variables = {"pgsftp_repository_passphrase": "x", "pgsftp_postgresql_settings": VALUES}
     plan = play(tmp_path, ["pgsftp/archiving"], FACTS, variables, [exists("conf.d")])
     assert _read(tmp_path, plan.files[FILE]) == VALUES
+    # The owner of the directory may make it a link to a place where he could do harm with the file.
+    (written,) = [args for args in plan.of("copy") if args["dest"] == FILE]
+    assert (written["owner"], written["mode"]) == ("root", "0640")
 
 
 @pytest.mark.skipif(not VERSIONS, reason="reads with a PostgreSQL")
