@@ -215,12 +215,15 @@ def test_a_workflow_in_which_a_job_failed_has_failed(row):
 
 def _ran(nodes, well):
     """The nodes that AWX comes by, in their order; ``well`` says which jobs end well."""
-    ran = [next(iter(nodes))]
-    for name in ran:
+    ran = []
+    coming = [next(iter(nodes))]
+    while coming:
+        name = coming.pop(0)
+        ran.append(name)
         for kind in ("success_nodes" if well[name] else "failure_nodes", "always_nodes"):
             for node in nodes[name].get("related", {}).get(kind, []):
-                if node["identifier"] not in ran:
-                    ran.append(node["identifier"])
+                if node["identifier"] not in (*ran, *coming):
+                    coming.append(node["identifier"])
     return ran
 
 

@@ -127,9 +127,13 @@ def test_white_space_and_unknown_sections_are_read() -> None:
         (EXAMPLE.replace("db-id=1\n", "db-id=x\n"), FormatError, "invalid line 'db-id=x'"),
         ("", ChecksumError, "no checksum found"),
         (EXAMPLE.replace("db-id=1\n", "db\0-id=1\n"), FormatError, "zero byte"),
-        (EXAMPLE.replace("db-id=1\n", r'a="\u0000"' "\n"), FormatError, "a string .* is no text"),
-        (EXAMPLE.replace("db-id=1\n", r'a=["\ud800"]' "\n"), FormatError, "a string .* is no text"),
-        (EXAMPLE.replace("db-id=1\n", r'a={"\udfff":1}' "\n"), FormatError, "is no text"),
+        (EXAMPLE.replace("db-id=1\n", """a="\\u0000"\n"""), FormatError, "a string .* is no text"),
+        (
+            EXAMPLE.replace("db-id=1\n", """a=["\\ud800"]\n"""),
+            FormatError,
+            "a string .* is no text",
+        ),
+        (EXAMPLE.replace("db-id=1\n", """a={"\\udfff":1}\n"""), FormatError, "is no text"),
         (EXAMPLE.replace("db-id=1\n", f"a={'[' * 100000}\n"), FormatError, "invalid line 'a=\\["),
         (sealed("[db]\ndb-id=1\n"), FormatError, "expected format 5 but found none"),
     ],
@@ -162,7 +166,7 @@ def test_what_would_not_be_read_is_not_written() -> None:
 
 
 def test_an_escape_that_is_a_character_is_read() -> None:
-    text = EXAMPLE.replace("db-id=1\n", r'a="\\u0000 \u00e9 \ud83d\ude00"' "\n", 1)
+    text = EXAMPLE.replace("db-id=1\n", """a="\\\\u0000 \\u00e9 \\ud83d\\ude00"\n""", 1)
     (line,) = [line for line in text.split("\n") if line.startswith("a=")]
     assert infofile.split_line(line) == ("a", "\\u0000 é 😀")
 

@@ -148,8 +148,9 @@ class Ahead:
             raise dependency.paramiko().SSHException("timeout opening a channel")
         # One that was opened may be closed already, where the subsystem is refused: see is_refused.
         if not self._stream.active:
-            cause = self._transport.get_exception()
-            raise cause or dependency.paramiko().SSHException("unable to open a channel")
+            raise self._transport.saved_exception or dependency.paramiko().SSHException(
+                "unable to open a channel"
+            )
         if self._stream.remote_chanid != self.NUMBER:
             return None
         return t.cast("paramiko.Channel", self._stream)
