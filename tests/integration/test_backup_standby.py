@@ -15,6 +15,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
     run as backup,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    steps,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.source import (
     OnlineSource,
 )
@@ -67,14 +70,14 @@ def fails_in_copy(site, standby, event, error, message):
     # What it has so far is saved all the time.
     arguments = words(standby, "--manifest-save-threshold=1KiB")
     options = load("backup", [f"--config={site.config}", "--stanza=demo", *arguments], {})
-    copy = backup.copy
+    copy = steps.copy
 
     def event_and_copy(*arguments):
         event()
         return copy(*arguments)
 
     def work():
-        backup.copy = event_and_copy
+        steps.copy = event_and_copy
         with pytest.raises(error, match=message):
             backup.run(options)
 

@@ -19,6 +19,9 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
     run as backup,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    steps,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.second import (
     Second,
 )
@@ -89,7 +92,7 @@ def test_each_kind_of_change_between_scan_and_copy(site, backup_type):
     options = load(
         "backup", [f"--config={site.config}", "--stanza=demo", f"--type={backup_type}"], {}
     )
-    copy = backup.copy
+    copy = steps.copy
 
     def change_and_copy(*arguments):
         # One statement a transaction; a file goes for good with the checkpoint.
@@ -105,7 +108,7 @@ def test_each_kind_of_change_between_scan_and_copy(site, backup_type):
         return copy(*arguments)
 
     def work():
-        backup.copy = change_and_copy
+        steps.copy = change_and_copy
         backup.run(options)
 
     as_owner(work)
@@ -134,7 +137,7 @@ def test_a_change_without_a_later_time_is_seen_by_the_next_backup(site):
     note.write_text("before\n")
     changed = int(note.stat().st_mtime)
     options = load("backup", [f"--config={site.config}", "--stanza=demo", "--type=full"], {})
-    copy = backup.copy
+    copy = steps.copy
 
     def copy_and_change(*arguments):
         copy(*arguments)
@@ -143,7 +146,7 @@ def test_a_change_without_a_later_time_is_seen_by_the_next_backup(site):
         os.utime(note, (changed, changed))
 
     def work():
-        backup.copy = copy_and_change
+        steps.copy = copy_and_change
         # It does not end, however long the backup takes.
         backup.Second.now = lambda source: Second(
             range(changed, changed + 1), int(source.now()) + 1, time.monotonic() + 3600
@@ -213,7 +216,7 @@ def test_damage_in_a_page_that_is_replayed_is_none_of_the_backup(site):
     cluster.psql("vacuum replayed, damaged; checkpoint")
     files = {name: path_of(cluster, name) for name in ("replayed", "damaged")}
     options = load("backup", [f"--config={site.config}", "--stanza=demo", "--type=full"], {})
-    copy = backup.copy
+    copy = steps.copy
 
     def damage_and_copy(*arguments):
         cluster.psql("update replayed set m = 'new' where i = 1; checkpoint")
@@ -225,7 +228,7 @@ def test_damage_in_a_page_that_is_replayed_is_none_of_the_backup(site):
         return copy(*arguments)
 
     def work():
-        backup.copy = damage_and_copy
+        steps.copy = damage_and_copy
         backup.run(options)
 
     as_owner(work)
