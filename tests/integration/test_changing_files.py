@@ -148,7 +148,7 @@ def test_a_change_without_a_later_time_is_seen_by_the_next_backup(site):
     def work():
         steps.copy = copy_and_change
         # It does not end, however long the backup takes.
-        backup.Second.now = lambda source: Second(
+        steps.Second.now = lambda source: Second(
             range(changed, changed + 1), int(source.now()) + 1, time.monotonic() + 3600
         )
         backup.run(options)
