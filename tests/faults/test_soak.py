@@ -138,7 +138,9 @@ def say(text):
 
 def until_archived(primary):
     """Until nothing is ready any more; gives the last segment."""
-    name = primary.psql("select pg_walfile_name(pg_switch_wal())")
+    name = primary.psql(
+        "select pg_walfile_name(pg_switch_wal()) where pg_create_restore_point('end') is not null"
+    )
     directory = primary.psql("show data_directory")
     deadline = time.monotonic() + DRAIN
     while ready := primary.host.sh(f"ls {directory}/pg_wal/archive_status | grep ready$ || true"):

@@ -156,7 +156,10 @@ def contents(host: LabHost, socket: str) -> str:
 
 def archive_all(psql: t.Callable[[str], str]) -> None:
     """Switch to a new segment, and wait until the old one is in the archive."""
-    segment = psql("select pg_walfile_name(pg_switch_wal())")
+    # A segment of which nothing is written yet is not ended.
+    segment = psql(
+        "select pg_walfile_name(pg_switch_wal()) where pg_create_restore_point('end') is not null"
+    )
     deadline = time.monotonic() + 300
     while psql(f"select last_archived_wal >= '{segment}' from pg_stat_archiver") != "t":
         assert time.monotonic() < deadline, psql("select * from pg_stat_archiver")
