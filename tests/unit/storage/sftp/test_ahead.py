@@ -19,6 +19,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
     open as opening,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.server import (
+    read_ahead,
+)
 from ansible_collections.pgsftp.backup.tests.support.ssh_server import (
     Conduct,
     SshServer,
@@ -127,3 +130,14 @@ def test_what_is_refused_is_called_by_its_name(server, connect, conduct, kind, t
     made = server(software=OPENSSH, **conduct)
     with pytest.raises(kind, match=text):
         connect(made.port, replaced=False)
+
+
+@pytest.mark.parametrize("software", [OPENSSH, "SSH-2.0-paramiko_5"])
+def test_how_far_the_server_is_shows_however_it_was_asked(server, connect, software):
+    """It decides how much is read ahead."""
+    made = server(software=software, latency=0.2)
+    storage = connect(made.port, replaced=False)
+    assert storage.server.read_ahead.size >= read_ahead(0.2)
+    near = connect(server(software=software).port, replaced=False)
+    near.info("x")
+    assert near.server.read_ahead.size < read_ahead(0.1)

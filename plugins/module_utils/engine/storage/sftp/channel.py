@@ -89,6 +89,9 @@ class _Pending(t.NamedTuple):
 class Ahead(t.Protocol):
     """Whoever has sent the greeting."""
 
+    asked: float
+    """When, by the monotonic clock."""
+
     def answered(self) -> None:
         """It got its answer."""
 

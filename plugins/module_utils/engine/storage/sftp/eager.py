@@ -12,6 +12,7 @@ less of each connection.
 from __future__ import annotations
 
 import threading
+import time
 import typing as t
 
 from ... import dependency
@@ -103,6 +104,7 @@ class Ahead:
         self._greeting = greeting
         self._stream: t.Any = None
         self._opened = threading.Event()
+        self.asked = 0.0
 
     @staticmethod
     def suits(transport: paramiko.Transport, server: str) -> bool:
@@ -118,6 +120,7 @@ class Ahead:
     def ask(self) -> None:
         """Send all of it."""
         library, transport = dependency.paramiko(), self._transport
+        self.asked = time.monotonic()
         with transport.lock:
             number = transport._next_channel()
             stream = library.Channel(number)

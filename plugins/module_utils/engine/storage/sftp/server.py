@@ -77,9 +77,11 @@ class Server:
 
     def begin(self) -> None:
         """Exchange versions, and ask for the limits without waiting for them."""
-        started = time.monotonic()
+        ahead = self.channel.ahead
+        asked = time.monotonic() if ahead is None else ahead.asked
         version, self.extensions = self.channel.greet()
-        self.read_ahead = Budget(read_ahead(time.monotonic() - started))
+        # At most so long takes an answer; the next one tells more where logging in took its time.
+        self.read_ahead = Budget(read_ahead(time.monotonic() - asked))
         if version != protocol.VERSION:
             raise self.channel.give_up(
                 ProtocolError(f"{self.name} speaks version {version} of SFTP, 3 is needed")
@@ -90,7 +92,13 @@ class Server:
         if protocol.LIMITS in self.extensions:
             # Who has limits to tell grants more than the few of an unknown server.
             self.handles.expect_many()
-            self.channel.extended(protocol.LIMITS, b"", self._take_limits)
+            sent = time.monotonic()
+
+            def answered(reply: Reply) -> None:
+                self.read_ahead.bound(read_ahead(time.monotonic() - sent))
+                self._take_limits(reply)
+
+            self.channel.extended(protocol.LIMITS, b"", answered)
         if self.lanes is not None:
             self._measure()
 
@@ -248,6 +256,15 @@ class Budget:
         self._size = size
         self._used = 0
         self._waiting: dict[object, t.Callable[[], None]] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return self._size
+
+    def bound(self, size: int) -> None:
+        """Have no more than this; what is in use stays so."""
+        self._size = min(self._size, size)
 
     @property
     def used(self) -> int:
