@@ -80,7 +80,6 @@ class Server:
         ahead = self.channel.ahead
         asked = time.monotonic() if ahead is None else ahead.asked
         version, self.extensions = self.channel.greet()
-        # At most so long takes an answer; the next one tells more where logging in took its time.
         self.read_ahead = Budget(read_ahead(time.monotonic() - asked))
         if version != protocol.VERSION:
             raise self.channel.give_up(
@@ -95,7 +94,9 @@ class Server:
             sent = time.monotonic()
 
             def answered(reply: Reply) -> None:
-                self.read_ahead.bound(read_ahead(time.monotonic() - sent))
+                if ahead is not None:
+                    # Logging in is not in it.
+                    self.read_ahead.bound(read_ahead(time.monotonic() - sent))
                 self._take_limits(reply)
 
             self.channel.extended(protocol.LIMITS, b"", answered)
