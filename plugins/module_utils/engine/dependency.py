@@ -68,7 +68,8 @@ def paramiko() -> ModuleType:
         raise _missing("paramiko", cause) from cause
     finally:
         if absent:
-            del sys.modules["invoke"]
+            # Another thread may have done the same meanwhile.
+            sys.modules.pop("invoke", None)
     return library
 
 
