@@ -58,7 +58,10 @@ class ActionModule(ActionBase):
 
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         """Whether or not all the other tasks are sent that way."""
-        return module_style == "new"
+        if module_style != "new":
+            # It would be run from a file of root's, by root.
+            raise AnsibleActionFail("only a module in Python can be run as somebody else")
+        return True
 
     def _update_module_args(self, module_name: str, module_args: Result, *args: t.Any, **kw: t.Any):
         """With a directory for temporary files that is not root's."""

@@ -114,3 +114,19 @@ def test_it_does_nothing_to_where_a_link_leads(tmp_path: Path, home: Path) -> No
         (row.st_uid, row.st_mode) for row in before
     ]
     assert victims[1].read_text(encoding="utf-8") == "root's\n"
+
+
+def test_a_module_that_root_would_have_to_run_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is sent to its interpreter comes by way of the owner."""
+    module = tmp_path / "library" / "told_in_shell"
+    module.parent.mkdir()
+    module.write_text(
+        """#!/bin/sh\n# WANT_JSON\necho "{\\"uid\\": $(id -u)}"\n""", encoding="utf-8"
+    )
+    module.chmod(0o755)
+    monkeypatch.setenv("ANSIBLE_LIBRARY", str(module.parent))
+    (found,) = _run(tmp_path, ("told_in_shell", {}))
+    assert found["failed"] and "uid" not in found
+    assert "only a module in Python" in found["msg"]
