@@ -9,74 +9,21 @@ import os
 
 import pytest
 
-pytest.importorskip("paramiko")
-
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
-    RepoOptions,
-    SftpOptions,
-)
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
-    open as opening,
-)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.server import (
     read_ahead,
 )
-from ansible_collections.pgsftp.backup.tests.support.ssh_server import (
-    Conduct,
-    SshServer,
+from ansible_collections.pgsftp.backup.tests.support.ssh_sessions import (
+    connect,
+    keys,
+    server,
 )
-from ansible_collections.pgsftp.backup.tests.support.sshd import keygen
 
 OPENSSH = "SSH-2.0-OpenSSH_9.9"
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("keys")
-    keygen(directory / "ed25519", "ed25519")
-    keygen(directory / "rsa", "rsa")
-    keygen(directory / "host", "ed25519")
-    return directory
-
-
-@pytest.fixture
-def server(keys):
-    """Start a server: ``server(software=...)``."""
-    import paramiko
-
-    started = []
-
-    def start(**conduct):
-        key = paramiko.Ed25519Key.from_private_key_file(str(keys / "host"))
-        started.append(SshServer([key], Conduct(**conduct)))
-        return started[-1]
-
-    yield start
-    for made in started:
-        made.stop()
-
-
-@pytest.fixture
-def connect(keys, tmp_path):
-    opened = []
-
-    def connect(port, key="ed25519", *, replaced=True):
-        sftp = SftpOptions(
-            host="127.0.0.1",
-            port=port,
-            user="pgbackrest",
-            key_check_type="none",
-            private_key_file=str(keys / key),
-        )
-        repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
-        opener = opening.prepare(repo, io_timeout=5.0)
-        opened.append(opener.storage() if replaced else opener.open())
-        return opened[-1]
-
-    yield connect
-    for storage in opened:
-        storage.close()
+# Fixtures for the tests of this file.
+__all__ = ["connect", "keys", "server"]
 
 
 def works(storage):
@@ -87,34 +34,36 @@ def works(storage):
 
 def test_openssh_is_asked_for_all_of_it_at_once(server, connect):
     made = server(software=OPENSSH)
-    assert works(connect(made.port))
+    assert works(connect(made.port, replaced=True))
     assert made.ahead == [True]
 
 
-@pytest.mark.parametrize(("software", "key"), [("SSH-2.0-paramiko_5", "ed25519"), (OPENSSH, "rsa")])
-def test_another_server_or_key_takes_its_turns(server, connect, software, key):
+@pytest.mark.parametrize(
+    ("software", "key"), [("SSH-2.0-paramiko_5", "user"), (OPENSSH, "rsa user")]
+)
+def test_another_server_or_key_takes_its_turns(server, connect, keys, software, key):
     made = server(software=software)
-    assert works(connect(made.port, key))
+    assert works(connect(made.port, private_key_file=keys[key], replaced=True))
     assert made.ahead == [False]
 
 
 def test_a_channel_of_another_number_than_expected(server, connect):
     made = server(software=OPENSSH, first_channel=7)
-    assert works(connect(made.port))
+    assert works(connect(made.port, replaced=True))
     assert made.ahead == [True, False]
-    assert works(connect(made.port))
+    assert works(connect(made.port, replaced=True))
     assert made.ahead == [True, False, False]
 
 
 def test_a_server_that_hangs_up_on_it_is_asked_in_turn(server, connect):
     made = server(software=OPENSSH, in_turn=True)
-    assert works(connect(made.port))
+    assert works(connect(made.port, replaced=True))
     assert made.ahead == [True, False]
 
 
 def test_one_that_ends_before_the_protocol_is_replaced(server, connect):
     made = server(software=OPENSSH, cut_greetings=1)
-    assert works(connect(made.port))
+    assert works(connect(made.port, replaced=True))
     assert made.ahead == [True, False]
 
 
@@ -129,17 +78,17 @@ def test_one_that_ends_before_the_protocol_is_replaced(server, connect):
 def test_what_is_refused_is_called_by_its_name(server, connect, conduct, kind, text):
     made = server(software=OPENSSH, **conduct)
     with pytest.raises(kind, match=text):
-        connect(made.port, replaced=False)
+        connect(made.port)
 
 
 @pytest.mark.parametrize("software", [OPENSSH, "SSH-2.0-paramiko_5"])
 def test_how_far_the_server_is_shows_however_it_was_asked(server, connect, software):
     """It decides how much is read ahead."""
     made = server(software=software, latency=0.2)
-    storage = connect(made.port, replaced=False)
+    storage = connect(made.port)
     assert storage.server.read_ahead.size >= read_ahead(0.2)
     # A busy machine makes a server seem farther than it is.
-    assert any(near(connect(server(software=software).port, replaced=False)) for _try in range(9))
+    assert any(near(connect(server(software=software).port)) for _try in range(9))
 
 
 def near(storage):

@@ -35,60 +35,14 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp 
     session,
 )
 from ansible_collections.pgsftp.backup.tests.support.sftp_server import Defects  # noqa: E402
-from ansible_collections.pgsftp.backup.tests.support.ssh_server import (  # noqa: E402
-    Conduct,
-    SshServer,
+from ansible_collections.pgsftp.backup.tests.support.ssh_sessions import (  # noqa: E402
+    connect,
+    keys,
+    server,
 )
-from ansible_collections.pgsftp.backup.tests.support.sshd import keygen  # noqa: E402
 
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    """Host keys, and one to log in with."""
-    directory = tmp_path_factory.mktemp("keys")
-    keygen(directory / "user", "ed25519")
-    return {
-        "user": str(directory / "user"),
-        "ssh-rsa": paramiko.RSAKey.generate(2048),
-        "ecdsa-sha2-nistp256": paramiko.ECDSAKey.generate(),
-    }
-
-
-@pytest.fixture
-def server(keys):
-    """Start a server: ``server(accept_key=False)``."""
-    started = []
-
-    def start(*kinds, **conduct):
-        kinds = kinds or ("ssh-rsa", "ecdsa-sha2-nistp256")
-        made = SshServer([keys[kind] for kind in kinds], Conduct(**conduct))
-        started.append(made)
-        return made
-
-    yield start
-    for made in started:
-        made.stop()
-
-
-@pytest.fixture
-def connect(keys, tmp_path):
-    """Open a storage on a server; host keys are not checked unless said otherwise."""
-    opened = []
-
-    def connect(port, *, io_timeout=5.0, host="127.0.0.1", replaced=False, **options):
-        options.setdefault("key_check_type", "none")
-        options.setdefault("private_key_file", keys["user"])
-        sftp = SftpOptions(host=host, port=port, user="pgbackrest", **options)
-        repo = RepoOptions(type="sftp", path=str(tmp_path / "repo"), sftp=sftp)
-        opener = opening.prepare(repo, io_timeout=io_timeout)
-        # One session, without what replaces a lost one, unless that is wanted.
-        storage = opener.storage() if replaced else opener.open()
-        opened.append(storage)
-        return storage
-
-    yield connect
-    for storage in opened:
-        storage.close()
+# Fixtures for the tests of this file.
+__all__ = ["connect", "keys", "server"]
 
 
 def test_files_go_through(server, connect):
