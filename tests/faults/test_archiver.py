@@ -27,8 +27,8 @@ from ansible_collections.pgsftp.backup.tests.support.archiver import (
     stored,
     until,
 )
-from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.proxy import Proxy
+from ansible_collections.pgsftp.backup.tests.support.witness import Witness
 
 pytestmark = [pytest.mark.faults, pytest.mark.integration]
 
@@ -192,78 +192,45 @@ def archived(site):
     return {path.stem for path in status.glob("0*.done") if len(path.stem) == 24}
 
 
-# Keeps the moment at which archive_command first said that a file is there.
-WITNESS = """\
-#!/bin/sh
-{command} archive-push "$1" || exit
-[ -e {acks}/"${{1##*/}}" ] || : > {acks}/"${{1##*/}}"
-"""
-
-
-def witness(site, archiver):
-    """Have PostgreSQL archive before a witness."""
-    acks = site.root / "acks"
-    acks.mkdir()
-    command = " ".join([str(site.command), *archiver.words])
-    script = site.root / "witness.sh"
-    script.write_text(WITNESS.format(command=command, acks=acks))
-    script.chmod(0o755)
-    for path in (acks, script):
-        own(path)
-    site.cluster.configure(archive_command=f"{script} %p")
-    site.cluster.reload()
-
-
-def early(site):
-    """The files that were acknowledged before they had their names in the repository.
-
-    A renamed file's time of change is that of the rename.
-    """
-    found = {}
-    for path in site.repo.glob("archive/demo/**/0*"):
-        if path.is_file() and not path.name.endswith(".pgbackrest.tmp"):
-            found[path.name.partition("-")[0]] = path.stat().st_ctime_ns
-    acks = {path.name: path.stat().st_mtime_ns for path in (site.root / "acks").iterdir()}
-    assert acks
-    return {name for name, when in acks.items() if when < found.get(name, when + 1)}
-
-
 def test_whatever_postgresql_takes_for_archived_is_there_at_every_moment(
     site, archiver, proxy, sshd
 ):
     proxy.rate = 4 * RATE
     before = archived(site)
-    witness(site, archiver)
-    archiver.start()
-    write_segments(site)
-    victims = ["worker", "session", "archiver"]
-    for number in range(6):
-        time.sleep(0.4)
-        victim = victims[number % 3]
-        if victim == "worker":
-            signal_all(archiver.workers[:1], signal.SIGKILL)
-        elif victim == "session":
-            end_sessions(sshd)
-        else:
-            archiver.kill()
-            archiver.start()
-    proxy.rate = None
-    drained(site, archiver)
+    with Witness(site, archiver) as witness:
+        archiver.start()
+        write_segments(site)
+        victims = ["worker", "session", "archiver"]
+        for number in range(6):
+            time.sleep(0.4)
+            victim = victims[number % 3]
+            if victim == "worker":
+                signal_all(archiver.workers[:1], signal.SIGKILL)
+            elif victim == "session":
+                end_sessions(sshd)
+            else:
+                archiver.kill()
+                archiver.start()
+        proxy.rate = None
+        drained(site, archiver)
     new = archived(site) - before
     assert new and new <= set(stored(site))
-    assert early(site) == set()
+    assert all(map(witness.saw, new))
+    assert witness.early == set()
 
 
 def test_the_witness_accuses_who_says_so_too_early(site, archiver):
-    witness(site, archiver)
-    script = site.root / "witness.sh"
-    script.write_text(script.read_text().replace(" archive-push ", " archive-push /nowhere; : "))
-    (name,) = make_segments(site, 1)
-    until((site.root / "acks" / name).exists, "not acknowledged")
-    # It is there in the end, and was not then.
-    archiver.start()
-    archiver.push(name)
-    assert name in early(site)
+    with Witness(site, archiver) as witness:
+        script = witness.script
+        script.write_text(
+            script.read_text().replace(" archive-push ", " archive-push /nowhere; : ")
+        )
+        (name,) = make_segments(site, 1)
+        until(lambda: witness.saw(name), "not acknowledged")
+        # It is there in the end, and was not then.
+        archiver.start()
+        archiver.push(name)
+    assert name in witness.early
 
 
 def test_one_of_two_that_falls_silent_in_the_middle_of_a_segment_is_waited_for(
@@ -285,10 +252,11 @@ def test_one_of_two_that_falls_silent_in_the_middle_of_a_segment_is_waited_for(
         assert "repo1: " in said and "repo2: " not in said
         assert names[-1] not in stored(site)
     proxy.rate = None
-    witness(site, archiver)
-    drained(site, archiver, 120)
+    with Witness(site, archiver, other) as witness:
+        drained(site, archiver, 120)
     assert set(names) <= set(stored(site)) & set(stored(site, other))
-    assert early(site) == set()
+    assert all(map(witness.saw, names))
+    assert witness.early == set()
 
 
 def test_duplicates_asked_for_at_once_are_sent_once(site, archiver, proxy):
