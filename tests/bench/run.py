@@ -61,7 +61,7 @@ sftp = SftpOptions(host=host, port=int(port), user="pgbackrest", key_check_type=
 opener = prepare(RepoOptions(type="sftp", path="/backup_space/bench-ours", sftp=sftp))
 with opener.striping(1).open() as storage:
     if way == "up":
-        writer = storage.writer(name, publish=Publish.RENAME)
+        writer = storage.writer(name, publish=Publish.RENAME, most=os.path.getsize(file))
         with open(file, "rb", buffering=0) as source:
             while data := source.read(1 << 20):
                 writer.write(data)

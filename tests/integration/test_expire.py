@@ -176,7 +176,7 @@ class Failing(PosixStorage):
         parent = super().rename
         self._step(lambda: parent(source, target))
 
-    def writer(self, path, *, publish):
+    def writer(self, path, *, publish, most=0):
         writer = super().writer(path, publish=publish)
         assert publish is Publish.RENAME
         finish = writer.finish

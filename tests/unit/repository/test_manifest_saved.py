@@ -62,7 +62,7 @@ def test_a_checkpoint_is_no_backup(storage: PosixStorage, tmp_path: Path) -> Non
 
 
 class _Full(PosixStorage):
-    def writer(self, path: str, *, publish: Publish) -> Writer:
+    def writer(self, path: str, *, publish: Publish, most: int = 0) -> Writer:
         if path.endswith(".copy"):
             raise StorageFullError("full")
         return super().writer(path, publish=publish)

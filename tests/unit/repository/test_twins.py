@@ -113,7 +113,7 @@ class _FullWriter(Writer):
 
 
 class _FullStorage(PosixStorage):
-    def writer(self, path: str, *, publish: Publish) -> Writer:
+    def writer(self, path: str, *, publish: Publish, most: int = 0) -> Writer:
         inner = super().writer(path, publish=publish)
         return inner if path.endswith(".copy") else _FullWriter(inner)
 

@@ -248,8 +248,11 @@ class Storage(abc.ABC):
         return self.reader(path).read_all()
 
     @abc.abstractmethod
-    def writer(self, path: str, *, publish: Publish) -> Writer:
-        """Write a file with mode 0640; directories that are missing are made with 0750."""
+    def writer(self, path: str, *, publish: Publish, most: int = 0) -> Writer:
+        """Write a file with mode 0640; directories that are missing are made with 0750.
+
+        ``most`` bytes are expected, or fewer, so that much can be prepared for; 0: not known.
+        """
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a (small) file as a whole, and wait until it is durable under its name."""

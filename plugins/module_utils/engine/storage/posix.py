@@ -46,7 +46,7 @@ class PosixStorage(Storage):
         """See Storage."""
         return PosixReader(self._path(path), offset, size)
 
-    def writer(self, path: str, *, publish: Publish) -> Writer:
+    def writer(self, path: str, *, publish: Publish, most: int = 0) -> Writer:
         """See Storage."""
         return PosixWriter(self._path(path), publish)
 

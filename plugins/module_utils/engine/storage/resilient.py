@@ -50,9 +50,9 @@ class ResilientStorage(Storage):
         """See Storage."""
         return _Reader(self._sessions, path, offset, size)
 
-    def writer(self, path: str, *, publish: Publish) -> Writer:
+    def writer(self, path: str, *, publish: Publish, most: int = 0) -> Writer:
         """See Storage."""
-        return _Writer(self._sessions, path, publish)
+        return _Writer(self._sessions, path, publish, most)
 
     def list_many(self, paths: t.Iterable[str]) -> t.Sequence[list[FileInfo] | EngineError]:
         """See Storage."""
@@ -168,11 +168,12 @@ class _Reader(Reader):
 class _Writer(Writer):
     """Keeps what was written until it has its name. It is its own completion."""
 
-    def __init__(self, sessions: Sessions, path: str, publish: Publish) -> None:
+    def __init__(self, sessions: Sessions, path: str, publish: Publish, most: int) -> None:
         self._sessions = sessions
         self._effort = Effort(sessions)
         self._path = path
         self._publish = publish
+        self._most = most
         self._chunks: list[bytes] = []
         self._after: t.Sequence[Completion] = ()
         self._twin: Completion | None = None
@@ -197,7 +198,7 @@ class _Writer(Writer):
 
     def _begin(self) -> None:
         self._storage = self._sessions.current
-        self._inner = self._storage.writer(self._path, publish=self._publish)
+        self._inner = self._storage.writer(self._path, publish=self._publish, most=self._most)
 
     def _repeat(self) -> None:
         self._begin()

@@ -113,6 +113,31 @@ def test_all_parts_are_there(tmp_path, data):
     assert all(line.closed for line in site.lines)
 
 
+def test_for_a_file_that_will_be_large_they_are_made_at_once(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(writer, "LARGE", 2 * SIZE)
+    monkeypatch.setattr(writer, "EXPECTED_LARGE", SIZE)
+    site = Site(tmp_path / "repo")
+    sent = site.storage.writer("large", publish=Publish.RENAME, most=SIZE)
+    deadline = time.monotonic() + 5
+    while len(site.servers) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    for offset in range(0, SIZE, 700_001):
+        sent.write(data[offset : offset + 700_001])
+    sent.finish().wait()
+    assert (tmp_path / "repo/large").read_bytes() == data
+    assert all(made.count("write") > 3 for made in site.servers)
+
+
+def test_one_that_may_be_small_waits_until_it_is_large(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(writer, "EXPECTED_LARGE", SIZE)
+    site = Site(tmp_path / "repo")
+    sent = site.storage.writer("small", publish=Publish.RENAME, most=SIZE - 1)
+    sent.write(data[:900_000])
+    sent.finish().wait()
+    assert len(site.servers) == 1
+
+
 def test_a_small_file_goes_alone(tmp_path, data):
     site = Site(tmp_path / "repo")
     site.storage.write("small", data[:900_000])

@@ -179,7 +179,9 @@ class Copier:
                 path = layout.block_path(job.stanza, job.label, file.name)
             else:
                 path = layout.data_path(job.stanza, job.label, file.name, job.extension)
-            sink = _Sink(self._storage, path)
+            # Of a block-incremental file there may be little.
+            most = file.size if file.blocks is None else 0
+            sink = _Sink(self._storage, path, most)
             result = self._file(job, node, file, sink, encoders)
             copied.append(result)
             completions += sink.finish()
@@ -290,9 +292,10 @@ class _Sink:
 
     HOLD = CHUNK
 
-    def __init__(self, storage: Storage, path: str) -> None:
+    def __init__(self, storage: Storage, path: str, most: int = 0) -> None:
         self._storage = storage
         self._path = path
+        self._most = most
         self._writer: Writer | None = None
         self._held: list[bytes] | None = None
         self._hold = 0
@@ -331,7 +334,7 @@ class _Sink:
 
     def _send(self, data: bytes) -> None:
         if self._writer is None:
-            self._writer = self._storage.writer(self._path, publish=Publish.RENAME)
+            self._writer = self._storage.writer(self._path, publish=Publish.RENAME, most=self._most)
         if data:
             self._writer.write(data)
             self.size += len(data)

@@ -34,6 +34,9 @@ FAR = 0.015
 # Bytes of a file after which it counts as large; a bundle or a segment of WAL does not.
 LARGE = 24 * 1024 * 1024
 
+# Bytes that are expected, before compression, of a file that counts as large from the beginning.
+EXPECTED_LARGE = 4 * LARGE
+
 # Sessions lost after which a line is too bad for several connections.
 GENERATIONS = 3
 

@@ -85,9 +85,9 @@ class SftpStorage(Storage):
         """See Storage."""
         return Reader(self.server, path, offset, size)
 
-    def writer(self, path: str, *, publish: Publish) -> BaseWriter:
+    def writer(self, path: str, *, publish: Publish, most: int = 0) -> BaseWriter:
         """See Storage."""
-        return Writer(self.server, self._paths, path, publish)
+        return Writer(self.server, self._paths, path, publish, most)
 
     def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
         """See Storage."""

@@ -21,7 +21,7 @@ from .. import base
 from ..base import Completion, Publish, temporary_name
 from . import failure, protocol
 from .channel import Reply
-from .lanes import LARGE, Stripe, Stripes
+from .lanes import EXPECTED_LARGE, LARGE, Stripe, Stripes
 from .paths import Paths
 from .protocol import View
 from .rename import rename
@@ -40,7 +40,9 @@ class _Phase(enum.Enum):
 class Writer(base.Writer):
     """One file; see base.Writer. It is its own completion."""
 
-    def __init__(self, server: Server, paths: Paths, path: str, publish: Publish) -> None:
+    def __init__(
+        self, server: Server, paths: Paths, path: str, publish: Publish, most: int = 0
+    ) -> None:
         self._server = server
         self._paths = paths
         self._path = path
@@ -59,6 +61,7 @@ class Writer(base.Writer):
         self._offset = 0
         self._unanswered = 0
         self._stripes: Stripes | None = None
+        self._large = LARGE if most < EXPECTED_LARGE else 0
         self._finished = False
         self._path_made = False
         self._error: EngineError | None = None
@@ -66,6 +69,8 @@ class Writer(base.Writer):
         self._twin: Writer | None = None  # whose name must come first, too, in two steps
         self._followers: list[Writer] = []
         self._open()
+        if server.lanes is not None and not self._large:
+            server.lanes.current()
 
     # What the caller does.
 
@@ -202,7 +207,7 @@ class Writer(base.Writer):
     def _stripe(self) -> Stripe | None:
         """Where the next bytes of a large file go; None: through the session itself."""
         lanes = self._server.lanes
-        if lanes is None or self._offset < LARGE or self._publish is Publish.DIRECT:
+        if lanes is None or self._offset < self._large or self._publish is Publish.DIRECT:
             return None
         if self._stripes is None:
             self._stripes = Stripes(lanes, self._server.path(self._name))
