@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play_book
 from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
@@ -53,3 +54,17 @@ def test_what_is_the_owners_is_made_and_moved_as_the_owner(tmp_path: Path) -> No
     assert (made, read) == (["postgres"] * 2, ["postgres"])
     (move,) = (words for words in plan.commands if "mv " in words)
     assert move.startswith("runuser --user=postgres -- sh -c ")
+
+
+def test_site_yml_finds_nothing_to_change_afterwards(tmp_path: Path) -> None:
+    """A comment of another text would be put right by the role, and then in the server's list."""
+    made = [args for args in _play(tmp_path).of("openssh_keypair") if "comment" in args]
+    assert [args["comment"] for args in made] == ["postgres@host sftp"]
+    pairs = Path(__file__).parents[3] / "roles" / "ssh_keys" / "tasks" / "pairs.yml"
+    (task,) = (
+        task
+        for task in yaml.safe_load(pairs.read_text())
+        if task["name"] == "Make the key pair for SFTP"
+    )
+    wanted = task["pgsftp.backup.as_owner"]["args"]["comment"]
+    assert wanted == "{{ ssh_keys_user }}@{{ inventory_hostname }} sftp"
