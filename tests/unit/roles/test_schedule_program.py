@@ -41,6 +41,7 @@ class Stand:
             "jobs": ["full", "incr", "verify"],
             "options": {},
             "max_ages": {"full": 8 * DAY, "incr": 2 * DAY, "verify": 8 * DAY},
+            "delay": 300,
             "state_directory": str(place / "state"),
         }
         self.server("t|f")
@@ -78,10 +79,16 @@ class Stand:
 
     @property
     def commands(self) -> list[str]:
-        """Which commands were called, and which type of backup."""
+        """Which commands were called, and which type of backup; not how often it asked."""
         path = self.place / "said"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [" ".join(word for word in line.split() if not _common(word)) for line in lines]
+        said = [" ".join(word for word in line.split() if not _common(word)) for line in lines]
+        return [command for command in said if command != "info"]
+
+    def ends(self, code: int) -> None:
+        """With what the host command ends, unless it is asked what there is."""
+        answer = f"*info) cat {self.place}/answer;;"
+        self._script("pgsftp", f"case $* in {answer} *) exit {code};; esac")
 
     def age(self, name: str) -> float | None:
         """Of the dead-man file of a job, in seconds."""
@@ -111,6 +118,41 @@ def test_the_standby_takes_the_backup(stand: Stand) -> None:
     assert stand.commands == ["--type=full backup"]
     age = stand.age("full")
     assert age is not None and age < 60
+
+
+@pytest.mark.parametrize(
+    ("age", "delay", "taken"), [(200, 300, False), (400, 300, True), (1, 0, True)]
+)
+def test_of_several_standbys_the_first_takes_it(
+    stand: Stand, age: int, delay: int, taken: bool
+) -> None:
+    stand.settings["delay"] = delay
+    stand.backups(full=age, incr=age)
+    assert stand.job("full") == 0
+    assert stand.commands == ["--type=full backup"] * taken
+    found = stand.age("full")
+    assert found is not None and (found < 0.9 if taken else age - 2 < found < age + 60)
+
+
+def test_of_several_standbys_one_that_waited_for_another_leaves_it_at_that(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand.settings["delay"] = 0
+    stand.backups(full=DAY)
+    stand.ends(50)
+    monkeypatch.setattr(stand.program.time, "sleep", lambda _seconds: stand.backups(full=-300))
+    assert stand.job("full") == 0
+    out = capsys.readouterr().out
+    assert "this is a standby, and another one has just taken it" in out
+
+
+@pytest.mark.parametrize("role", ["f|f", "f|t"])
+def test_the_primary_takes_what_it_should_whoever_was_before(stand: Stand, role: str) -> None:
+    stand.settings["from"] = "primary"
+    stand.server(role)
+    stand.backups(full=1)
+    assert stand.job("full") == 0
+    assert stand.commands == ["--type=full --backup-standby=n backup"]
 
 
 def test_the_primary_leaves_it_to_a_standby_that_streams(stand: Stand) -> None:
@@ -216,7 +258,7 @@ def test_who_ends_a_job_has_the_command_end_first(
 ) -> None:
     """systemctl stop, a shutdown or schedule_time_limit: systemd signals this program alone."""
     begun, ended = stand.place / "begun", stand.place / "ended"
-    stand.answers({"status": "ok", "files": [], "backups": []})
+    stand.answers({"status": "ok", "files": [], "backups": []} if job != "full" else [])
     loop = f"touch {begun}; for _ in $(seq 100); do sleep 0.05; done"
     answer = f"cat {stand.place}/answer"
     trap = f"trap 'sleep 0.3; {answer}; touch {ended}; exit {code}' TERM"
@@ -295,13 +337,13 @@ def test_a_job_waits_while_somebody_else_works_with_the_repository(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], job: str
 ) -> None:
     stand.settings["jobs"].append("expire")
-    stand.settings["command"] = str(stand._script("locked", "exit 50"))
+    stand.ends(50)
     pauses: list[float] = []
 
     def until_the_other_is_done(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
-            stand._script("locked", "exit 0")
+            stand.ends(0)
 
     monkeypatch.setattr(stand.program.time, "sleep", until_the_other_is_done)
     assert stand.job(job) == 0
@@ -313,7 +355,7 @@ def test_a_job_waits_while_somebody_else_works_with_the_repository(
 def test_a_job_that_waited_in_vain_is_left_out_and_has_not_gone_well(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand.settings["command"] = str(stand._script("locked", "exit 50"))
+    stand.ends(50)
     pauses: list[float] = []
     monkeypatch.setattr(stand.program.time, "sleep", pauses.append)
     assert stand.job("full") == 0
