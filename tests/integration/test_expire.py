@@ -59,7 +59,10 @@ class Place:
         return load.load(command, [f"--config={self.config}", "--stanza=demo", *arguments], {})
 
     def expire(self, *arguments):
-        return expire.run(self.options("expire", *arguments)).repos[0]
+        return self.expire_all(*arguments).repos[0]
+
+    def expire_all(self, *arguments):
+        return expire.run(self.options("expire", *arguments))
 
     def peer(self, *arguments, code=0):
         done = subprocess.run(
@@ -354,6 +357,22 @@ def test_each_reason_is_told(place):
     }
     assert content["dry_run"]
     assert content["changed"]
+
+
+def test_a_dry_run_is_for_people_to_read(place):
+    report = place.expire_all(*RULE, "--dry-run")
+    assert report.text.splitlines() == [
+        f"repo1: remove backup {place.old[0]}: older than the newest 1 full backups",
+        f"repo1: remove backup {place.old[1]}: depends on {place.old[0]}",
+        f"repo1: keep   backup {place.new[0]}: within 1 newest full backups",
+        f"repo1: keep   backup {place.new[1]}: its full backup {place.new[0]} stays",
+        f"repo1: keep   WAL 15-1 from 00000001000000000000000B: from {place.new[0]} on",
+        "repo1: remove WAL 15-1 000000010000000000000008 to 00000001000000000000000A: "
+        f"WAL from {place.new[0]} on is kept",
+        "nothing was removed: this is a dry run",
+    ]
+    # A real run tells it in its log.
+    assert place.expire_all(*RULE).text == ""
 
 
 def test_a_backup_that_is_nowhere(place):

@@ -155,6 +155,24 @@ def test_recovery_stops_and_goes_on_but_never_ends_early(site, sshd):
     assert copy.psql("select count(*), max(i) from told") == f"{SEGMENTS}|{SEGMENTS}"
 
 
+def test_a_copy_that_asks_in_the_name_of_its_origin_is_stopped(site):
+    """A command written by hand, where the configuration has the data directory of the origin."""
+    copy = restored(site, "unnamed")
+    script = copy.root / "middle.sh"
+    text, count = re.subn(r"--pg1-path=\S+ ", "", script.read_text())
+    assert count == 1
+    script.write_text(text)
+    (copy.root / "go").touch()
+    before = sorted(path.name for path in (site.cluster.data / "pg_wal").iterdir())
+    launch(copy)
+    wait_for_text(copy, "child process exited with exit code 200")
+    wait_for_end(copy)
+    said = copy.log.read_text()
+    assert f"working directory '{copy.data}' is not the same as option pg1-path" in said
+    assert "archive recovery complete" not in said
+    assert sorted(path.name for path in (site.cluster.data / "pg_wal").iterdir()) == before
+
+
 def test_a_short_outage_is_waited_for(site, sshd):
     copy = restored(site, "short", timeout="60")
     launch(copy)

@@ -182,10 +182,25 @@ def test_both_expire_the_same_with_a_named_backup(site, copies, number):
     assert_whole(site, copies.ours)
 
 
-def test_a_dry_run_removes_nothing(site, copies):
+def test_a_dry_run_removes_nothing_and_says_so_in_each_line(site, copies):
     before = peer.tree(copies.ours)
-    site.run("expire", f"--repo1-path={copies.ours}", "--repo1-retention-full=1", "--dry-run")
+    words = [
+        "expire", f"--repo1-path={copies.ours}", "--repo1-retention-full=1", "--dry-run",
+        "--log-level-console=info",
+    ]  # fmt: skip
+    ours, theirs = (run(*words).stdout.splitlines() for run in (site.run, site.pgbackrest))
     assert peer.tree(copies.ours) == before
+    logged = [line for line in ours if " P00 " in line]
+    for lines in (logged, theirs):
+        assert lines and all("INFO: [DRY-RUN] " in line for line in lines), lines
+    # What it is for, whatever is logged.
+    told = [line for line in ours if line not in logged]
+    assert told[-1] == "nothing was removed: this is a dry run"
+    for backup in backups(site, copies.ours):
+        (row,) = [line for line in told if f"backup {backup['label']}: " in line]
+        assert row.startswith(("repo1: keep   ", "repo1: remove ")), row
+    assert any(line.startswith("repo1: remove WAL 15-1 0") for line in told)
+    assert any(line.startswith("repo1: keep   WAL 15-1 ") for line in told)
 
 
 @pytest.mark.slow

@@ -201,7 +201,6 @@ def main(
         _refuse_root(command, options)
     except EngineError as cause:
         runner.log_error(cause)
-        # PostgreSQL starts restore_command in its data directory.
         return _exit_code(words, ".", cause.code)
     finally:
         log.detach(early)
@@ -307,9 +306,9 @@ def _exit_code(words: t.Sequence[str], pg_data: str, code: int) -> int:
     """What to end with; a failure must not look like the end of the WAL to a server in recovery."""
     if code <= 1 or "archive-get" not in words:
         return code
-    from .postgres.asking import failure_code
+    from .postgres.asking import failure_code, who_asks
 
-    return failure_code(pg_data, code)
+    return failure_code(who_asks(pg_data), code)
 
 
 class _BareFormatter(log.LineFormatter):

@@ -56,6 +56,21 @@ def detail(message: str, *args: object, extra: t.Mapping[str, object] | None = N
     _logger.log(DETAIL, message, *args, extra=extra)
 
 
+@contextlib.contextmanager
+def dry_run() -> t.Iterator[None]:
+    """Say of every line meanwhile that nothing is done, as pgBackRest does."""
+
+    def mark(record: logging.LogRecord) -> bool:
+        record.__dict__["dry_run"] = True
+        return True
+
+    _logger.addFilter(mark)
+    try:
+        yield
+    finally:
+        _logger.removeFilter(mark)
+
+
 class LineFormatter(logging.Formatter):
     """``2026-11-22 11:07:20.123 P00   INFO: text``, continuation lines indented below the text."""
 
@@ -71,11 +86,14 @@ class LineFormatter(logging.Formatter):
         head = f"P{process:02d} {label:>6}: "
         if code:
             head += f"[{int(code):03d}]: "
+        text = record.getMessage()
+        if record.__dict__.get("dry_run"):
+            text = f"[DRY-RUN] {text}"
         if self._timestamp:
             when = datetime.fromtimestamp(record.created)
             head = f"{when:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03d} {head}"
         indent = " " * len(head.split(": ", 1)[0] + ": ")
-        return head + record.getMessage().replace("\n", "\n" + indent)
+        return head + text.replace("\n", "\n" + indent)
 
 
 def attach(handler: logging.Handler, level: str) -> logging.Handler:

@@ -51,6 +51,11 @@ def perform(command: Command, options: Options, work: t.Callable[[Options], _Res
     # What is loaded by now stays for good; see start.
     gc.freeze()
     gc.enable()
+    with log.dry_run() if options.dry_run else contextlib.nullcontext():
+        return _perform(command, options, work)
+
+
+def _perform(command: Command, options: Options, work: t.Callable[[Options], _Result]) -> _Result:
     level = logging.DEBUG if command.quiet else logging.INFO
     started = time.monotonic()
     _log(level, "%s command begin %s:%s", command.name, VERSION, command_line.shown(options))

@@ -228,7 +228,7 @@ def test_what_was_fetched_is_moved_to_its_place(directory, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     heard = answers(directory, f"found {tmp_path}/spooled\n".encode(), None)
     assert get(directory, "000000010000000000000001", "pg_wal/RECOVERYXLOG") == 0
-    assert heard == [b"get\t\tdemo\t\t000000010000000000000001\n"]
+    assert heard == [f"get\t\tdemo\t{tmp_path}\t000000010000000000000001\n".encode()]
     assert (tmp_path / "pg_wal" / "RECOVERYXLOG").read_bytes() == b"wal"
     assert not (tmp_path / "spooled").exists()
 
@@ -272,10 +272,33 @@ def test_the_code_is_what_the_archiver_says(directory, capsys, answer, code, tex
     assert text in said if text else not said
 
 
-def test_the_data_directory_of_the_server_goes_along(directory, tmp_path):
+def test_the_data_directory_of_the_server_goes_along(directory, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     heard = answers(directory, b"exit 1 \n")
     get(directory, f"--pg1-path={tmp_path}", "00000002.history", "pg_wal/RECOVERYHISTORY")
     assert heard == [f"get\t\tdemo\t{tmp_path}\t00000002.history\n".encode()]
+
+
+@pytest.mark.parametrize("destination", ["pg_wal/RECOVERYXLOG", "/somewhere/RECOVERYXLOG"])
+def test_the_server_is_the_one_that_the_command_runs_in(
+    directory, tmp_path, monkeypatch, destination
+):
+    """Its data directory may be another one than the archiver's, whose recovery it is not."""
+    (tmp_path / "PG_VERSION").write_text("15\n")
+    monkeypatch.chdir(tmp_path)
+    heard = answers(directory, b"exit 1 \n")
+    assert get(directory, "00000002.history", destination) == 1
+    assert heard == [f"get\t\tdemo\t{tmp_path}\t00000002.history\n".encode()]
+
+
+def test_a_data_directory_that_is_not_the_server_s_is_looked_into_at_length(
+    directory, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    heard = answers(directory, b"exit 1 \n")
+    given = ["--pg1-path=/elsewhere", "00000002.history", "pg_wal/RECOVERYXLOG"]
+    assert get(directory, *given) is None
+    assert heard == []
 
 
 def test_with_another_repository_it_is_not_for_the_archiver(directory):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import types
 
@@ -19,6 +20,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     FormatError,
     HostConnectError,
+    OptionInvalidError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
@@ -36,7 +38,7 @@ def options(tmp_path, monkeypatch):
     made = Options(
         command="archive-get",
         stanza="demo",
-        parameters=(NAME, "got"),
+        parameters=(NAME, str(tmp_path / "got")),
         archive_timeout=60.0,
         pgs=(PgOptions(path=str(tmp_path)),),
         repos=(RepoOptions(key=1),),
@@ -89,6 +91,31 @@ def test_a_person_does_not_wait_for_longer_than_a_server(options, patience):
     with pytest.raises(HostConnectError):
         archive_get.run(options)
     assert patience == [60.0]
+
+
+@pytest.mark.parametrize("signal", ["standby.signal", "recovery.signal"])
+def test_the_server_that_asks_is_the_one_that_the_command_runs_in(
+    options, patience, tmp_path, monkeypatch, signal
+):
+    """Whatever pg1-path says: it may be that of the cluster of which the server is a copy."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "PG_VERSION").write_text("15\n")
+    (copy / signal).touch()
+    monkeypatch.chdir(copy)
+    if signal == "standby.signal":
+        assert archive_get.run(options).exit_code == 1
+    else:
+        with pytest.raises(HostConnectError, match="recovery stops here"):
+            archive_get.run(options)
+
+
+def test_nothing_is_written_into_another_cluster(options, tmp_path, monkeypatch):
+    (tmp_path / "copy").mkdir()
+    monkeypatch.chdir(tmp_path / "copy")
+    relative = dataclasses.replace(options, parameters=(NAME, "pg_wal/RECOVERYXLOG"))
+    with pytest.raises(OptionInvalidError, match="is not the same as option pg1-path"):
+        archive_get.run(relative)
 
 
 SEGMENT = 1 << 20

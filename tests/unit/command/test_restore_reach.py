@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
+import os
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors, log
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
     choice,
     reach,
@@ -21,64 +21,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import timeline
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.goal import Goal, goal
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import cluster_archive
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive_info import (
-    ArchiveDb,
-    ArchiveInfo,
-)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
     BackupDb,
-    BackupEntry,
     BackupInfo,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
-
-SIZE = 16 << 20
-SHA1 = "0" * 40
-INFO = ArchiveInfo((ArchiveDb(1, 6, "15"),), 1)
-# From segment 2 to 3.
-BACKUP = BackupEntry(
-    "20260101-000000F", "full", 1, 1, 2, 1, 1, 1, 1,
-    "000000010000000000000002", "000000010000000000000003", "0/2000028", "0/3000100",
-)  # fmt: skip
-
-
-@pytest.fixture
-def said():
-    """What is logged."""
-    records = []
-
-    class Handler(logging.Handler):
-        def emit(self, record):
-            records.append(record.getMessage())
-
-    handler = log.attach(Handler(), "info")
-    yield records
-    log.detach(handler)
-
-
-class Repo:
-    def __init__(self, root):
-        self.root = root
-        self.top = root / "archive/demo/15-1"
-        self.top.mkdir(parents=True)
-
-    def segments(self, *numbers, line=1, suffix=""):
-        for number in numbers:
-            name = f"{line:08X}{0:08X}{number:08X}"
-            path = self.top / name[:16]
-            path.mkdir(exist_ok=True)
-            (path / f"{name}{suffix}-{SHA1}.gz").touch()
-
-    def history(self, line, *forks):
-        text = "".join(f"{old}\t0/{lsn:X}\tno reason\n" for old, lsn in forks)
-        (self.top / f"{line:08X}.history").write_text(text)
-
-    @property
-    def archive(self):
-        return cluster_archive.ClusterArchive(
-            PosixStorage(str(self.root)), "demo", INFO, version="15", system_id=6
-        )
+from ansible_collections.pgsftp.backup.tests.support.wal_archive import BACKUP, SIZE, Repo
 
 
 @pytest.fixture
@@ -152,9 +99,7 @@ def test_a_damaged_history(repo):
 
 def test_another_cluster(repo):
     with pytest.raises(errors.RepoInvalidError, match="version 14, system-id 6"):
-        cluster_archive.ClusterArchive(
-            PosixStorage(str(repo.root)), "demo", INFO, version="14", system_id=6
-        )
+        repo.of_version("14")
 
 
 @pytest.mark.parametrize("aim", [Goal("default"), Goal("immediate"), Goal("xid", "7")])
@@ -211,6 +156,30 @@ def test_a_time(repo, said):
         check(repo, Goal("time", "then", time=written + reach.CLOCK_SKEW + 1), now=now)
     with pytest.raises(errors.ArchiveTimeoutError, match="lies in the future"):
         check(repo, Goal("time", "then", time=written), now=written - 1)
+
+
+def test_a_time_by_a_clock_that_is_slow(repo, said):
+    """An hour behind: then the segment came an hour later than its time says."""
+    path = next(repo.top.glob("*/*06-*"))
+    now = int(path.stat().st_mtime)
+    label = repo.root / "backup/demo" / BACKUP.label
+    label.mkdir(parents=True)
+    (label / "backup.manifest").touch()
+    for late in (path, label / "backup.manifest"):
+        os.utime(late, (BACKUP.timestamp_stop - 3600,) * 2)
+    moment = BACKUP.timestamp_stop - reach.CLOCK_SKEW
+    assert check(repo, Goal("time", "then", time=moment), now=now)
+    assert said == []
+    with pytest.raises(errors.ArchiveTimeoutError):
+        check(repo, Goal("time", "then", time=BACKUP.timestamp_stop + 3600), now=now)
+
+
+def test_a_time_where_the_server_tells_none(repo, said):
+    path = next(repo.top.glob("*/*06-*"))
+    now = int(path.stat().st_mtime)
+    os.utime(path, (0, 0))
+    assert check(repo, Goal("time", "then", time=now), now=now)
+    assert said == []
 
 
 def test_only_what_is_on_the_way_counts(repo):

@@ -11,6 +11,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.aski
     Asker,
     asker,
     failure_code,
+    who_asks,
 )
 
 
@@ -27,7 +28,7 @@ def test_who_asks_and_what_a_failure_means_there(tmp_path, names, who, code):
     for name in names:
         (tmp_path / name).write_text("")
     assert asker(str(tmp_path)) is who
-    assert failure_code(str(tmp_path), 49) == code
+    assert failure_code(asker(str(tmp_path)), 49) == code
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_before_12_it_is_recovery_conf_that_says_who_asks(tmp_path, version, sai
     (tmp_path / "PG_VERSION").write_text(f"{version}\n")
     (tmp_path / "recovery.conf").write_bytes(said.encode())
     assert asker(str(tmp_path)) is who
-    assert failure_code(str(tmp_path), 49) == code
+    assert failure_code(asker(str(tmp_path)), 49) == code
 
 
 @pytest.mark.parametrize("version", ["12", "15", "", "nonsense"])
@@ -72,10 +73,31 @@ def test_from_12_on_recovery_conf_says_nothing(tmp_path, version):
 def test_a_recovery_conf_that_cannot_be_read_ends_no_recovery(tmp_path):
     (tmp_path / "PG_VERSION").write_text("11\n")
     (tmp_path / "recovery.conf").mkdir()
-    assert failure_code(str(tmp_path), 49) == 200
+    assert failure_code(asker(str(tmp_path)), 49) == 200
 
 
 def test_before_12_without_recovery_conf_nobody_recovers(tmp_path):
     (tmp_path / "PG_VERSION").write_text("11\n")
     (tmp_path / "recovery.done").write_text("standby_mode = on\n")
     assert asker(str(tmp_path)) is Asker.OTHER
+
+
+@pytest.mark.parametrize(
+    ("here", "configured", "who"),
+    [
+        ("recovery.signal", "", Asker.RECOVERY),
+        ("", "recovery.signal", Asker.RECOVERY),
+        ("recovery.signal", "standby.signal", Asker.RECOVERY),
+        ("standby.signal", "", Asker.STANDBY),
+        ("", "", Asker.OTHER),
+    ],
+)
+def test_it_may_be_the_server_in_whose_directory_the_command_runs(
+    tmp_path, monkeypatch, here, configured, who
+):
+    for name, signal in (("here", here), ("configured", configured)):
+        (tmp_path / name).mkdir()
+        if signal:
+            (tmp_path / name / signal).touch()
+    monkeypatch.chdir(tmp_path / "here")
+    assert who_asks(str(tmp_path / "configured")) is who

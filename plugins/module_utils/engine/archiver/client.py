@@ -10,7 +10,7 @@ either; the archiver has read it, and what it was told must be what we were told
 with any further option goes the long way.
 
 A question is one line with tabs in it: ``push``, the configuration file, the stanza and the path;
-or ``get``, the configuration file, the stanza, the data directory if it was given, and the name of
+or ``get``, the configuration file, the stanza, the data directory if it is known, and the name of
 the file. While the archiver works it sends a dot a second. The answer is a line: ``ok``; ``found``
 and where the file lies, which is ours until we hang up; ``error``, the exit code and the text;
 ``exit``, the exit code and what to say, if anything; or ``alone`` and why the command must do the
@@ -60,11 +60,19 @@ def get(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
         return None
     given, (name, destination) = told
     data = given.get("pg1-path", "")
+    # PostgreSQL runs restore_command in its data directory, which may be another one.
+    if not os.path.isabs(destination):
+        here = os.getcwd()
+        if data and os.path.realpath(data) != os.path.realpath(here):
+            return None
+        data = here
+    elif not data and os.path.exists("PG_VERSION"):
+        data = os.getcwd()
     if not os.path.exists(socket_path(given["archiver-path"], given["stanza"])):
         # Few have one while they recover: there is nothing to say about that.
         return None
     question = ("get", given["config"], given["stanza"], data, name)
-    return _ask("archive-get", given, question, _absolute(os.path.join(data, destination)))
+    return _ask("archive-get", given, question, _absolute(destination))
 
 
 def _absolute(path: str) -> str:

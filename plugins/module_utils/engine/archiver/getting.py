@@ -18,7 +18,7 @@ from .. import log, resident
 from ..config.options import Options
 from ..errors import EngineError, FileWriteError
 from ..postgres.asking import Asker as Who
-from ..postgres.asking import asker as who_asks
+from ..postgres.asking import asker as server_of
 from ..postgres.asking import failure_code
 from .desk import Asker, Desk
 from .fetchers import Fetchers
@@ -99,7 +99,7 @@ class Getting:
             # It is the spool: the command has another place for the file.
             self._desk.alone(asker, error.message)
             return
-        who = who_asks(options.pg.path)
+        who = server_of(options.pg.path)
         if failure.may_pass and who is Who.STANDBY:
             self._exit(asker, 1, f"WARN: {error.message}; the standby will ask again")
             return
@@ -112,7 +112,7 @@ class Getting:
                 " here",
                 hint="start the server again when the repository can be reached: it goes on.",
             )
-        code = failure_code(options.pg.path, error.code)
+        code = failure_code(who, error.code)
         self._exit(asker, code, f"ERROR: [{error.code:03d}]: {error}")
 
     def _exit(self, asker: Asker, code: int, text: str) -> None:

@@ -32,7 +32,7 @@ from ..errors import (
     StorageLimitError,
 )
 from ..postgres import control, wal
-from ..postgres.asking import Asker, asker
+from ..postgres.asking import Asker, who_asks
 from ..repository import archive_info, layout
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
@@ -41,7 +41,7 @@ from ..storage.open import open_storage
 from ..storage.sftp.borrow import lender
 from ..transform.compression import type_of_name
 from ..transform.pipeline import Decoder, Encoding
-from . import repositories
+from . import repositories, wal_path
 from .cipher import cipher_pass
 
 # What may be over the next moment: no connection, or no free place at the server.
@@ -116,7 +116,7 @@ def run(options: Options) -> GetResult:
 
     Raises when any repository could not answer and none had the file.
     """
-    who = asker(options.pg.path)
+    who = who_asks(options.pg.path)
     deadline = time.monotonic() + options.archive_timeout
     pause = FIRST_PAUSE
     while True:
@@ -153,8 +153,7 @@ def _attempt(options: Options, patience: float) -> GetResult:
             hint="set restore_command='pgsftp --stanza=NAME archive-get %f \"%p\"'.",
         )
     name, destination = options.parameters
-    if not os.path.isabs(destination):
-        destination = os.path.join(options.pg.path, destination)
+    destination = wal_path.resolve(destination, options)
     found_control = control.load(options.pg.path)
 
     def look(repo: RepoOptions) -> Located:

@@ -20,9 +20,7 @@ from ..errors import (
     CommandError,
     EngineError,
     FileMissingError,
-    FileOpenError,
     FileReadError,
-    OptionRequiredError,
     ParamRequiredError,
 )
 from ..postgres import control, ready, wal
@@ -34,7 +32,7 @@ from ..storage.open import open_storage
 from ..transform.compression import compress_type
 from ..transform.pipeline import Encoder, Encoding
 from ..worker.progress import size_text
-from . import repositories
+from . import repositories, wal_path
 from .cipher import cipher_pass
 
 CHUNK = 1024 * 1024
@@ -105,22 +103,7 @@ def _source(options: Options) -> str:
             "WAL segment to push required",
             hint="set archive_command='pgsftp --stanza=NAME archive-push %p'.",
         )
-    path = options.parameters[0]
-    if os.path.isabs(path):
-        return path
-    if not options.pgs:
-        raise OptionRequiredError(
-            f"option 'pg1-path' must be specified when relative wal paths are used ('{path}')",
-            hint="is %f passed to archive-push instead of %p?",
-        )
-    here = os.path.realpath(os.getcwd())
-    if here != os.path.realpath(options.pg.path):
-        raise FileOpenError(
-            f"PostgreSQL working directory '{here}' is not the same as option pg1-path "
-            f"'{options.pg.path}'",
-            hint="is the PostgreSQL data_directory configured the same as the pg1-path option?",
-        )
-    return os.path.join(options.pg.path, path)
+    return wal_path.resolve(options.parameters[0], options)
 
 
 def is_dropped(

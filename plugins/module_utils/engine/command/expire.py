@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass
 
 from .. import log
 from ..config.options import Options, RepoOptions
@@ -27,95 +26,15 @@ from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
 from ..repository.label import FULL
 from ..repository.reconstruct import Reconstruction
-from ..repository.retention import ArchiveVerdict, RetentionRule, Verdict
+from ..repository.retention import RetentionRule, Verdict
 from ..storage.base import Completion, Storage
 from ..storage.open import open_storage
 from ..storage.sftp.borrow import lender
 from . import alive
 from .cipher import cipher_pass
-from .expire_wal import RemovedWal, expire_archives
+from .expire_report import ExpireReport, ExpireResult
+from .expire_wal import expire_archives
 from .latest import restore_latest
-
-
-@dataclass(frozen=True)
-class ExpireResult:
-    """What was removed of one repository, or with a dry run would be, and why."""
-
-    repo: int
-    verdicts: tuple[Verdict, ...]
-    archives: t.Mapping[str, ArchiveVerdict]
-    """By archive id."""
-    removed_wal: tuple[RemovedWal, ...]
-    """Ranges of WAL, in their order."""
-    removed_timelines: tuple[str, ...]
-    """Histories of timelines, as paths in the repository."""
-    removed_history: tuple[str, ...]
-    """Directories and manifests of the history, as paths in the repository."""
-    removed_directories: tuple[str, ...]
-    """Labels of directories that are of no backup: of one that was broken off, as it began or as it
-    expired."""
-    relisted: tuple[str, ...]
-    """Labels that backup.info does not have and should have, or the reverse; it is put right."""
-    dry_run: bool
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is removed."""
-        return bool(
-            self.removed_wal
-            or self.removed_timelines
-            or self.removed_history
-            or self.removed_directories
-            or self.relisted
-            or any(row.remove for row in self.verdicts)
-        )
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
-        archives = {
-            name: {
-                "reason": row.reason,
-                "kept": None if row.ranges is None else [part._asdict() for part in row.ranges],
-                "removed": [
-                    {"start": part.start, "stop": part.stop}
-                    for part in self.removed_wal
-                    if part.archive_id == name
-                ],
-            }
-            for name, row in self.archives.items()
-        }
-        return {
-            "repo": self.repo,
-            "backups": [row._asdict() for row in self.verdicts],
-            "archives": archives,
-            "removed_timelines": list(self.removed_timelines),
-            "removed_history": list(self.removed_history),
-            "removed_directories": list(self.removed_directories),
-            "relisted": list(self.relisted),
-            "dry_run": self.dry_run,
-            "changed": self.changed,
-        }
-
-
-@dataclass(frozen=True)
-class ExpireReport:
-    """All repositories."""
-
-    repos: tuple[ExpireResult, ...]
-    dry_run: bool
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is removed."""
-        return any(repo.changed for repo in self.repos)
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
-        return {
-            "repos": [repo.as_dict() for repo in self.repos],
-            "dry_run": self.dry_run,
-            "changed": self.changed,
-        }
 
 
 def run(options: Options) -> ExpireReport:

@@ -202,7 +202,7 @@ _BACKUPS = (
     Option("expire-auto", B, "Expire after a backup.", default="y", commands=_BACKUP),
     Option("manifest-save-threshold", Z, "How much is copied between two saves of the manifest.",
            default="1GiB", low="1B", high="1TiB", commands=_BACKUP),
-    Option("resume", B, "Go on with a backup that was interrupted.", default="y",
+    Option("resume", B, "Go on with a full backup that was interrupted.", default="y",
            commands=_BACKUP),
     Option("start-fast", B, "Start with an immediate checkpoint.", default="n",
            commands=_BACKUP),

@@ -32,6 +32,16 @@ class Asker(enum.Enum):
     """No server that recovers: a person, or pg_rewind."""
 
 
+def who_asks(configured: str) -> Asker:
+    """The server for which this process asks, given the data directory of its configuration.
+
+    PostgreSQL runs restore_command in its data directory, which may be another one: of a copy, or
+    of a cluster that has moved. In doubt it is one that must not end its recovery.
+    """
+    found = {asker(directory) for directory in (".", configured)}
+    return next(kind for kind in (Asker.RECOVERY, Asker.STANDBY, Asker.OTHER) if kind in found)
+
+
 def asker(pg_data: str) -> Asker:
     """Read the files; where there are both signals, PostgreSQL goes by ``standby.signal``."""
     if _has(pg_data, "recovery.conf") and _is_before_12(pg_data):
@@ -73,9 +83,9 @@ def _text(pg_data: str, name: str) -> str:
         return ""
 
 
-def failure_code(pg_data: str, code: int) -> int:
+def failure_code(who: Asker, code: int) -> int:
     """What to exit with when it is not known whether the archive has the file.
 
     ``code`` is the error's own. A recovery must not take it for the end of the WAL.
     """
-    return STOP_RECOVERY if asker(pg_data) is Asker.RECOVERY else code
+    return STOP_RECOVERY if who is Asker.RECOVERY else code

@@ -83,6 +83,18 @@ class ClusterArchive:
         return found
 
     def written_at(self, segment: StoredSegment) -> int | None:
-        """When the segment came into the archive, in epoch seconds of the repository's clock."""
+        """When the segment came into the archive, in epoch seconds of the repository's clock.
+
+        None when it has gone, or the server keeps times to itself.
+        """
         info = self._storage.info(segment.path)
-        return None if info is None else info.mtime
+        return info.mtime or None if info is not None else None
+
+    def clock_lag(self, label: str, stopped: int) -> int:
+        """Seconds by which the repository's clock is behind the database's, at least.
+
+        A backup's manifest is written after the backup has ended, at ``stopped`` by the database's
+        clock. 0 where nothing is known.
+        """
+        info = self._storage.info(layout.manifest_path(self._stanza, label))
+        return max(stopped - info.mtime, 0) if info is not None and info.mtime else 0

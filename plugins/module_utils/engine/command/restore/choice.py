@@ -28,7 +28,7 @@ from ...storage.base import Storage
 from ...storage.open import Opener
 from ..cipher import cipher_pass
 from ..stored_control import stored_control
-from .reach import Reach, start_of, way
+from .reach import WITHOUT_RECOVERY, Reach, start_of, way
 
 _WAL = f"{PG_DATA}/pg_wal/"
 
@@ -139,13 +139,24 @@ class Choice:
         reach = self.reach(chosen, aim)
         if reach is None:
             return
-        reach.check(aim)
+        self.check(reach, aim)
         log.info(
             "recovery has %d WAL segments, from %s to %s",
             reach.count,
             chosen.entry.archive_start,
             reach.last,
         )
+
+    def check(self, reach: Reach, aim: Goal) -> None:
+        """Raise when recovery cannot reach the goal, or may go where nobody wants it.
+
+        See ``Reach.check`` and ``branch.check``.
+        """
+        reach.check(aim)
+        if aim.kind not in ("immediate", *WITHOUT_RECOVERY):
+            given = {key.replace("-", "_") for key, _value in self._options.recovery_option}
+            named = self._options.target_timeline or "recovery_target_timeline" in given
+            reach.check_branches(doubtful=aim.kind == "default" and not named)
 
     def reach(self, chosen: Chosen, aim: Goal) -> Reach | None:
         """The WAL for the recovery; None where there is none that could be checked."""

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import asdict, dataclass
 
 from ...config.options import Options
-from ...errors import ArchiveTimeoutError, FileMissingError
+from ...errors import ArchiveTimeoutError, DbMismatchError, FileMissingError
 from . import space
 from .choice import Choice
 from .copy import Keep, is_same
@@ -65,14 +65,14 @@ def run(options: Options, *, replace: bool = False, strict: bool = False) -> Res
         if not reuse.any and not replace:
             ready.target.refuse_unless_empty(preserve=ready.preserved)
         reach = choice.reach(chosen, ready.aim)
-    obstacle = None
-    try:
-        if reach is not None:
-            reach.check(ready.aim)
-    except (ArchiveTimeoutError, FileMissingError) as cause:
-        if strict:
-            raise
-        obstacle = str(cause)
+        obstacle = None
+        try:
+            if reach is not None:
+                choice.check(reach, ready.aim)
+        except (ArchiveTimeoutError, DbMismatchError, FileMissingError) as cause:
+            if strict:
+                raise
+            obstacle = str(cause)
     space.check(ready.work.files, ready.where, ready.target.roots() if reuse.any else ())
     removed: tuple[str, ...] = ()
     if reuse.any:

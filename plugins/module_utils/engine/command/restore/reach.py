@@ -18,6 +18,7 @@ from ...postgres import timeline, wal
 from ...repository.archive import StoredSegment
 from ...repository.cluster_archive import ClusterArchive
 from ...repository.selection import utc
+from . import branch
 
 if t.TYPE_CHECKING:
     from ...postgres.goal import Goal
@@ -47,6 +48,8 @@ class Start(t.NamedTuple):
     """Number of the first segment."""
     last: int
     """Number of the last segment without which the backup is not consistent."""
+    stopped: int = 0
+    """When the backup ended, in epoch seconds of the database's clock; 0: not known."""
 
 
 def start_of(entry: BackupEntry, segment_size: int) -> Start:
@@ -59,7 +62,9 @@ def start_of(entry: BackupEntry, segment_size: int) -> Start:
             hint="restore another backup with --set.",
         )
     stop = None if entry.lsn_stop is None else wal.lsn_parse(entry.lsn_stop)
-    return Start(entry.label, wal.timeline_of(names[0]), stop, first, last)
+    return Start(
+        entry.label, wal.timeline_of(names[0]), stop, first, last, entry.timestamp_stop or 0
+    )
 
 
 def way(archive: ClusterArchive, entry: BackupEntry, target: str) -> timeline.Path:
@@ -204,6 +209,10 @@ class Reach:
         elif gap:
             self._refuse_gap(goal, gap)
 
+    def check_branches(self, *, doubtful: bool) -> None:
+        """Tell of timelines that went on where recovery leaves them; see ``branch.check``."""
+        branch.check(self._path, self._found, self._size, doubtful=doubtful)
+
     def _check_lsn(self, goal: Goal, lsn: int) -> None:
         missing = self._missing(self._start.last + 1, lsn // self._size)
         if missing:
@@ -222,6 +231,8 @@ class Reach:
                 hint=f"it is {utc(int(self._now))} now; is the offset of the time right?",
             )
         written = self._written_at(self._end())
+        if written is not None and written < moment:
+            written += self._clock_lag(self._end())
         if written is not None and written < moment:
             # What came into the archive before the target holds nothing that happened after it.
             what = (
@@ -279,6 +290,10 @@ class Reach:
             return None
         archive, segment = self._found[name]
         return archive.written_at(segment)
+
+    def _clock_lag(self, number: int) -> int:
+        archive, _segment = self._found[self._there[number]]
+        return archive.clock_lag(self._start.label, self._start.stopped)
 
     def _reach_text(self) -> str:
         return wal.lsn_text((self._end() + 1) * self._size)
