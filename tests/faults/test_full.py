@@ -57,7 +57,7 @@ def test_full(repository, needed, missing):
     after = listed(repository)
     assert after[-1] == label
     assert set(before) <= set(after)
-    assert not repository.run("verify")["errors"]
+    assert repository.run("verify")["status"] == "ok"
     assert not [name for name in repository.names() if name.endswith(".tmp")]
 
 
@@ -73,7 +73,7 @@ def in_the_middle(repository, missing, *, cause, hint=None, **conduct):
     after = listed(repository)
     assert after[-1] == label
     assert set(before) <= set(after)
-    assert not repository.run("verify")["errors"]
+    assert repository.run("verify")["status"] == "ok"
     assert not [name for name in repository.names() if name.endswith(".tmp")]
 
 

@@ -134,3 +134,10 @@ def test_few_files_at_once(special, connect):
     put(storage, names, b"x")
     readers = [storage.reader(name) for name in names]
     assert b"".join(reader.read_all() for reader in readers) == b"x" * 200
+    # In directories that are there, and before the server has said how many.
+    again = connect(running)
+    readers = [again.reader(name) for name in names]
+    assert b"".join(reader.read_all() for reader in readers) == b"x" * 200
+    again = connect(running)
+    put(again, names, b"y")
+    assert again.read(names[0]) == b"y"

@@ -45,7 +45,7 @@ def test_limits_and_statvfs_that_are_refused(sftp, code):
 
 def test_limits_are_kept(sftp):
     storage = sftp(limits=(34000, 16384, 20000, 5))
-    storage.write("warm", b"")
+    storage.info("")  # by then it has said so
     storage.write("x", b"1" * 100_000)
     assert storage.test_server.count("write") == 5
     assert storage.read("x") == b"1" * 100_000
@@ -81,10 +81,15 @@ def test_login_noise(sftp):
 # Handles.
 
 
+@pytest.mark.parametrize("announced", [False, True])
 @pytest.mark.parametrize("handles", [1, 2, 10])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_few_handles_and_no_word_about_it(sftp, handles, backwards):
-    storage = sftp(handles=handles, extensions=without("limits@openssh.com"), backwards=backwards)
+def test_few_handles(sftp, root, handles, backwards, announced):
+    """Also of a server that says so, where everything is asked for before it has."""
+    limits = (262144, 261120, 261120, handles)
+    said = {"limits": limits} if announced else {"extensions": without("limits@openssh.com")}
+    (root / "d").mkdir(parents=True)
+    storage = sftp(handles=handles, backwards=backwards, **said)
     names = [f"d/f{number}" for number in range(150)]
     completions = []
     for name in names:

@@ -100,6 +100,7 @@ class Handles:
     def _send(self, queue: collections.deque[_Opening], opening: _Opening) -> None:
         self._held += 1
         alone = self._held == 1
+        known = self._known  # what is sent before the limit is known may be too much
 
         def answered(reply: Reply) -> None:
             if reply.kind == protocol.HANDLE:
@@ -108,7 +109,7 @@ class Handles:
                 opening.on_handle(bytes(reply.fields(protocol.HANDLE).string()))
                 return
             self._held -= 1
-            if reply.status().code == protocol.FAILURE and not alone and not self._known:
+            if reply.status().code == protocol.FAILURE and not alone and not known:
                 # One too many, perhaps.
                 fewer = min(self._open, (opening.most or self._limit) - 1)
                 queue.appendleft(opening._replace(most=max(1, fewer)))
