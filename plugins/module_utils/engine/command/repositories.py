@@ -17,6 +17,10 @@ import typing as t
 from ..config.options import RepoOptions
 from ..errors import EngineError
 
+# Seconds after which a thread that waits sees a signal that came the moment before it did: the
+# interpreter has noted it then, and no system call is interrupted.
+LOOK = 0.5
+
 ResultT = t.TypeVar("ResultT")
 Work = t.Callable[[RepoOptions], ResultT]
 
@@ -78,10 +82,10 @@ class _Threads(t.Generic[ResultT]):
             while self._running:
                 try:
                     left = deadline - time.monotonic()
-                    # The time-out of a wait without end lets signals in.
-                    outcome = self._outcomes.get(timeout=max(left, 0.0) if self._waiting else 3600)
+                    patience = min(left, LOOK) if self._waiting else LOOK
+                    outcome = self._outcomes.get(timeout=max(patience, 0.0))
                 except queue.Empty:
-                    if self._waiting:
+                    if self._waiting and time.monotonic() >= deadline:
                         break
                     continue
                 self._running -= 1
