@@ -69,8 +69,9 @@ COLOURS = {0.0: "#7a9e7e", 20.0: "#4f7cac", 95.0: "#c0563f"}
 def table(found: dict[str, t.Any]) -> str:
     """The rows as Markdown; seconds are medians."""
     lines = [
-        "| what | RTT | ours | peer | ratio | goal | CPU s ours/peer | MiB ours/peer | load | on |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| what | RTT | ours | peer | ratio | goal | rounds | CPU s ours/peer | MiB ours/peer "
+        "| load | on |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     letters = processors(found)
     for row in ordered(found):
@@ -81,6 +82,7 @@ def table(found: dict[str, t.Any]) -> str:
         lines.append(
             f"| {NAMES[row['what']]} | {row['rtt']:.0f} ms "
             f"| {statistics.median(row['ours']):.2f} s | {peer} | {ratio} | {goal(row)} "
+            f"| {len(row['ours'])} "
             f"| {' / '.join(format(row['cpu'][side], '.2f') for side in sides)} "
             f"| {' / '.join(str(row['rss'][side] // 1024) for side in sides)} "
             f"| {min(row['load']):.0f}-{max(row['load']):.0f} | {letters[row['processor']]} |"
