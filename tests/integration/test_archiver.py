@@ -340,6 +340,42 @@ def test_a_timeline_switch_is_followed(site, archiver):
     assert history.name in said[first]
 
 
+def test_of_two_servers_promoted_to_one_timeline_the_second_is_refused(site, archiver):
+    """The second one's WAL on it, too, and what was there before stays."""
+    pg_wal = site.cluster.data / "pg_wal"
+    status = pg_wal / "archive_status"
+    # Later than any that the cluster has come to.
+    history, segment = "00000099.history", "000000990000000000000001"
+    made = [pg_wal / history, pg_wal / segment]
+    made += [status / f"{history}.ready", status / f"{segment}.ready"]
+    (name,) = make_segments(site, 1)
+    archiver.start()
+    archiver.push(name)
+    archived = next(site.repo.glob("archive/demo/*/")) / history
+    archived.write_bytes(b"1\t0/1000000\tno recovery target specified\n")
+    own(archived)
+    try:
+        made[0].write_bytes(b"1\t0/2000000\tno recovery target specified\n")
+        made[1].write_bytes((pg_wal / name).read_bytes())
+        for path in made[2:]:
+            path.touch()
+        for path in made:
+            own(path)
+        said = archiver.push(history, code=45)
+        assert f"'{history}' already exists in the repo1 archive with different content" in said
+        (after,) = make_segments(site, 1)
+        until(lambda: after in stored(site), "the cluster's own WAL waits, too", archiver)
+        assert segment not in stored(site)
+        assert archived.read_bytes() == b"1\t0/1000000\tno recovery target specified\n"
+        # The same one is stored already.
+        made[0].write_bytes(archived.read_bytes())
+        archiver.push(history)
+        until(lambda: segment in stored(site), "not sent", archiver)
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
+
+
 def test_told_to_end_it_finishes_what_is_on_its_way(site, archiver):
     names = make_segments(site, 8)
     archiver.start()

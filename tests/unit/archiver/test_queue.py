@@ -62,6 +62,27 @@ def test_a_history_file_that_is_refused_does_not_block_for_ever():
     assert taken(queue, FIRST_HOLD) == [FIRST]
 
 
+def test_wal_of_a_timeline_waits_while_its_history_is_refused():
+    """It would be WAL of another server that was promoted to the same timeline."""
+    queue = Queue()
+    later = "000000030000000000000003"
+    queue.follow([FIRST, NEW_TIMELINE, later, HISTORY], 0.0)
+    assert taken(queue) == [HISTORY]
+    queue.refuse(HISTORY, ArchiveDuplicateError("other"), 0.0)
+    queue.follow([FIRST, NEW_TIMELINE, later, HISTORY], FIRST_HOLD)
+    assert taken(queue, FIRST_HOLD) == [FIRST]
+    queue.store(FIRST, FOUND)
+    assert taken(queue, FIRST_HOLD) == []
+    # What PostgreSQL asks for is answered by the repository.
+    queue.ask(NEW_TIMELINE)
+    assert taken(queue, FIRST_HOLD) == [NEW_TIMELINE]
+    assert queue.waiting == 0
+    queue.ask(HISTORY)
+    assert taken(queue, FIRST_HOLD) == [HISTORY]
+    queue.store(HISTORY, FOUND)
+    assert taken(queue, FIRST_HOLD) == [later]
+
+
 def test_what_was_on_a_lost_session_is_sent_again():
     queue = Queue()
     queue.follow([FIRST, SECOND], 0.0)

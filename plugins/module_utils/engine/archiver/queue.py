@@ -61,8 +61,9 @@ class Queue:
 
     @property
     def waiting(self) -> int:
-        """How many files wait for a worker."""
-        return len(self._waiting)
+        """How many files wait for a worker and may be sent."""
+        held = self._held_from()
+        return sum(1 for name in self._waiting if self._may_go(name, held))
 
     @property
     def sent(self) -> frozenset[str]:
@@ -103,6 +104,9 @@ class Queue:
         if not self._waiting:
             return None
         name = min(self._waiting, key=self._rank)
+        if not self._may_go(name, self._held_from()):
+            # No other that waits is on an older timeline.
+            return None
         if not wal.is_history(name) and any(wal.is_history(sent) for sent in self._sent):
             return None
         if self._pause and name not in self._asked and (self._sent or now < self._held):
@@ -110,6 +114,19 @@ class Queue:
         self._waiting.remove(name)
         self._sent.add(name)
         return name
+
+    def _held_from(self) -> int | None:
+        """The first timeline whose history is refused. None of its WAL goes ahead, nor any of a
+        later one: the repository may have another history of that name, and WAL that follows it,
+        from another server that was promoted to the same timeline.
+        """
+        refused = (wal.timeline_of(name) for name in self._refused if wal.is_history(name))
+        return min(refused, default=None)
+
+    def _may_go(self, name: str, held: int | None) -> bool:
+        if held is None or name in self._asked or wal.is_history(name):
+            return True
+        return wal.timeline_of(name) < held
 
     def _rank(self, name: str) -> tuple[bool, bool, str]:
         return (not wal.is_history(name), name not in self._asked, name)
