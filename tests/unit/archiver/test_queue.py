@@ -200,3 +200,31 @@ def test_what_postgresql_asks_for_does_not_wait_for_the_pause():
     queue.refuse(queue.next(0.0), FULL, 0.0)
     queue.ask(names(4)[3])
     assert taken(queue) == names(4)[3:]
+
+
+def test_what_may_have_been_sent_before_is_known():
+    queue = Queue()
+    queue.ask(SECOND)
+    queue.follow([FIRST, SECOND], 0.0)
+    queue.follow([FIRST, SECOND, THIRD, HISTORY, NEW_TIMELINE], 0.0)
+    # When it began, whoever was there before may have sent what was ready.
+    assert [name for name in (FIRST, SECOND, THIRD, NEW_TIMELINE) if queue.may_repeat(name)] == [
+        FIRST,
+        SECOND,
+    ]
+    queue.lose([THIRD])
+    queue.refuse(NEW_TIMELINE, ArchiveDuplicateError("other"), 0.0)
+    assert queue.may_repeat(THIRD)
+    assert queue.may_repeat(NEW_TIMELINE)
+    queue.store(HISTORY, FOUND)
+    assert not queue.may_repeat(HISTORY)
+    queue.has(HISTORY, FOUND._replace(inode=2))
+    assert queue.may_repeat(HISTORY)
+    # Who asks for what has been done asks anew.
+    taken(queue)
+    for name in (FIRST, SECOND):
+        queue.store(name, FOUND)
+        queue.answered(name)
+    queue.follow([], 0.0)
+    queue.ask(FIRST)
+    assert not queue.may_repeat(FIRST)

@@ -58,6 +58,8 @@ class Queue:
         self._sent: set[str] = set()
         self._stored: dict[str, Identity] = {}
         self._refused: dict[str, Refusal] = {}
+        self._followed = False
+        self._repeated: set[str] = set()
 
     @property
     def waiting(self) -> int:
@@ -73,7 +75,11 @@ class Queue:
     def follow(self, ready: t.Collection[str], now: float) -> None:
         """Take over what PostgreSQL has ready, and forget what it no longer has."""
         names = set(ready)
-        gone = (self._stored.keys() | self._refused.keys() | self._waiting) - names
+        if not self._followed:
+            self._followed = True
+            self._repeated |= names
+        known = self._stored.keys() | self._refused.keys() | self._waiting | self._repeated
+        gone = known - names
         for name in gone - self._asked - self._sent:
             self._forget(name)
         for name in names:
@@ -86,6 +92,8 @@ class Queue:
 
     def ask(self, name: str) -> None:
         """PostgreSQL waits for this one."""
+        if not self._followed:
+            self._repeated.add(name)
         self._asked.add(name)
         self._refused.pop(name, None)
         if name not in self._stored and name not in self._sent:
@@ -141,6 +149,7 @@ class Queue:
         """The repository was reached, and still the file cannot be stored."""
         self._sent.discard(name)
         self._refused[name] = Refusal(error, now)
+        self._repeated.add(name)
         if not self._pause or now >= self._held:
             # Those that were on their way together are one answer.
             self._pause = min(REFUSAL_STANDS, 2 * self._pause or FIRST_HOLD)
@@ -151,6 +160,7 @@ class Queue:
         for name in names:
             self._sent.discard(name)
             self._waiting.add(name)
+            self._repeated.add(name)
 
     def has(self, name: str, found: Identity) -> bool:
         """Whether exactly this file is stored; another one of that name is sent anew."""
@@ -158,7 +168,14 @@ class Queue:
         if stored is not None and stored != found:
             self._forget(name)
             self._waiting.add(name)
+            self._repeated.add(name)
         return stored == found
+
+    def may_repeat(self, name: str) -> bool:
+        """Whether we, or who was there before us, may have sent it already: it was ready when we
+        began, or was lost, refused or changed.
+        """
+        return name in self._repeated
 
     def refusal(self, name: str) -> EngineError | None:
         """Why the file cannot be stored, if that is known."""
@@ -177,6 +194,7 @@ class Queue:
         self._waiting.discard(name)
         self._stored.pop(name, None)
         self._refused.pop(name, None)
+        self._repeated.discard(name)
 
 
 def backoff(failures: int, chance: float) -> float:
