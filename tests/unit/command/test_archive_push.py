@@ -82,6 +82,18 @@ def test_a_history_is_never_dropped(data, push):
     assert push(history, "--archive-push-queue-max=0").stored
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_segment_that_is_there_already_is_told_unless_nobody_wants_to_know(
+    data, push, caplog, check
+):
+    (path,) = data.ready(NAMES[:1])
+    assert push(path).stored
+    with caplog.at_level(logging.WARNING):
+        assert not push(path, *(() if check else ("--no-archive-mode-check",))).stored
+    said = f"WAL file '{NAMES[0]}' already exists in the repo1 archive with the same checksum"
+    assert (said in caplog.text) is check
+
+
 OTHERS = {
     "00000002.history": b"1\t0/3000000\tno recovery target specified\n",
     "000000010000000000000003.00000028.backup": b"START WAL LOCATION: 0/3000028\n",
