@@ -168,4 +168,6 @@ def test_what_is_encrypted_is_compared_by_its_content(data, push, stored, tmp_pa
     with pytest.raises(ArchiveDuplicateError) as caught:
         sealed(data.wal(name, content))
     assert "is damaged: encrypted stream ends inside a block" in caught.value.message
-    assert f"pgsftp repo-rm archive/demo/15-1/{name}" in caught.value.hint
+    assert f"remove 'archive/demo/15-1/{name}' from the repository" in caught.value.hint
+    stored(name).unlink()
+    assert sealed(path).stored

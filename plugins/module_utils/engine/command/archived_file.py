@@ -58,15 +58,15 @@ class Asked(t.NamedTuple):
             raise ArchiveDuplicateError(
                 f"WAL file '{name}' already exists in the repo{repo.key} archive and is damaged: "
                 f"{cause.message}",
-                hint="if no other primary archives to this stanza, remove it with"
-                f" 'pgsftp repo-rm {self.path}': it is pushed again then.",
+                hint=f"if no other primary archives to this stanza, remove '{self.path}' from the"
+                " repository: it is pushed again then.",
             ) from cause
         if found != wanted:
             raise ArchiveDuplicateError(
                 f"WAL file '{name}' already exists in the repo{repo.key} archive with different"
                 " content",
                 hint="are multiple primaries archiving to this stanza?"
-                f" 'pgsftp repo-get {self.path}' shows the stored one.",
+                f" 'pgsftp --repo={repo.key} repo-get {self.path}' shows the stored one.",
             )
         return True
 
