@@ -238,6 +238,25 @@ def test_archiving_is_off(sites):
     assert nothing_listed(site)
 
 
+def test_archiving_of_standbys_too(sites):
+    """Both would archive to the stanza; whoever has one for each host may say so."""
+    site = sites()
+    site.archive()
+    site.cluster.configure(archive_mode="always")
+    site.cluster.restart()
+    site.run("stanza-create")
+    for command in (("check",), ("backup", "--type=full")):
+        refused(
+            site, *command,
+            code=67, cause="archive_mode=always not supported", hint="archive-mode-check=n",
+        )  # fmt: skip
+    assert nothing_listed(site)
+    site.configure(archive_mode_check="n")
+    site.run("check")
+    site.run("backup", "--type=full")
+    assert not nothing_listed(site)
+
+
 def test_wal_that_does_not_arrive(sites):
     site = sites()
     site.configure(archive_timeout="1")

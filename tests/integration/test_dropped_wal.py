@@ -14,6 +14,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backu
     run as backup,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
+from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.own_server import as_owner
 
 pytestmark = pytest.mark.integration
@@ -106,3 +107,40 @@ def test_dropped_wal_makes_the_next_backup_a_full_one(site):
     assert backups(site) == [*earlier, "full", "incr"]
     verified = site.run("verify", "--output=text")
     assert "WAL gap: " in verified.stdout
+
+
+def test_wal_dropped_after_a_promotion_makes_the_next_backup_a_full_one(site):
+    cluster = site.cluster
+    push = cluster.psql("show archive_command")
+
+    def promoted():
+        cluster.stop()
+        signal_file = cluster.data / "standby.signal"
+        signal_file.touch()
+        own(signal_file)
+        cluster.start()
+        cluster.promote()
+        cluster.psql("checkpoint")
+
+    def written(number):
+        cluster.psql(f"insert into told values ({number})")
+        ended = cluster.psql("select pg_walfile_name(pg_switch_wal())")
+        cluster.wait_archived(ended)
+        return ended
+
+    promoted()
+    written(0)
+    done = site.run("backup", "--type=incr")
+    assert "changed to full" not in done.stdout + done.stderr
+    promoted()
+    timeline = cluster.psql("select timeline_id from pg_control_checkpoint()")
+    cluster.wait_archived(f"{int(timeline):08X}.history")
+    archive_by(site, "true")
+    time.sleep(1)
+    first = written(1)
+    archive_by(site, push)
+    time.sleep(1)
+    written(2)
+    done = site.run("backup", "--type=incr", "--archive-timeout=2")
+    assert f"WAL from {first} to {first} since backup" in done.stdout
+    assert "is missing in the archive, incr backup has been changed to full" in done.stdout

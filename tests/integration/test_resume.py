@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import peer
+from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.integration
@@ -79,11 +80,11 @@ def complete(site) -> dict[Path, tuple[int, int]]:
     }
 
 
-def broken_off(site, number: signal.Signals, least: int = 140_000_000) -> None:
-    """Start a full backup and end it when so many bytes are stored, and a checkpoint is."""
+def begun(site) -> subprocess.Popen[str]:
+    """A full backup that runs."""
     command = [str(site.command), f"--config={site.config}", "--stanza=demo"]
     owner = {} if os.geteuid() else {"user": OWNER, "group": OWNER, "extra_groups": []}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [*command, "backup", "--type=full", "--log-level-console=warn"],
         stdout=subprocess.PIPE,
         text=True,
@@ -91,6 +92,11 @@ def broken_off(site, number: signal.Signals, least: int = 140_000_000) -> None:
         env={"PATH": os.environ["PATH"], "HOME": str(site.cluster.root), "TZ": "UTC"},
         **owner,
     )
+
+
+def broken_off(site, number: signal.Signals, least: int = 140_000_000) -> None:
+    """Start a full backup and end it when so many bytes are stored, and a checkpoint is."""
+    process = begun(site)
     deadline = time.monotonic() + 120
     while True:
         saved = list((site.repo / "backup/demo").glob("*F/backup.manifest.copy"))
@@ -106,6 +112,38 @@ def broken_off(site, number: signal.Signals, least: int = 140_000_000) -> None:
     for path in (site.root / "lock").glob("*.lock"):
         with path.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def test_the_lock_of_a_killed_backup_is_free_although_a_worker_was_at_a_large_file(site):
+    ready(site, "files")
+    site.configure(compress_type="gz", compress_level="9")
+    large = site.cluster.data / "large"
+    # Of two letters, which takes gz minutes at that level, long between two words to the parent.
+    block = bytes(97 + (byte & 1) for byte in os.urandom(1 << 20))
+    large.write_bytes(block * 64)
+    own(large)
+    try:
+        process = begun(site)
+        deadline = time.monotonic() + 120
+        while not list((site.repo / "backup/demo").glob("*F/pg_data/large.gz.*.pgbackrest.tmp")):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+        process.communicate(timeout=60)
+        killed = time.monotonic()
+        locks = list((site.root / "lock").glob("*.lock"))
+        assert locks
+        for path in locks:
+            with path.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        assert time.monotonic() - killed < 2
+    finally:
+        large.unlink()
+    assert info(site) == []
+    site.run("expire", "--repo1-retention-full=1")
+    site.run("backup", "--type=full")
+    assert len(info(site)) == 1
 
 
 def info(site):

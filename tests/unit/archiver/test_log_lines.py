@@ -153,6 +153,39 @@ def test_the_minute_counts_them_and_well_again_the_next_is_news(crew, options, l
     assert lines.taken() == ["repo1: unable to write: no space left"]
 
 
+def test_what_somebody_else_has_stored_is_told_once_a_minute(crew, options, lines):
+    """Two servers that archive to one stanza, where the copies happen to be the same."""
+    made = watch.Watch(Settings(options, options, options, Settings.of_files(options)), [crew], 0.0)
+    ours, theirs = name(1), [name(number) for number in (2, 3, 4)]
+    crew.queue.follow([ours], 0.0)
+    crew.queue.follow([ours, *theirs], 0.0)
+
+    def there(*names):
+        for row in names:
+            tell(crew, worker.Stored(row, Identity(1, 2, 3), False))
+
+    # It was ready when we came: who was here before has stored it.
+    there(ours, "00000002.history")
+    assert lines.taken() == []
+    there(*theirs[:2])
+    assert lines.taken() == [
+        f"WAL file '{theirs[0]}' already exists in the repo1 archive with the same checksum\n"
+        "HINT: this is valid in some recovery scenarios but may also indicate a problem."
+    ]
+    made._summarize()
+    there(theirs[2])
+    assert len(lines.taken()) == 1
+
+
+def test_who_wants_no_check_of_the_mode_hears_nothing_of_it(options, lines):
+    quiet = dataclasses.replace(options, archive_mode_check=False)
+    crew = Crew(quiet, quiet.repos[0], lambda: None)
+    crew._workers.append(_Worker(Process(), False))
+    crew.queue.follow([], 0.0)
+    tell(crew, worker.Stored(name(1), Identity(1, 2, 3), False))
+    assert lines.taken() == []
+
+
 def test_metrics_that_cannot_be_written_are_said_again_when_they_could_meanwhile(
     crew, options, lines, tmp_path
 ):

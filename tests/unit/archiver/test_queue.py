@@ -62,6 +62,27 @@ def test_a_history_file_that_is_refused_does_not_block_for_ever():
     assert taken(queue, FIRST_HOLD) == [FIRST]
 
 
+def test_wal_of_a_timeline_waits_while_its_history_is_refused():
+    """It would be WAL of another server that was promoted to the same timeline."""
+    queue = Queue()
+    later = "000000030000000000000003"
+    queue.follow([FIRST, NEW_TIMELINE, later, HISTORY], 0.0)
+    assert taken(queue) == [HISTORY]
+    queue.refuse(HISTORY, ArchiveDuplicateError("other"), 0.0)
+    queue.follow([FIRST, NEW_TIMELINE, later, HISTORY], FIRST_HOLD)
+    assert taken(queue, FIRST_HOLD) == [FIRST]
+    queue.store(FIRST, FOUND)
+    assert taken(queue, FIRST_HOLD) == []
+    # What PostgreSQL asks for is answered by the repository.
+    queue.ask(NEW_TIMELINE)
+    assert taken(queue, FIRST_HOLD) == [NEW_TIMELINE]
+    assert queue.waiting == 0
+    queue.ask(HISTORY)
+    assert taken(queue, FIRST_HOLD) == [HISTORY]
+    queue.store(HISTORY, FOUND)
+    assert taken(queue, FIRST_HOLD) == [later]
+
+
 def test_what_was_on_a_lost_session_is_sent_again():
     queue = Queue()
     queue.follow([FIRST, SECOND], 0.0)
@@ -179,3 +200,31 @@ def test_what_postgresql_asks_for_does_not_wait_for_the_pause():
     queue.refuse(queue.next(0.0), FULL, 0.0)
     queue.ask(names(4)[3])
     assert taken(queue) == names(4)[3:]
+
+
+def test_what_may_have_been_sent_before_is_known():
+    queue = Queue()
+    queue.ask(SECOND)
+    queue.follow([FIRST, SECOND], 0.0)
+    queue.follow([FIRST, SECOND, THIRD, HISTORY, NEW_TIMELINE], 0.0)
+    # When it began, whoever was there before may have sent what was ready.
+    assert [name for name in (FIRST, SECOND, THIRD, NEW_TIMELINE) if queue.may_repeat(name)] == [
+        FIRST,
+        SECOND,
+    ]
+    queue.lose([THIRD])
+    queue.refuse(NEW_TIMELINE, ArchiveDuplicateError("other"), 0.0)
+    assert queue.may_repeat(THIRD)
+    assert queue.may_repeat(NEW_TIMELINE)
+    queue.store(HISTORY, FOUND)
+    assert not queue.may_repeat(HISTORY)
+    queue.has(HISTORY, FOUND._replace(inode=2))
+    assert queue.may_repeat(HISTORY)
+    # Who asks for what has been done asks anew.
+    taken(queue)
+    for name in (FIRST, SECOND):
+        queue.store(name, FOUND)
+        queue.answered(name)
+    queue.follow([], 0.0)
+    queue.ask(FIRST)
+    assert not queue.may_repeat(FIRST)

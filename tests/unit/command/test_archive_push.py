@@ -11,12 +11,20 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import archive_push
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import FileMissingError
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    ArchiveDuplicateError,
+    FileMissingError,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.tests.support.pg_files import SYSTEM_ID, DataDirectory
 
 NAMES = [f"0000000100000000000000{number:02X}" for number in range(1, 5)]
+
+
+def new_stanza(repo, sub_key=None, cipher_pass=None):
+    info = archive_info.create(SYSTEM_ID, "15", sub_key)
+    archive_info.save(PosixStorage(str(repo)), "demo", info, cipher_pass)
 
 
 @pytest.fixture
@@ -28,11 +36,9 @@ def data(tmp_path):
 def push(data, tmp_path):
     """Run archive-push with some options."""
     repo = tmp_path / "repo"
-    archive_info.save(
-        PosixStorage(str(repo)), "demo", archive_info.create(SYSTEM_ID, "15", None), None
-    )
+    new_stanza(repo)
 
-    def run(path, *arguments, repo=repo):
+    def run(path, *arguments, repo=repo, environ=None):
         words = [
             "--no-config",
             "--stanza=demo",
@@ -42,7 +48,7 @@ def push(data, tmp_path):
             *arguments,
             str(path),
         ]
-        return archive_push.run(load("archive-push", words, {}))
+        return archive_push.run(load("archive-push", words, environ or {}))
 
     return run
 
@@ -74,3 +80,94 @@ def test_a_history_is_never_dropped(data, push):
     data.ready(NAMES)
     history = data.wal("00000002.history", b"1\t0/3000000\tno reason\n")
     assert push(history, "--archive-push-queue-max=0").stored
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_segment_that_is_there_already_is_told_unless_nobody_wants_to_know(
+    data, push, caplog, check
+):
+    (path,) = data.ready(NAMES[:1])
+    assert push(path).stored
+    with caplog.at_level(logging.WARNING):
+        assert not push(path, *(() if check else ("--no-archive-mode-check",))).stored
+    said = f"WAL file '{NAMES[0]}' already exists in the repo1 archive with the same checksum"
+    assert (said in caplog.text) is check
+
+
+OTHERS = {
+    "00000002.history": b"1\t0/3000000\tno recovery target specified\n",
+    "000000010000000000000003.00000028.backup": b"START WAL LOCATION: 0/3000028\n",
+}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """The only file of that name in the archive."""
+
+    def find(name):
+        (path,) = (tmp_path / "repo").rglob(name)
+        return path
+
+    return find
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_same_file_again_is_fine_and_is_not_stored_again(data, push, stored, name):
+    path = data.wal(name, OTHERS[name])
+    assert push(path).stored
+    before = stored(name).stat()
+    assert not push(path).stored
+    assert stored(name).stat().st_ino == before.st_ino
+    assert len(list(stored(name).parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("other", [b"", b"1\t0/2000000\tanother one\n", b"longer" * 100])
+def test_another_file_of_that_name_is_refused_and_the_stored_one_stays(
+    data, push, stored, name, other
+):
+    """Two standbys were promoted to one timeline: the first to say so owns its name."""
+    push(data.wal(name, OTHERS[name]))
+    with pytest.raises(ArchiveDuplicateError) as caught:
+        push(data.wal(name, other))
+    assert caught.value.message == (
+        f"WAL file '{name}' already exists in the repo1 archive with different content"
+    )
+    assert "are multiple primaries archiving" in caught.value.hint
+    assert stored(name).read_bytes() == OTHERS[name]
+    assert len(list(stored(name).parent.iterdir())) == 1
+
+
+def test_an_empty_file_that_a_crash_left_is_replaced(data, push, stored):
+    name, content = next(iter(OTHERS.items()))
+    path = data.wal(name, content)
+    push(path)
+    stored(name).write_bytes(b"")
+    assert push(path).stored
+    assert stored(name).read_bytes() == content
+
+
+def test_what_is_encrypted_is_compared_by_its_content(data, push, stored, tmp_path):
+    name, content = next(iter(OTHERS.items()))
+    new_stanza(tmp_path / "repo", "sub key", "a pass")
+    environ = {"PGBACKREST_REPO1_CIPHER_PASS": "a pass"}
+
+    def sealed(data):
+        return push(data, "--repo1-cipher-type=aes-256-cbc", environ=environ)
+
+    path = data.wal(name, content)
+    assert sealed(path).stored
+    before = stored(name).read_bytes()
+    assert before.startswith(b"Salted__")
+    assert not sealed(path).stored
+    with pytest.raises(ArchiveDuplicateError):
+        sealed(data.wal(name, content[:-1] + b"!"))
+    assert stored(name).read_bytes() == before
+    # One that is cut off is no reason to replace what somebody else may have meant.
+    stored(name).write_bytes(before[:-5])
+    with pytest.raises(ArchiveDuplicateError) as caught:
+        sealed(data.wal(name, content))
+    assert "is damaged: encrypted stream ends inside a block" in caught.value.message
+    assert f"remove 'archive/demo/15-1/{name}' from the repository" in caught.value.hint
+    stored(name).unlink()
+    assert sealed(path).stored

@@ -8,12 +8,20 @@ from __future__ import annotations
 import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import gap
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.source import (
+    OnlineSource,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.wal import number_name
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import layout
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    archive_info,
+    layout,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive import (
     WalRange,
 )
@@ -124,3 +132,77 @@ def test_holes_that_are_filled_one_after_another_are_waited_for(find):
 
 def test_a_hole_that_stays_when_another_was_filled_is_found(find):
     assert find({4: 0, 2: 0.9 * TIMEOUT, 3: 3.0 * TIMEOUT}) == WalRange(name(3), name(3))
+
+
+SECOND = 2  # a timeline
+
+
+def on(timeline: int, number: int) -> str:
+    return number_name(timeline, number, SIZE)
+
+
+class Db:
+    """A server that writes segment 5 of the second timeline."""
+
+    def __init__(self, archived: str | None) -> None:
+        self.archived_wal = lambda: archived
+        self.current_wal_segment = lambda: on(SECOND, 5)
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> t.Callable[..., str]:
+    """The type of a backup after one on the first timeline that ended in segment 1."""
+
+    def found(there: t.Iterable[str], archived: str | None, history: bytes = HISTORY) -> str:
+        info = archive_info.create(1, "15", None)
+        top = tmp_path / "archive/demo/15-1"
+        top.mkdir(parents=True)
+        (top / "00000002.history").write_bytes(history)
+        for segment in there:
+            path = tmp_path / layout.segment_path("demo", "15-1", segment, 40 * "a")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        last = BackupEntry("20261122-193512F", "full", 1, 0, 1, 1, 1, 1, 1, name(1), name(1))
+        backups = mock.Mock(backups={last.label: last}, current_id=1)
+        source = mock.Mock(spec=OnlineSource)
+        source.cluster = mock.Mock()
+        source.cluster.primary.db = Db(archived)
+        source.facts = mock.Mock(wal_segment_size=SIZE)
+        options = Options(command="backup", stanza="demo", archive_timeout=0.0)
+        storage = PosixStorage(str(tmp_path))
+        return gap.type_after(storage, options, source, info, backups, "incr")
+
+    return found
+
+
+# Segment 3 of the first timeline is the one in which the second began.
+HISTORY = b"1\t0/3000028\tno recovery target specified\n"
+
+
+def test_a_promotion_since_the_last_backup_alone_makes_none_a_full_one(wanted):
+    there = [on(1, 2), *(on(SECOND, number) for number in (3, 4))]
+    assert wanted(there, on(SECOND, 4)) == "incr"
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ([on(SECOND, 3), on(SECOND, 4)], f"WAL from {on(1, 2)} to {on(1, 2)} since"),
+        ([on(1, 2), on(SECOND, 4)], f"WAL from {on(SECOND, 3)} to {on(SECOND, 3)} since"),
+        ([on(1, 2)], f"WAL from {on(SECOND, 3)} to {on(SECOND, 4)} since"),
+    ],
+)
+def test_what_was_dropped_around_a_promotion_makes_the_next_backup_a_full_one(
+    wanted, caplog, there, said
+):
+    with caplog.at_level("WARNING"):
+        assert wanted(there, on(SECOND, 4)) == "full"
+    assert said in caplog.text
+
+
+def test_a_history_past_which_no_recovery_gets_makes_the_next_backup_a_full_one(wanted, caplog):
+    there = [on(1, 2), *(on(SECOND, number) for number in (3, 4))]
+    with caplog.at_level("WARNING"):
+        assert wanted(there, None, b"no history") == "full"
+    assert "00000002.history' is damaged" in caplog.text
+    assert "incr backup has been changed to full" in caplog.text

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.timeline import path
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.wal import (
     Fork,
     number_name,
@@ -169,16 +170,105 @@ def test_what_the_server_has_for_archived_is_not_on_its_way(present, archived, e
 
 def test_what_was_archived_of_another_timeline_says_nothing():
     assert first_hole([], name(3), name(9), SIZE, name(8, timeline=2)) is None
-    current = name(9, timeline=2)
-    assert first_hole([], name(3), current, SIZE, name(8, timeline=2)) is None
-    found = first_hole(names(6, timeline=2), name(3), current, SIZE, name(8, timeline=2))
-    assert found == WalRange(*names(7, 8, timeline=2))
 
 
-def test_a_hole_on_a_timeline_that_began_since_the_backup():
-    old = names(4, 5)
+def test_without_a_history_only_the_current_timeline_is_looked_at():
     stop, current = name(3), name(9, timeline=2)
-    assert first_hole([*old, *names(6, 7, timeline=2)], stop, current, SIZE) is None
-    assert first_hole(old, stop, current, SIZE) is None
-    found = first_hole([*old, *names(6, 8, timeline=2)], stop, current, SIZE)
+    assert first_hole([], stop, current, SIZE, name(8, timeline=2)) is None
+    found = first_hole(names(6, timeline=2), stop, current, SIZE, name(8, timeline=2))
+    assert found == WalRange(*names(7, 8, timeline=2))
+    assert first_hole(names(4, 5), stop, current, SIZE) is None
+    found = first_hole(names(6, 8, timeline=2), stop, current, SIZE)
     assert found == WalRange(*names(7, 7, timeline=2))
+
+
+def way(*forks, current):
+    """The path to timeline ``current``; each fork is a timeline and the position of its end."""
+    return path(current, [Fork(timeline, lsn, "") for timeline, lsn in forks])
+
+
+# From 3 on timeline 1 to 9 on timeline 2, which began in 6.
+IN_SIX = 6 * SIZE + 0x28
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "archived", "expected"),
+    [
+        ((4, 5), (6, 7, 8), 8, None),
+        # The segment of the fork may be on both.
+        ((4, 5, 6), (6, 7, 8), 8, None),
+        ((4, 5), (6, 7), None, None),
+        ((4, 5), (), None, None),
+        ((4, 5), (), 5, None),
+        # What led to the fork.
+        ((), (6, 7, 8), 8, (1, 4, 5)),
+        ((5,), (6, 7, 8), 8, (1, 4, 4)),
+        ((4,), (), None, (1, 5, 5)),
+        # What came after it, whether the segment of the fork is on the old timeline or not.
+        ((4, 5), (8,), None, (2, 6, 7)),
+        ((4, 5, 6), (7, 8), 8, (2, 6, 6)),
+        ((4, 5), (6, 8), 8, (2, 7, 7)),
+        ((4, 5), (), 8, (2, 6, 8)),
+        ((4, 5), (6,), 8, (2, 7, 8)),
+        ((4, 5), (6, 7, 8), 9, None),
+    ],
+)
+def test_a_hole_where_a_server_was_promoted_since_the_backup(old, new, archived, expected):
+    found = first_hole(
+        [*names(*old), *names(*new, timeline=2)],
+        name(3),
+        name(9, timeline=2),
+        SIZE,
+        None if archived is None else name(archived, timeline=2),
+        way((1, IN_SIX), current=2),
+    )
+    if expected is not None:
+        timeline, first, last = expected
+        expected = WalRange(*names(first, last, timeline=timeline))
+    assert found == expected
+
+
+def test_a_backup_that_ended_in_the_segment_of_the_fork_or_the_one_before():
+    for stop, lsn in ((6, IN_SIX), (6, 7 * SIZE), (5, IN_SIX)):
+        begin = lsn // SIZE
+        led = way((1, lsn), current=2)
+        current = name(9, timeline=2)
+        all_of_it = names(*range(begin, 9), timeline=2)
+        assert first_hole(all_of_it, name(stop), current, SIZE, None, led) is None
+        found = first_hole(all_of_it[1:], name(stop), current, SIZE, None, led)
+        assert found == WalRange(*names(begin, begin, timeline=2))
+
+
+def test_a_hole_on_a_timeline_between_that_of_the_backup_and_the_current_one():
+    led = way((1, IN_SIX), (2, IN_SIX + 3 * SIZE), current=4)
+    there = [*names(4, 5), *names(6, 7, 8, timeline=2), *names(9, 10, timeline=4)]
+    current = name(11, timeline=4)
+    assert first_hole(there, name(3), current, SIZE, None, led) is None
+    for lost, timeline in ((4, 1), (6, 2), (7, 2), (8, 2), (9, 4)):
+        gone = name(lost, timeline=timeline)
+        found = first_hole(set(there) - {gone}, name(3), current, SIZE, None, led)
+        assert found == WalRange(gone, gone)
+    # From a backup on the second one nothing of the first matters.
+    later = [row for row in there if not row.startswith("00000001")]
+    assert first_hole(later, name(6, timeline=2), current, SIZE, None, led) is None
+
+
+@pytest.mark.parametrize(
+    "led",
+    [
+        # It left the backup's timeline before the backup was complete, or never was on it.
+        way((1, 2 * SIZE + 1), current=3),
+        way((2, IN_SIX), current=3),
+    ],
+)
+def test_a_way_that_does_not_lead_past_the_backup_demands_nothing_from_it(led):
+    current = name(9, timeline=3)
+    assert first_hole(names(8, timeline=3), name(3), current, SIZE, None, led) is None
+    found = first_hole(names(6, 8, timeline=3), name(3), current, SIZE, None, led)
+    assert found == WalRange(*names(7, 7, timeline=3))
+
+
+def test_a_history_that_tells_of_very_much_wal_is_not_walked_through():
+    led = way((1, 0xFFFFFFFFFFFFFFFF), current=2)
+    found = first_hole(names(4), name(3), name(9, timeline=2), SIZE, None, led)
+    assert found.first == name(5)

@@ -292,6 +292,43 @@ def test_a_killed_worker_is_reported_and_the_others_are_stopped():
     assert time.monotonic() - start < 20
 
 
+def test_workers_of_a_killed_parent_end_at_once_and_with_them_its_lock(tmp_path):
+    """In the middle of a job, with another one waiting: the next run must not be kept away."""
+
+    def setup(number, progress, word):
+        def handler(job):
+            (tmp_path / f"{number}-{job}").touch()
+            time.sleep(60)
+            return Done(job)
+
+        return handler
+
+    path = tmp_path / "lock"
+    path.touch()
+    parent = os.fork()
+    if parent == 0:
+        try:
+            fcntl.flock(os.open(path, os.O_RDWR), fcntl.LOCK_EX)
+            with WorkerPool(2, setup) as pool:
+                list(pool.run(_jobs("abcd")))
+        finally:
+            os._exit(0)
+    _until(lambda: len(list(tmp_path.iterdir())) == 3)
+    # Time for the second job of each to be handed out.
+    time.sleep(0.2)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+
+    def is_free():
+        with path.open() as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    _until(is_free, 2)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_long_jobs_and_long_results_do_not_block_each_other():
     size = 4 << 20
     with WorkerPool(2, lambda number, progress, word: lambda job: Done(job[::-1])) as pool:

@@ -18,8 +18,10 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 
 from .. import log
+from ..command import archive_push
 from ..config.options import Options, RepoOptions
 from ..errors import EngineError, ExecuteError, ServiceError
+from ..postgres import wal
 from ..storage.open import Opener, prepare, rate_limit
 from . import worker
 from .forked import Process, fork
@@ -28,6 +30,9 @@ from .queue import Queue, backoff
 
 # A worker beyond the first that had nothing to do for so many seconds is let go.
 IDLE = 60.0
+
+# Among the codes of errors that were said: that a segment was there already, which is none.
+_THERE = 0
 
 
 class _Worker:
@@ -249,7 +254,9 @@ class Crew:
             process.useful = True
             self.success_time = time.time()
             self.queue.store(message.name, message.found)
-            if message.sent:
+            if not message.sent:
+                self._say_there(message.name)
+            else:
                 self.sent_files += 1
                 self.sent_bytes += message.found.size
             log.detail("%s: stored WAL file '%s'", self.name, message.name)
@@ -262,6 +269,18 @@ class Crew:
         elif isinstance(message, worker.Lost):
             self._unfinished |= message.unfinished
             self._gone(process, message.error)
+
+    def _say_there(self, name: str) -> None:
+        """Log that the repository had a segment already, as archive-push does; once a minute.
+
+        It is news only where somebody else must have stored it.
+        """
+        is_segment = wal.is_segment(name) or wal.is_partial(name)
+        if not is_segment or self.queue.may_repeat(name) or not self._options.archive_mode_check:
+            return
+        say = log.detail if _THERE in self._said else log.warn
+        self._said.add(_THERE)
+        say("%s", archive_push.duplicate_text(name, self.repo.key))
 
     def _say(self, error: EngineError) -> None:
         """Log a refusal when it is news; the others are counted."""

@@ -58,11 +58,14 @@ class Queue:
         self._sent: set[str] = set()
         self._stored: dict[str, Identity] = {}
         self._refused: dict[str, Refusal] = {}
+        self._followed = False
+        self._repeated: set[str] = set()
 
     @property
     def waiting(self) -> int:
-        """How many files wait for a worker."""
-        return len(self._waiting)
+        """How many files wait for a worker and may be sent."""
+        held = self._held_from()
+        return sum(1 for name in self._waiting if self._may_go(name, held))
 
     @property
     def sent(self) -> frozenset[str]:
@@ -72,7 +75,11 @@ class Queue:
     def follow(self, ready: t.Collection[str], now: float) -> None:
         """Take over what PostgreSQL has ready, and forget what it no longer has."""
         names = set(ready)
-        gone = (self._stored.keys() | self._refused.keys() | self._waiting) - names
+        if not self._followed:
+            self._followed = True
+            self._repeated |= names
+        known = self._stored.keys() | self._refused.keys() | self._waiting | self._repeated
+        gone = known - names
         for name in gone - self._asked - self._sent:
             self._forget(name)
         for name in names:
@@ -85,6 +92,8 @@ class Queue:
 
     def ask(self, name: str) -> None:
         """PostgreSQL waits for this one."""
+        if not self._followed:
+            self._repeated.add(name)
         self._asked.add(name)
         self._refused.pop(name, None)
         if name not in self._stored and name not in self._sent:
@@ -103,6 +112,9 @@ class Queue:
         if not self._waiting:
             return None
         name = min(self._waiting, key=self._rank)
+        if not self._may_go(name, self._held_from()):
+            # No other that waits is on an older timeline.
+            return None
         if not wal.is_history(name) and any(wal.is_history(sent) for sent in self._sent):
             return None
         if self._pause and name not in self._asked and (self._sent or now < self._held):
@@ -110,6 +122,19 @@ class Queue:
         self._waiting.remove(name)
         self._sent.add(name)
         return name
+
+    def _held_from(self) -> int | None:
+        """The first timeline whose history is refused. None of its WAL goes ahead, nor any of a
+        later one: the repository may have another history of that name, and WAL that follows it,
+        from another server that was promoted to the same timeline.
+        """
+        refused = (wal.timeline_of(name) for name in self._refused if wal.is_history(name))
+        return min(refused, default=None)
+
+    def _may_go(self, name: str, held: int | None) -> bool:
+        if held is None or name in self._asked or wal.is_history(name):
+            return True
+        return wal.timeline_of(name) < held
 
     def _rank(self, name: str) -> tuple[bool, bool, str]:
         return (not wal.is_history(name), name not in self._asked, name)
@@ -124,6 +149,7 @@ class Queue:
         """The repository was reached, and still the file cannot be stored."""
         self._sent.discard(name)
         self._refused[name] = Refusal(error, now)
+        self._repeated.add(name)
         if not self._pause or now >= self._held:
             # Those that were on their way together are one answer.
             self._pause = min(REFUSAL_STANDS, 2 * self._pause or FIRST_HOLD)
@@ -134,6 +160,7 @@ class Queue:
         for name in names:
             self._sent.discard(name)
             self._waiting.add(name)
+            self._repeated.add(name)
 
     def has(self, name: str, found: Identity) -> bool:
         """Whether exactly this file is stored; another one of that name is sent anew."""
@@ -141,7 +168,14 @@ class Queue:
         if stored is not None and stored != found:
             self._forget(name)
             self._waiting.add(name)
+            self._repeated.add(name)
         return stored == found
+
+    def may_repeat(self, name: str) -> bool:
+        """Whether we, or who was there before us, may have sent it already: it was ready when we
+        began, or was lost, refused or changed.
+        """
+        return name in self._repeated
 
     def refusal(self, name: str) -> EngineError | None:
         """Why the file cannot be stored, if that is known."""
@@ -160,6 +194,7 @@ class Queue:
         self._waiting.discard(name)
         self._stored.pop(name, None)
         self._refused.pop(name, None)
+        self._repeated.discard(name)
 
 
 def backoff(failures: int, chance: float) -> float:

@@ -23,6 +23,19 @@ METRICS = 15.0
 MINUTE = 60.0
 
 
+def _made(path: str) -> t.TextIO:
+    """A new file that everybody may read; raises OSError.
+
+    Others may write to its directory: what they have put there is not written to.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    # Whatever the mask is.
+    os.fchmod(descriptor, 0o644)
+    return open(descriptor, "w", encoding="utf-8")
+
+
 class Watch:
     """Keeps an eye on the crews of a service; ``started`` is in seconds of the epoch."""
 
@@ -70,9 +83,8 @@ class Watch:
     def _write_metrics(self, path: str) -> None:
         target = self._metrics_file(path)
         try:
-            with open(target + ".tmp", "w", encoding="utf-8") as file:
+            with _made(target + ".tmp") as file:
                 file.write(status.metrics(self.state(), time.time()))
-            os.chmod(target + ".tmp", 0o644)
             os.replace(target + ".tmp", target)
             self._metrics_failed = False
         except OSError as cause:

@@ -19,7 +19,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 
 from .. import log
-from ..command import archive_push
+from ..command import archive_push, archived_file
 from ..command.cipher import cipher_pass
 from ..config.options import Options, RepoOptions
 from ..errors import AssertError, EngineError, FileMissingError, HostConnectError
@@ -277,8 +277,12 @@ class _Worker:
             if self._options.archive_header_check:
                 archive_push.check_header(segment, archive)
             copies = self._segments.find(archive.current.archive_id, name)
-            if archive_push.is_stored(copies, segment, self._repo):
-                return _Sent(name, found, Done(), False)
+            there = archive_push.is_stored(copies, segment, self._repo)
+        else:
+            asked = archived_file.ask(self._storage, self._stanza, archive, path, name)
+            there = asked.is_stored(self._repo)
+        if there:
+            return _Sent(name, found, Done(), False)
         done = archive_push.send(self._storage, self._stanza, archive, segment, self._options)
         return _Sent(name, found, done, True)
 

@@ -32,7 +32,7 @@ from ..storage.open import open_storage
 from ..transform.compression import compress_type
 from ..transform.pipeline import Encoder, Encoding
 from ..worker.progress import size_text
-from . import repositories, wal_path
+from . import archived_file, repositories, wal_path
 from .cipher import cipher_pass
 
 CHUNK = 1024 * 1024
@@ -197,31 +197,38 @@ def push(
 ) -> bool:
     """Store the file unless the archive has it; true when it was stored.
 
-    Raises ArchiveDuplicateError, and leaves the stored one untouched, when a segment of that name
-    with other content is there. The bytes are on their way while the archive is asked, but get no
-    name before it has answered.
+    Raises ArchiveDuplicateError, and leaves the stored one untouched, when a file of that name with
+    other content is there. The bytes are on their way while the archive is asked, but get no name
+    before it has answered.
     """
+    asked = None
+    if not segment.is_segment:
+        asked = archived_file.ask(storage, stanza, archive, segment.path, segment.name)
     writer = _write(storage, stanza, archive, segment, options)
-    if segment.is_segment:
-        try:
+    try:
+        if asked is not None:
+            there = asked.is_stored(repo)
+        else:
             copies = Archive(storage, stanza).find(archive.current.archive_id, segment.name)
             there = is_stored(copies, segment, repo)
-        except BaseException:
-            writer.abort()
-            raise
-        if there:
-            writer.abort()
-            if options.archive_mode_check:
-                log.warn(
-                    "WAL file '%s' already exists in the repo%d archive with the same checksum\n"
-                    "HINT: this is valid in some recovery scenarios but may also indicate a"
-                    " problem.",
-                    segment.name,
-                    repo.key,
-                )
-            return False
+    except BaseException:
+        writer.abort()
+        raise
+    if there:
+        writer.abort()
+        if segment.is_segment and options.archive_mode_check:
+            log.warn("%s", duplicate_text(segment.name, repo.key))
+        return False
     writer.finish().wait()
     return True
+
+
+def duplicate_text(name: str, repo: int) -> str:
+    """What to tell of a segment that repository number ``repo`` has already."""
+    return (
+        f"WAL file '{name}' already exists in the repo{repo} archive with the same checksum\n"
+        "HINT: this is valid in some recovery scenarios but may also indicate a problem."
+    )
 
 
 def is_stored(copies: t.Sequence[StoredSegment], segment: Segment, repo: RepoOptions) -> bool:

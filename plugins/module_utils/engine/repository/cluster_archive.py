@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..errors import FormatError, RepoInvalidError
+from ..errors import CryptoError, FormatError, RepoInvalidError
 from ..postgres import wal
 from ..transform.pipeline import Encoding, decode
 from . import archive, layout
@@ -68,10 +68,11 @@ class ClusterArchive:
                 return []
             name = f"{timeline:08X}.history"
             path = layout.wal_file_path(self._stanza, archive_id, name)
-            data = decode(self._storage.read(path), self._encoding)
+            stored = self._storage.read(path)
             try:
+                data = decode(stored, self._encoding)
                 self._forks[timeline] = wal.history(data.decode("utf-8", "replace"))
-            except FormatError as cause:
+            except (FormatError, CryptoError) as cause:
                 raise FormatError(f"'{path}' is damaged: {cause.message}") from cause
         return self._forks[timeline]
 

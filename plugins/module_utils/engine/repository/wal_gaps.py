@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..postgres.timeline import Path, stretch_of
 from ..postgres.wal import Fork, number_name, segment_number, timeline_of
 from .archive import WalRange
 
@@ -129,22 +130,38 @@ def _between(names: t.Iterable[str], timeline: int, numbers: range, size: int) -
 
 
 def first_hole(
-    names: t.Iterable[str], stop: str, current: str, size: int, archived: str | None = None
+    names: t.Iterable[str],
+    stop: str,
+    current: str,
+    size: int,
+    archived: str | None = None,
+    way: Path = (),
 ) -> WalRange | None:
     """The first segments that are missing between a backup and what came after it.
 
     ``stop`` is the last segment of the backup, ``current`` the one that is being written. What
     comes after the last one that is there may be on its way, but not up to ``archived``, which the
-    server has for archived. Where the timeline is another one by now, only that one is looked at.
+    server has for archived. Where the timeline is another one by now, ``way`` is how it was
+    reached; when that is not known, or did not lead past the backup, only what lies between
+    segments of the current timeline is found.
     """
+    there = set(names)
     timeline = timeline_of(current)
-    numbers = sorted(
-        segment_number(name, size)
-        for name in set(names)
-        if timeline_of(name) == timeline and name < current
-    )
+    done = None
     if timeline_of(stop) == timeline:
         done = segment_number(stop, size)
+    else:
+        for number, wanted in _before_the_fork(way, stop, size):
+            holes = _between(there, number, wanted, size)
+            if holes:
+                return holes[0]
+            done = wanted.stop - 1
+    numbers = sorted(
+        segment_number(name, size)
+        for name in there
+        if timeline_of(name) == timeline and name < current
+    )
+    if done is not None:
         numbers = [done, *(number for number in numbers if number > done)]
     if numbers and archived is not None and timeline_of(archived) == timeline:
         # All of them up to this one would be there.
@@ -157,6 +174,23 @@ def first_hole(
                 number_name(timeline, before + 1, size), number_name(timeline, after - 1, size)
             )
     return None
+
+
+def _before_the_fork(way: Path, stop: str, size: int) -> list[tuple[int, range]]:
+    """By timeline the numbers of the segments that lead from a backup to the current timeline.
+
+    The segment of a fork is on the timeline after it. Nothing when the way leaves the backup's
+    timeline before the backup was complete, or never comes there.
+    """
+    own = stretch_of(way, timeline_of(stop))
+    first = segment_number(stop, size) + 1
+    if own is None or own.end is None or own.end // size < first - 1:
+        return []
+    stretches = way[way.index(own) : -1]
+    return [
+        (row.timeline, range(first if row is own else row.begin // size, (row.end or 0) // size))
+        for row in stretches
+    ]
 
 
 def _follows(before: str, after: str, size: int) -> bool:

@@ -101,6 +101,7 @@ class WorkerPool:
 
     def _fork(self, number: int, setup: Setup) -> None:
         ours, theirs = Pipe()
+        parent = os.getpid()
         # One that is ended before it has handlers of its own must not run the parent's.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -114,7 +115,7 @@ class WorkerPool:
                     signal.signal(signal.SIGHUP, signal.SIG_IGN)
                     signal.signal(signal.SIGTERM, signal.SIG_DFL)
                     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                    serve(number, theirs, setup)
+                    serve(number, theirs, setup, parent)
                 finally:
                     # Nothing of the parent's clean-up (locks, temporary files) may run here.
                     os._exit(0)

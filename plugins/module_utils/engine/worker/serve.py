@@ -10,9 +10,12 @@ server that does not let it in then is no fault of the job's: another worker can
 from __future__ import annotations
 
 import collections
+import contextlib
 import enum
+import os
 import queue
 import threading
+import time
 import traceback
 import typing as t
 from multiprocessing.connection import Connection
@@ -71,12 +74,16 @@ Handler = t.Callable[[t.Any], Deferred[t.Any]]
 Setup = t.Callable[[int, t.Callable[[int], None], t.Any], Handler]
 
 
-def serve(number: int, connection: Connection, setup: Setup) -> None:
-    """Begin when there is a word for the set-up, and return when the parent has no more."""
+def serve(number: int, connection: Connection, setup: Setup, parent: int) -> None:
+    """Begin when there is a word for the set-up, and return when the parent has no more.
+
+    When the process ``parent`` is gone it ends at once, whatever it is doing: its lock, which we
+    have inherited, keeps the next run away.
+    """
     # A thread takes jobs off the pipe at once: parent and worker could otherwise block each other,
     # both in the middle of sending something long.
     inbox: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
-    threading.Thread(target=_receive_jobs, args=(connection, inbox), daemon=True).start()
+    threading.Thread(target=_receive_jobs, args=(connection, inbox, parent), daemon=True).start()
     try:
         word = inbox.get()
         if word is _END:
@@ -125,14 +132,22 @@ def _is_asked_again(inbox: queue.SimpleQueue[t.Any]) -> bool:
 
 _END = object()
 
+# Seconds between two looks whether a parent that has hung up still waits for us.
+LOOK = 0.1
 
-def _receive_jobs(connection: Connection, inbox: queue.SimpleQueue[t.Any]) -> None:
-    while True:
-        try:
+
+def _receive_jobs(
+    connection: Connection, inbox: queue.SimpleQueue[t.Any], parent: int
+) -> t.NoReturn:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
             inbox.put(connection.recv())
-        except (EOFError, OSError):
-            inbox.put(_END)
-            return
+    inbox.put(_END)
+    # The parent has hung up, which is all it says at the end, or it was killed, and then nobody
+    # waits for what we still have. The kernel closes its files before it gives us another parent.
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os._exit(1)
 
 
 def _tell(connection: Connection, inbox: queue.SimpleQueue[t.Any], error: EngineError) -> None:

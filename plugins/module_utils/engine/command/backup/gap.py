@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from ... import log
 from ...config.options import Options
-from ...errors import ArchiveTimeoutError
+from ...errors import ArchiveTimeoutError, FormatError
+from ...postgres import timeline
 from ...postgres.wal import is_segment, number_name, segment_number, timeline_of
 from ...repository import archive, label, wal_gaps
 from ...repository.archive import Archive, WalRange
+from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupEntry, BackupInfo
+from ...repository.cluster_archive import ClusterArchive
 from ...storage.base import Storage
 from .. import wal
 from .source import OnlineSource, Source
@@ -25,7 +28,7 @@ def type_after(
     storage: Storage,
     options: Options,
     source: Source,
-    archive_id: str,
+    archive_info: ArchiveInfo,
     info: BackupInfo,
     wanted: str,
 ) -> str:
@@ -39,15 +42,27 @@ def type_after(
     if not isinstance(source, OnlineSource):
         return wanted
     db = source.cluster.primary.db
+    current = db.current_wal_segment()
+    try:
+        way = _way(storage, options.require_stanza(), archive_info, last, current)
+    except FormatError as cause:
+        log.warn(
+            "no recovery leads from backup %s to now, %s backup has been changed to full: %s",
+            last.label,
+            wanted,
+            cause.message,
+        )
+        return label.FULL
     missing = find(
         storage,
         options.require_stanza(),
-        archive_id,
+        archive_info.current.archive_id,
         last,
-        db.current_wal_segment(),
+        current,
         archived=_segment_of(db.archived_wal()),
         size=source.facts.wal_segment_size,
         timeout=options.archive_timeout,
+        way=way,
     )
     if missing is None:
         return wanted
@@ -72,6 +87,24 @@ def _last(info: BackupInfo) -> BackupEntry | None:
     return found[-1] if found else None
 
 
+def _way(
+    storage: Storage, stanza: str, archive_info: ArchiveInfo, last: BackupEntry, current: str
+) -> timeline.Path:
+    """How the current timeline was reached, if it is not that of the backup.
+
+    No history is ever dropped, so that what it tells of can be looked for. Raises FormatError when
+    it is damaged: no recovery gets past it.
+    """
+    number = timeline_of(current)
+    if timeline_of(last.archive_stop or "") == number:
+        return ()
+    cluster = archive_info.current
+    archived = ClusterArchive(
+        storage, stanza, archive_info, version=cluster.version, system_id=cluster.system_id
+    )
+    return timeline.path(number, archived.forks(number))
+
+
 def _segment_of(name: str | None) -> str | None:
     """The segment of a WAL file; of a file of history none, since it comes before segments."""
     start = (name or "")[:24]
@@ -88,18 +121,20 @@ def find(
     archived: str | None,
     size: int,
     timeout: float,
+    way: timeline.Path = (),
 ) -> WalRange | None:
     """The first segments that the archive lacks from the backup ``last`` to now.
 
     ``current`` is the segment that is being written, ``archived`` the last one that archive_command
-    reported as done, also where it had dropped it; ``size`` in bytes is that of a segment.
+    reported as done, also where it had dropped it; ``size`` in bytes is that of a segment; ``way``
+    is how the current timeline was reached, where it is another one than the backup's.
     Segments are pushed in parallel: each that is missing is waited for, ``timeout`` seconds long.
     """
     stop = last.archive_stop or ""
 
     def hole() -> WalRange | None:
-        names = _present(storage, stanza, archive_id, stop, current, size)
-        return wal_gaps.first_hole(names, stop, current, size, archived)
+        names = _present(storage, stanza, archive_id, stop, current, size, way)
+        return wal_gaps.first_hole(names, stop, current, size, archived, way)
 
     found = hole()
     while found is not None:
@@ -112,15 +147,24 @@ def find(
 
 
 def _present(
-    storage: Storage, stanza: str, archive_id: str, stop: str, current: str, size: int
+    storage: Storage,
+    stanza: str,
+    archive_id: str,
+    stop: str,
+    current: str,
+    size: int,
+    way: timeline.Path,
 ) -> list[str]:
-    """The segments that are there after ``stop``; on another timeline all of that."""
-    timeline = timeline_of(current)
-    if timeline_of(stop) != timeline:
-        return list(
-            archive.segments(storage, stanza, archive_id, lambda name: name[:8] == current[:8])
-        )
+    """The segments that are there after ``stop``; on later timelines all of those on the way."""
+    number = timeline_of(current)
+    if timeline_of(stop) != number:
+        passed = {number, *(stretch.timeline for stretch in way)}
+
+        def is_wanted(directory: str) -> bool:
+            return directory >= stop[:16] and timeline_of(directory) in passed
+
+        return list(archive.segments(storage, stanza, archive_id, is_wanted))
     numbers = range(segment_number(stop, size) + 1, segment_number(current, size))
-    names = [number_name(timeline, number, size) for number in numbers]
+    names = [number_name(number, row, size) for row in numbers]
     found = Archive(storage, stanza).find_many(archive_id, names)
     return [name for name in names if found[name]]

@@ -99,9 +99,7 @@ class Backup:
         alive.refuse(self.storage, self.options, found)
         self.source.check()
         begin = int(self.source.now())
-        wanted = gap.type_after(
-            self.storage, self.options, self.source, archive.current.archive_id, info, wanted
-        )
+        wanted = gap.type_after(self.storage, self.options, self.source, archive, info, wanted)
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
         remove_leftovers(self.storage, self.stanza, found, chosen.label)
         record = self._record(info, chosen, begin)
@@ -213,12 +211,12 @@ class Backup:
         """The first steps, up to what would be copied."""
         loading = archive_info.begin(self.storage, self.stanza, self.secret)
         found = reconstruct.load_reconstructed(self.storage, self.stanza, self.secret)
-        archive_id = loading.result().current.archive_id
+        archive = loading.result()
         check_identity(self.cluster.control, found.info)
         self.source.check()
         begin = int(self.source.now())
         wanted = gap.type_after(
-            self.storage, self.options, self.source, archive_id, found.info, wanted
+            self.storage, self.options, self.source, archive, found.info, wanted
         )
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
         data = self.source.scan()
