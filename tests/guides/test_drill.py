@@ -25,7 +25,7 @@ def test_a_table_with_too_few_rows(deployed_lab):
         capture_output=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode != 0, done.stdout
-    text = deployed_lab.run(HOST, "cat /var/lib/pgsftp/demo/drill/last.json").stdout
+    text = deployed_lab.run(HOST, "cat /var/lib/pgsftp-drill/demo/last.json").stdout
     proof = json.loads(text)
     assert proof["ok"] is False
     assert proof["failed"].startswith("Refuse a copy with fewer rows than it should have: ")

@@ -214,6 +214,15 @@ def test_overrides_as_a_module_gives_them(conf):
         conf(MINIMAL, overrides={"process-max": [1, 2]})
 
 
+def test_what_a_module_gives_empty_takes_the_place_of_the_file(conf):
+    text = MINIMAL + "link-all=y\nlink-map=a=/b\ntablespace-map=ts1=/a\ndb-exclude=x\n"
+    assert conf(text, command="restore").link_map == (("a", "/b"),)
+    nothing = {"link-all": False, "link-map": {}, "tablespace-map": {}, "db-exclude": []}
+    options = conf(text, command="restore", overrides=nothing)
+    assert not options.link_all
+    assert (options.link_map, options.tablespace_map, options.db_exclude) == ((), (), ())
+
+
 def test_older_names(conf):
     options = conf("[demo]\ndb-path=/pg\n[global]\nrepo-path=/r\nretention-full=3\n")
     assert (options.pg.path, options.repo().path) == ("/pg", "/r")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import typing as t
 from pathlib import Path
 
@@ -24,9 +25,9 @@ RULES: list[dict[str, t.Any]] = [
 ]
 
 
-def _play(place: Path, *rules: dict[str, t.Any], version: str = "15") -> Plan:
+def _play(place: Path, *rules: dict[str, t.Any], version: str = "15", **how: t.Any) -> Plan:
     more = {"postgresql_version": version}
-    return play_book(place, "drill.yml", FACTS, more, [*rules, *RULES])
+    return play_book(place, "drill.yml", FACTS, more, [*rules, *RULES], **how)
 
 
 def _options(plan: Plan) -> list[str]:
@@ -53,6 +54,33 @@ def test_the_copy_does_nothing_to_others(tmp_path: Path, option: str) -> None:
 
 def test_what_an_old_version_does_not_know_it_is_not_told(tmp_path: Path) -> None:
     assert "primary_conninfo" not in str(_options(_play(tmp_path, version="11")))
+
+
+def test_all_of_the_copy_lies_in_its_place_whatever_the_configuration_says(tmp_path: Path) -> None:
+    (restore,) = _play(tmp_path).of("restore")
+    assert restore["tablespace_map_all"] == f"{COPY}/tablespaces"
+    nothing = ("tablespace_map", "link_map", "recovery_options", "db_include", "db_exclude")
+    assert not any(restore[name] for name in nothing)
+    assert restore["link_all"] is False
+
+
+@pytest.mark.parametrize("answer", [{}, {"info": {"backup": []}}])
+def test_before_the_first_backup_a_check_does_not_fail(
+    tmp_path: Path, answer: dict[str, t.Any]
+) -> None:
+    none = {"module": "stanza_info", "result": answer}
+    plan = _play(tmp_path, none, arguments=["--check"])
+    assert "would restore the newest backup, when there is one" in plan.output
+
+
+def test_without_a_backup_there_is_no_play(tmp_path: Path) -> None:
+    none = {"module": "stanza_info", "result": {"info": {"backup": []}}}
+    plan = _play(tmp_path, none, fails=True)
+    assert "there is no backup to restore" in plan.output
+    assert not plan.of("restore")
+    # A proof of it is written all the same.
+    (proof,) = (text for path, text in plan.files.items() if path.endswith("Z.json"))
+    assert json.loads(proof)["failed"].endswith("there is no backup to restore")
 
 
 @pytest.mark.parametrize("works", [True, False])

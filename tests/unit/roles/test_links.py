@@ -14,7 +14,7 @@ from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play, pla
 from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists, said
 
 # Directories of the cluster's owner.
-OWNED = ("/var/lib/postgresql/", "/etc/postgresql/15/main/", "/data/")
+OWNED = ("/var/lib/postgresql/", "/etc/postgresql/15/main/", "/data/", "/var/lib/pgsftp/")
 # They follow a link in the last place, or anywhere before.
 FOLLOW = {"file", "lineinfile", "blockinfile", "replace", "openssh_keypair", "copy"}
 
@@ -84,6 +84,9 @@ def test_the_copy_of_a_drill_is_made_as_the_owner(tmp_path: Path) -> None:
     assert made["path"] == place
     assert made["follow"] is False
     assert [path for _dummy, path in _roots(plan)] == [place]
+    # Nor below what the timers of a stanza remember, whatever its name.
+    (proof,) = (args["dest"] for args in plan.of("copy") if args["dest"].endswith("Z.json"))
+    assert proof.startswith("/var/lib/pgsftp-drill/demo/")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def _play(place: Path, *rules: dict[str, t.Any], fails: bool = False, confirm: s
         "standby_rebuild": "needed",
         "standby_confirm_host": confirm,
     }
-    return play(place, ["standby/stop"], FACTS, variables, list(rules), fails)
+    return play(place, ["standby/allowed", "standby/stop"], FACTS, variables, list(rules), fails)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,26 @@ def test_the_old_primary_is_a_standby_before_the_other_one_is_promoted(tmp_path:
     assert kept == [KEPT, KEPT], "removed before the shutdown and after all"
 
 
+@pytest.mark.parametrize(
+    ("known", "slot"), [({}, "new"), ({"new": {"standby_slot": "of_its_own"}}, "of_its_own")]
+)
+def test_of_the_slots_only_that_of_the_other_one_is_dropped(
+    tmp_path: Path, known: dict[str, t.Any], slot: str
+) -> None:
+    """The third one's has to keep the WAL that it does not have yet."""
+    rules = [said("SELECT slot_name", "third"), *RULES]
+    plan = play_book(
+        tmp_path, "switchover.yml", FACTS, VARIABLES, rules, groups=GROUPS, known=known
+    )
+    (drop,) = (step for step in plan if step.task.startswith("Drop the slot"))
+    assert drop.host == "old"
+    assert f"--set=slot={slot}" in drop.args["argv"]
+    assert "slot_name = :'slot'" in drop.args["stdin"]
+    assert "On old these slots keep WAL until somebody uses or drops them: third." in " ".join(
+        plan.output.split()
+    )
+
+
 def test_no_slot_is_left_on_a_standby_that_was_not_promoted(tmp_path: Path) -> None:
     plan = _play(tmp_path, said("pg_last_wal_replay_lsn", unreachable=True))
     assert "promote new" not in _told(plan)

@@ -30,6 +30,7 @@ def _play(place: Path, role: str, tag: str, streams: str) -> Plan:
         said("pg_stat_replication", streams),
         said("last_archived_wal", "t"),
         said("pg_ctl", rc=3),
+        {"module": "restore", "result": {"plan": {"reachable": True}}},
         said("CASE WHEN pg_is_in_recovery()", "standby"),
         exists("/etc/postgresql/15/main/"),
         exists("pgsftp-archiver.service"),
@@ -55,7 +56,7 @@ def test_one_tag_is_enough(tmp_path: Path, role: str, tag: str, module: str) -> 
 
 def test_a_standby_is_restored(tmp_path: Path) -> None:
     plan = _play(tmp_path, "standby", "standby_restore", "f|")
-    assert [args.get("state") for args in plan.of("restore")] == [None, "confirmed"]
+    assert [args.get("state") for args in plan.of("restore")] == [None, None, "confirmed"]
     assert [args["state"] for args in plan.of("systemd_service")] == ["stopped"]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
@@ -82,6 +83,70 @@ def test_a_standby_that_is_stopped_will_not_call_what_is_gone(tmp_path: Path) ->
 def test_a_server_that_is_starting_is_not_taken_for_a_stopped_one(tmp_path: Path) -> None:
     plan = _play(tmp_path, said("pg_isready", rc=1), fails=True)
     assert not plan.of("copy", "file")
+
+
+def _found(*paths: str, **args: str) -> dict[str, t.Any]:
+    """A rule: what a search for these names finds."""
+    files = [{"path": path} for path in paths]
+    return {"module": "find", "result": {"files": files, "matched": len(paths)}, **args}
+
+
+UNITS = "/etc/systemd/system"
+OURS = (
+    f"{UNITS}/pgsftp-demo@.service",
+    f"{UNITS}/pgsftp-demo-failed@.service",
+    f"{UNITS}/pgsftp-demo-full.timer",
+    "/etc/pgsftp/schedule-demo.json",
+    "/etc/pgsftp/failed-demo",
+)
+STATE = ("/var/lib/pgsftp/demo", "/var/lib/pgsftp-drill/demo")
+ARCHIVER = f"{UNITS}/pgsftp-archiver.service"
+CONFIG = "/etc/pgbackrest.conf"
+
+
+@pytest.mark.parametrize(
+    ("others", "archiver"),
+    [
+        ((f"{UNITS}/pgsftp-demo2@.service", f"{UNITS}/pgsftp-demo-x-full.timer"), True),
+        (("/etc/pgsftp/schedule-my-demo.json",), True),
+        ((), False),
+    ],
+)
+def test_another_stanza_keeps_what_it_needs(
+    tmp_path: Path, others: tuple[str, ...], archiver: bool
+) -> None:
+    plan = _play(
+        tmp_path,
+        _found(*OURS, *others, contains="schedule-*"),
+        _found(*([] if archiver else [ARCHIVER]), contains="ExecStart"),
+        _found(contains=CONFIG[5:]),
+        _found(ARCHIVER, contains=ARCHIVER[-23:]),
+        uninstall_keys=True,
+    )
+    assert _removed(plan) == [*OURS, *([ARCHIVER] if archiver else []), *STATE]
+    stopped = [
+        args["name"] for args in plan.of("systemd_service") if args.get("state") == "stopped"
+    ]
+    assert stopped == ["pgsftp-demo-full.timer", *(["pgsftp-archiver.service"] if archiver else [])]
+    assert (others or (ARCHIVER,))[-1] in plan.output
+
+
+def test_the_last_stanza_takes_all_with_it(tmp_path: Path) -> None:
+    rules = [
+        _found(*OURS, contains="schedule-*"),
+        _found(contains="ExecStart"),
+        _found(contains=CONFIG[5:]),
+        _found(ARCHIVER, contains=ARCHIVER[-23:]),
+    ]
+    plan = _play(tmp_path, *rules)
+    assert {*OURS, ARCHIVER, "/opt/pgsftp", CONFIG, "/etc/pgsftp"} <= set(_removed(plan))
+    (archiver, config) = (args["contains"] for args in plan.of("find") if "contains" in args)
+    unit = "ExecStart=/usr/local/bin/pgsftp --config=/etc/pgbackrest.conf --stanza="
+    for line in ("demo archiver\n", "demo\n"):
+        assert not re.match(archiver, unit + line)
+    assert re.match(archiver, f"{unit}demo2 archiver\n")
+    sections = ["[global]", "[global:backup]", "[demo]", "[demo:restore]", "[demo2]", " [a]"]
+    assert [bool(re.match(config, line)) for line in sections] == [False] * 4 + [True] * 2
 
 
 @pytest.mark.parametrize("confirmed", ["", "other"])

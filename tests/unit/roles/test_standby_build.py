@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role ``standby`` knows before it stops a server, and which standby it leaves alone."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, said
+
+FORESEEN = {"plan": {"label": "20260101-000000F", "reachable": True}, "directory": "standby"}
+RESTORE = {"module": "restore", "result": FORESEEN}
+ASKS_FOR_LAG = "<="
+RULES = [
+    said("pg_is_in_recovery", "standby"),
+    said("last_archived_wal", "t"),
+    said("pg_ctl", rc=3),
+]
+
+
+def _play(place: Path, *rules: dict[str, t.Any], fails: bool = False, **more: t.Any) -> Plan:
+    variables = {
+        "standby_primary": "other",
+        "standby_rebuild": "needed",
+        "standby_timeout": 1,
+        **more,
+    }
+    return play(place, ["standby"], FACTS, variables, [*rules, *RULES], fails)
+
+
+def _stopped(plan: Plan) -> list[int]:
+    """At which places a server is stopped."""
+    return [number for number, step in enumerate(plan) if step.args.get("state") == "stopped"]
+
+
+def test_a_standby_that_streams_is_left_alone_however_far_it_is_behind(tmp_path: Path) -> None:
+    behind = "streaming, slot active, 20000000 bytes behind"
+    asked = said(ASKS_FOR_LAG, f"f|{behind}")
+    plan = _play(tmp_path, asked, said("pg_stat_replication", f"t|{behind}"), fails=True)
+    assert not plan.of("restore")
+    assert not _stopped(plan)
+    # It was waited for, all the same.
+    assert behind in plan.output
+    asked_for = [step.args["stdin"] for step in plan if "pg_stat_replication" in str(step.args)]
+    assert all(text.count("bytes behind") == 1 for text in asked_for)
+
+
+def test_a_rebuild_is_foreseen_while_the_old_one_runs(tmp_path: Path) -> None:
+    asked = [said(ASKS_FOR_LAG, "t|"), said("pg_stat_replication", "f|")]
+    plan = _play(tmp_path, *asked, RESTORE)
+    (stopped,) = _stopped(plan)
+    restores = [number for number, step in enumerate(plan) if step.module == "restore"]
+    archived = [number for number, step in enumerate(plan) if "last_archived_wal" in str(step.args)]
+    assert archived < [stopped] < restores[1:]
+    assert archived < restores[:1] < [stopped]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        said("last_archived_wal", "f"),
+        {"module": "restore", "result": {"failed": True, "msg": "no repository"}},
+        # There is no backup yet.
+        {"module": "restore", "result": {}},
+        {
+            "module": "restore",
+            "result": {**FORESEEN, "plan": {"reachable": False, "obstacle": "a gap"}},
+        },
+    ],
+)
+def test_what_cannot_be_rebuilt_runs_on(tmp_path: Path, rule: dict[str, t.Any]) -> None:
+    plan = _play(tmp_path, rule, said("pg_stat_replication", "f|"), RESTORE, fails=True)
+    assert not _stopped(plan)
+    assert "Nothing was changed on host." in " ".join(plan.output.split())
+
+
+def test_a_primary_is_refused_before_anything_else(tmp_path: Path) -> None:
+    rules = [said("pg_is_in_recovery", "primary"), said("pg_stat_replication", "f|"), RESTORE]
+    plan = _play(tmp_path, *rules, fails=True)
+    assert not [words for step in plan for words in [str(step.args)] if "pg_switch_wal" in words]
+    assert not plan.of("restore", "systemd_service")
