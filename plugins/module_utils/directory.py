@@ -22,7 +22,8 @@ from .above import SUFFIX, Above, writable
 from .engine import log
 from .engine.command.restore import preview
 from .engine.command.restore import run as restoring
-from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty, refuse_running
+from .engine.command.restore.running import refuse_running
+from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty
 from .engine.config.options import Options
 from .engine.errors import (
     DbConnectError,

@@ -15,7 +15,8 @@ from . import space
 from .choice import Choice
 from .copy import Keep, is_same
 from .plan import RestorePlan
-from .run import Reuse, aim_of, openers_of, prepared, reuse_of
+from .reuse import Reuse, refuse_taken, reuse_of
+from .run import aim_of, openers_of, prepared
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class RestorePreview:
 
 def run(options: Options, *, replace: bool = False, strict: bool = False) -> RestorePreview:
     """Foresee a restore; raises what it would raise but for a target that is out of reach, and for
-    a server that runs: it may be stopped by then.
+    a server that runs in the directory: it may be stopped by then.
 
     With ``replace`` what is in the directories now is taken for gone, with ``strict`` the target
     out of reach is raised as well.
@@ -62,8 +63,15 @@ def run(options: Options, *, replace: bool = False, strict: bool = False) -> Res
     with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
         chosen = choice.choose(aim)
         ready = prepared(options, chosen, aim, reuse)
-        if not reuse.any and not replace:
-            ready.target.refuse_unless_empty(preserve=ready.preserved)
+        if not replace:
+            refuse_taken(
+                options,
+                chosen.contents,
+                ready.where,
+                ready.target,
+                reuse,
+                preserve=ready.preserved,
+            )
         reach = choice.reach(chosen, ready.aim)
     obstacle = None
     try:

@@ -16,13 +16,11 @@ import typing as t
 
 from ... import log
 from ...errors import (
-    FileExistsError_,
     FileOwnerError,
     FileRemoveError,
     PathCreateError,
     PathNotEmptyError,
     PathOpenError,
-    PostgresRunningError,
 )
 from ...postgres import control
 from ...repository.contents import PG_DATA, Manifest, ManifestPath
@@ -43,45 +41,27 @@ MARKER = "backup.manifest"
 _FLUSHED_TOGETHER = 100
 
 
-def refuse_running(pg_data: str) -> None:
-    """PostgresRunningError when a server runs in the directory, or did not end cleanly there."""
-    path = f"{pg_data}/postmaster.pid"
-    if not os.path.lexists(path):
-        return
-    process = _process(path)
-    if process is None:
-        hint = (
-            f"no process of '{path}' is running on this host: if none runs on another one either,"
-            " remove the file and try again."
-        )
-    else:
-        hint = f"process {process} is running: stop the server first."
-    raise PostgresRunningError(
-        f"unable to restore while PostgreSQL is running in '{pg_data}'", hint=hint
-    )
-
-
-def _process(path: str) -> int | None:
-    """The process that a postmaster.pid names, when there is one."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            # A negative number is that of a server in single-user mode.
-            process = abs(int(file.readline()))
-    except (OSError, ValueError):
-        return None
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        # It is there, and somebody else's.
-        return process
-    except (OSError, OverflowError):
-        return None
-    return process or None
-
-
 def is_data_directory(pg_data: str) -> bool:
     """Whether --delta and --force may take the directory for one of PostgreSQL's."""
     return any(os.path.exists(f"{pg_data}/{name}") for name in ("PG_VERSION", MARKER))
+
+
+def holds(path: str, preserve: t.Collection[str] = ()) -> bool:
+    """Whether a directory holds something else than these names, or there is a file.
+
+    PathOpenError when that cannot be seen.
+    """
+    try:
+        return not set(os.listdir(path)) <= set(preserve)
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return os.path.lexists(path)
+    except PermissionError as cause:
+        raise PathOpenError(
+            f"unable to list '{path}': permission denied",
+            hint="run the restore as the owner of the data directory.",
+        ) from cause
 
 
 def not_empty(path: str) -> PathNotEmptyError:
@@ -102,34 +82,14 @@ class Target:
         self.pg_data = where.pg_data
 
     def refuse_unless_empty(self, *, preserve: t.Collection[str] = ()) -> None:
-        """PathNotEmptyError when any directory of the restore holds something already.
+        """PathNotEmptyError when the data directory holds something already.
 
-        ``preserve`` are names below the data directory that may be there.
+        ``preserve`` are names below it that may be there.
         """
         for root in self.roots():
             self._check_owner(root)
-            self.refuse_not_empty(root, preserve if root == self.pg_data else ())
-        for place in self._where.file_links.values():
-            if os.path.lexists(place):
-                raise FileExistsError_(
-                    f"unable to restore file '{place}' because it already exists",
-                    hint="try using --delta if this is what you intended.",
-                )
-
-    @staticmethod
-    def refuse_not_empty(root: str, preserve: t.Collection[str] = ()) -> None:
-        """PathNotEmptyError when this directory holds something else than these names."""
-        try:
-            names = os.listdir(root)
-        except FileNotFoundError:
-            return
-        except PermissionError as cause:
-            raise PathOpenError(
-                f"unable to list '{root}': permission denied",
-                hint="run the restore as the owner of the data directory.",
-            ) from cause
-        if not set(names) <= set(preserve):
-            raise not_empty(root)
+        if holds(self.pg_data, preserve):
+            raise not_empty(self.pg_data)
 
     def roots(self) -> list[str]:
         """The data directory, the version's directory of each tablespace, linked directories."""
