@@ -140,7 +140,7 @@ def plan(options: Options, choice: Choice) -> Result:
     if options.set is None and (info is None or not info.backups):
         log.warn("stanza '%s' has no backup yet", options.stanza)
         return told
-    found = preview.run(options, replace=bool(choice.aside))
+    found = preview.run(options, replace=bool(choice.aside), consent=choice.delta)
     return {"plan": found.as_dict(), **told}
 
 
@@ -155,7 +155,7 @@ def restore(perform: Perform, options: Options, choice: Choice, above: Above) ->
             with lock.acquire(options, lock.LockType.RESTORE):
                 _rename({old: new for new, old in choice.aside.items()}, above)
         try:
-            return restoring.run(options)
+            return restoring.run(options, consent=choice.delta)
         except EngineError:
             _undo(choice.aside, above)
             raise

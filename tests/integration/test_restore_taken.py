@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
+    control,
+    releases,
+)
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 
 pytestmark = pytest.mark.integration
@@ -120,6 +125,24 @@ def test_a_server_elsewhere_than_the_backup_says(site, copy):
 def test_a_cluster_that_is_down_keeps_its_own(site, copy, how):
     said = refused(site, copy, *how, "--type=immediate", code=40)
     assert f"because it belongs to the cluster in '{site.cluster.data}'" in said
+
+
+def test_another_cluster_is_not_replaced_unless_that_is_said(site, copy):
+    """As where pg1-path is that of the neighbour."""
+    path = copy.data / "global/pg_control"
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    release = releases.of_control(*struct.unpack_from("<II", data, 8))
+    struct.pack_into("<I", data, release.crc, control.crc32c(bytes(data[: release.crc])))
+    path.write_bytes(data)
+    found, own_id = (
+        control.load(str(directory)).system_id for directory in (copy.data, site.cluster.data)
+    )
+    wanted = (f"--tablespace-map-all={copy.root}/spaces", "--type=immediate")
+    said = refused(site, copy, "--delta", *wanted, code=58)
+    assert f"system-id {found}" in said and f"system-id {own_id}" in said
+    site.run("restore", f"--pg1-path={copy.data}", "--delta", "--force", *wanted)
+    assert control.load(str(copy.data)).system_id == own_id
 
 
 def test_without_delta_the_hint_does_not_say_delta(site):

@@ -16,7 +16,7 @@ from .choice import Choice
 from .copy import Keep, is_same
 from .plan import RestorePlan
 from .reuse import Reuse, refuse_taken, reuse_of
-from .run import aim_of, openers_of, prepared
+from .run import aim_of, openers_of, prepared, refuse_elsewhere
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,21 @@ class RestorePreview:
         return {**asdict(self), "removed": list(self.removed)}
 
 
-def run(options: Options, *, replace: bool = False, strict: bool = False) -> RestorePreview:
+def run(
+    options: Options, *, replace: bool = False, strict: bool = False, consent: bool = False
+) -> RestorePreview:
     """Foresee a restore; raises what it would raise but for a target that is out of reach, and for
     a server that runs in the directory: it may be stopped by then.
 
     With ``replace`` what is in the directories now is taken for gone, with ``strict`` the target
-    out of reach is raised as well.
+    out of reach is raised as well; ``consent`` is that of the restore.
     """
+    refuse_elsewhere(options)
     aim = aim_of(options, options.type or "default")
     first = options.repo()
     repos = options.repos if options.selected_repo is None else (first,)
     pg_data = options.pg.path.rstrip("/")
-    reuse = Reuse(False, False) if replace else reuse_of(options, pg_data)
+    reuse = Reuse(False, False) if replace else reuse_of(options, pg_data, consent=consent)
     openers = openers_of(options, repos, reuse.keep)
     with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
         chosen = choice.choose(aim)

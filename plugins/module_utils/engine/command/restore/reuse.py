@@ -10,7 +10,8 @@ import typing as t
 
 from ... import log
 from ...config.options import Options
-from ...errors import PathMissingError
+from ...errors import DbMismatchError, EngineError, PathMissingError
+from ...postgres import control
 from ...repository.contents import Manifest
 from .copy import Keep
 from .outside import others, outside_of, refuse_servers, refuse_strangers
@@ -23,6 +24,8 @@ class Reuse(t.NamedTuple):
 
     delta: bool
     force: bool
+    consent: bool = False
+    """Whoever asks has agreed to the end of the cluster that is there, whichever it is."""
 
     @property
     def any(self) -> bool:
@@ -37,13 +40,13 @@ class Reuse(t.NamedTuple):
         return Keep.SAME_SIZE_AND_TIME if self.force else Keep.SAME_CHECKSUM
 
 
-def reuse_of(options: Options, pg_data: str) -> Reuse:
+def reuse_of(options: Options, pg_data: str, *, consent: bool = False) -> Reuse:
     """What the options allow, in a directory that looks like one of PostgreSQL's.
 
     In one that holds nothing --force is left: tablespaces may be all that a disaster has spared.
     What they hold says nothing of the backup, so all of it is fetched.
     """
-    reuse = Reuse(options.delta, options.force)
+    reuse = Reuse(options.delta, options.force, consent)
     if reuse.any and not is_data_directory(pg_data):
         if not (os.path.isdir(pg_data) and holds(pg_data)):
             return Reuse(False, reuse.force)
@@ -85,4 +88,24 @@ def refuse_taken(
     refuse_servers(places, known)
     if not reuse.any:
         target.refuse_unless_empty(preserve=preserve)
+    elif not (reuse.force or reuse.consent):
+        refuse_other_cluster(where.pg_data, contents)
     refuse_strangers(places, known, contents, where, force=reuse.force)
+
+
+def refuse_other_cluster(pg_data: str, contents: Manifest) -> None:
+    """DbMismatchError when the directory is one of another cluster, which would be gone.
+
+    Where pg_control is missing or damaged, as after a restore that did not end, nothing is known.
+    """
+    try:
+        found = control.load(pg_data)
+    except EngineError:
+        return
+    if found.system_id != contents.db.system_id:
+        raise DbMismatchError(
+            f"unable to restore over the cluster in '{pg_data}': it has system-id"
+            f" {found.system_id} and version {found.version}, but the backup is of system-id"
+            f" {contents.db.system_id} and version {contents.db.version}",
+            hint="is it the right directory and stanza? --force replaces it all the same.",
+        )

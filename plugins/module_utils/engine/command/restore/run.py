@@ -15,6 +15,7 @@ from ... import log
 from ...config.options import Options, RepoOptions
 from ...errors import (
     EngineError,
+    HostInvalidError,
     OptionInvalidValueError,
     OptionRequiredError,
     PathRemoveError,
@@ -60,8 +61,13 @@ class RestoreResult:
         return asdict(self)
 
 
-def run(options: Options) -> RestoreResult:
-    """Restore one backup; a failure leaves a directory that PostgreSQL refuses to start."""
+def run(options: Options, *, consent: bool = False) -> RestoreResult:
+    """Restore one backup; a failure leaves a directory that PostgreSQL refuses to start.
+
+    With ``consent`` whoever asks has agreed to the end of the cluster that is in the directory,
+    whichever it is; else with ``--delta`` it has to be the one of the backup.
+    """
+    refuse_elsewhere(options)
     stanza = options.require_stanza()
     restore_type = options.type or "default"
     if restore_type not in TYPES:
@@ -78,7 +84,7 @@ def run(options: Options) -> RestoreResult:
         locks.acquire(options.lock_path, stanza, [lock.LockType.RESTORE], keys)
         pg_data = options.pg.path.rstrip("/")
         refuse_running(pg_data)
-        reuse = reuse_of(options, pg_data)
+        reuse = reuse_of(options, pg_data, consent=consent)
         refuse_early(pg_data, reuse, restore_type)
         openers = openers_of(options, repos, reuse.keep)
         with (
@@ -86,6 +92,16 @@ def run(options: Options) -> RestoreResult:
             Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice,
         ):
             return _restore(options, choice, aim, pool, locks, reuse, started)
+
+
+def refuse_elsewhere(options: Options) -> None:
+    """HostInvalidError when the data directory is one of another host."""
+    if options.pg.host is not None:
+        raise HostInvalidError(
+            "restore command must be run on the PostgreSQL host",
+            hint=f"pg{options.pg.key}-path is on '{options.pg.host}', as pg{options.pg.key}-host"
+            " has it: restore there.",
+        )
 
 
 def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> dict[int, Opener]:
@@ -151,6 +167,9 @@ def _restore(
     if anew:
         choice.close()
     space.check(work.files, where, target.roots() if reuse.any else ())
+    # All of that may have taken minutes, in which a server may have been started.
+    refuse_running(where.pg_data)
+    refuse_taken(options, contents, where, target, reuse, preserve=ready.preserved)
     _remove_spool(options)
     removed = 0
     if reuse.any:
