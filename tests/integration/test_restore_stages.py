@@ -67,6 +67,21 @@ def test_a_server_that_is_started_meanwhile_is_found_before_anything_goes(place,
     assert before == {path: path.stat().st_mtime_ns for path in place.data.rglob("*")}
 
 
+def test_what_marks_a_restore_under_way_tells_no_secret(place, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(restore, "_copy", interrupt)
+        with pytest.raises(Interrupted):
+            place.restore()
+    marker = place.data / "backup.manifest"
+    manifest = place.repository.manifest(place.repository.newest)
+    secret = manifest.split("\ncipher-pass=", 1)[1].partition("\n")[0].strip('"')
+    assert secret and secret not in marker.read_text("utf-8")
+    assert marker.stat().st_mode & 0o777 == 0o600
+    assert not (place.data / "PG_VERSION").exists()
+    place.restore("--delta")
+    assert not marker.exists() and (place.data / "global/pg_control").exists()
+
+
 @pytest.mark.interop
 def test_the_real_tool_goes_on_with_what_ours_has_begun(place, monkeypatch):
     if not peer.COMMAND.exists():

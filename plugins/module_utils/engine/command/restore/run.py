@@ -175,7 +175,8 @@ def _restore(
     if reuse.any:
         removed = target.clean(preserve=ready.preserved)
     target.make_directories()
-    target.mark(manifest.render(contents))
+    # What is looked for is the file: with it nobody need get the key to what the repository holds.
+    target.mark(manifest.render(dataclasses.replace(contents, cipher_pass=None)))
     divided = Divided((), work) if anew else divide(work)
     done = _Done()
     if not divided.few:

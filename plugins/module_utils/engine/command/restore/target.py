@@ -228,10 +228,9 @@ class Target:
         return data.user, data.group
 
     def mark(self, text: str) -> None:
-        """Leave the manifest in the directory while the restore is under way."""
-        with open(
-            f"{self.pg_data}/{MARKER}", "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
+        """Leave the manifest in the directory while the restore is under way, for its owner."""
+        descriptor = create(f"{self.pg_data}/{MARKER}")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
 
     def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
