@@ -24,6 +24,7 @@ from .engine.command.restore import preview
 from .engine.command.restore import run as restoring
 from .engine.command.restore.running import refuse_running
 from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty
+from .engine.command.restore.trouble import looking
 from .engine.config.options import Options
 from .engine.errors import (
     DbConnectError,
@@ -77,10 +78,11 @@ class Choice(t.NamedTuple):
 def examine(options: Options) -> Directory:
     """What the data directory of ``options`` is; only for a standby the repository is asked."""
     path = options.pg.path
-    try:
-        names = os.listdir(path)
-    except FileNotFoundError:
-        return Directory.EMPTY
+    with looking(path):
+        try:
+            names = os.listdir(path)
+        except FileNotFoundError:
+            return Directory.EMPTY
     if not names:
         return Directory.EMPTY
     if MARKER in names and not os.path.exists(f"{path}/{PG_CONTROL}"):

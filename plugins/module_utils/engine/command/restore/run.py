@@ -38,6 +38,7 @@ from .plan import Places, RestorePlan, places, plan
 from .reuse import Reuse, refuse_early, refuse_taken, reuse_of
 from .running import refuse_running
 from .target import Target
+from .trouble import advice
 
 TYPES = ("default", "immediate", "lsn", "name", "none", "preserve", "standby", "time", "xid")
 
@@ -298,8 +299,7 @@ def _remove_spool(options: Options) -> None:
         return
     except OSError as cause:
         raise PathRemoveError(
-            f"unable to remove '{path}': {cause.strerror}",
-            hint="may the user who runs this write to the directory that holds it?",
+            f"unable to remove '{path}': {cause.strerror}", hint=advice(path, cause)
         ) from cause
 
 
