@@ -15,6 +15,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres impo
     control,
     releases,
 )
+from ansible_collections.pgsftp.backup.tests.support import peer
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 
 pytestmark = pytest.mark.integration
@@ -29,6 +30,18 @@ def site(sites, new_cluster):
     made.wal = cluster.root / "wal"
     shutil.move(cluster.data / "pg_wal", made.wal)
     (cluster.data / "pg_wal").symlink_to(made.wal)
+    made.outside = cluster.directory("outside")
+    for name, text in (("notes/note.txt", "a line\n"), ("extra.conf", "work_mem = '5MB'\n")):
+        path = made.outside / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        for each in (path.parent, path):
+            own(each)
+    (made.outside / "notes").chmod(0o700)
+    for name in ("notes", "extra.conf"):
+        (cluster.data / name).symlink_to(made.outside / name)
+    with (cluster.data / "postgresql.conf").open("a") as conf:
+        conf.write("include_if_exists 'extra.conf'\n")
     cluster.start()
     made.archive()
     made.run("stanza-create")
@@ -101,8 +114,8 @@ def test_the_wal_of_a_server_that_runs(site, copy, how):
         site, copy, *how, "--link-all", f"--tablespace-map-all={copy.root}/spaces",
         "--type=immediate", code=38,
     )  # fmt: skip
-    assert f"unable to restore to '{site.wal}'" in said
-    assert "--link-map=pg_wal=" in said
+    assert f"the server in '{site.cluster.data}' uses it" in said
+    assert "--link-map=" in said
     site.cluster.psql("create table more (); select pg_switch_wal(); drop table more")
 
 
@@ -168,9 +181,10 @@ def test_files_that_nobody_is_known_to_use(site, copy):
     site.run("restore", f"--pg1-path={copy.data}", *wanted, "--delta")
 
 
-@pytest.mark.usefixtures("stopped")
 def test_the_cluster_itself_has_its_own_also_when_links_are_lost(site):
     data = site.cluster.data
+    expected = peer.contents(site.cluster)
+    site.cluster.stop()
     said = site.run("restore", "--delta", "--link-all", "--log-level-console=detail").stdout
     assert "pg_tblspc" in said and "exists and matches" in said
     (link,) = (data / "pg_tblspc").iterdir()
@@ -186,3 +200,11 @@ def test_the_cluster_itself_has_its_own_also_when_links_are_lost(site):
     assert "--force takes it over" in done.stdout + done.stderr
     site.run("restore", "--force", "--link-all")
     assert os.readlink(link) == str(site.space)
+    assert os.readlink(data / "pg_wal") == str(site.wal)
+    assert os.readlink(data / "notes") == str(site.outside / "notes")
+    assert os.readlink(data / "extra.conf") == str(site.outside / "extra.conf")
+    site.cluster.start()
+    site.cluster.wait("select pg_is_in_recovery()", "f")
+    assert peer.contents(site.cluster) == expected
+    assert site.cluster.psql("show work_mem") == "5MB"
+    assert (data / "notes/note.txt").read_text() == "a line\n"
