@@ -22,7 +22,9 @@ from .above import SUFFIX, Above, writable
 from .engine import log
 from .engine.command.restore import preview
 from .engine.command.restore import run as restoring
-from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty, refuse_running
+from .engine.command.restore.running import refuse_running
+from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty
+from .engine.command.restore.trouble import looking
 from .engine.config.options import Options
 from .engine.errors import (
     DbConnectError,
@@ -76,10 +78,11 @@ class Choice(t.NamedTuple):
 def examine(options: Options) -> Directory:
     """What the data directory of ``options`` is; only for a standby the repository is asked."""
     path = options.pg.path
-    try:
-        names = os.listdir(path)
-    except FileNotFoundError:
-        return Directory.EMPTY
+    with looking(path):
+        try:
+            names = os.listdir(path)
+        except FileNotFoundError:
+            return Directory.EMPTY
     if not names:
         return Directory.EMPTY
     if MARKER in names and not os.path.exists(f"{path}/{PG_CONTROL}"):
@@ -139,7 +142,7 @@ def plan(options: Options, choice: Choice) -> Result:
     if options.set is None and (info is None or not info.backups):
         log.warn("stanza '%s' has no backup yet", options.stanza)
         return told
-    found = preview.run(options, replace=bool(choice.aside))
+    found = preview.run(options, replace=bool(choice.aside), consent=choice.delta)
     return {"plan": found.as_dict(), **told}
 
 
@@ -154,7 +157,7 @@ def restore(perform: Perform, options: Options, choice: Choice, above: Above) ->
             with lock.acquire(options, lock.LockType.RESTORE):
                 _rename({old: new for new, old in choice.aside.items()}, above)
         try:
-            return restoring.run(options)
+            return restoring.run(options, consent=choice.delta)
         except EngineError:
             _undo(choice.aside, above)
             raise

@@ -116,6 +116,7 @@ def test_settings(site, arguments):
         ("--db-include=postgres",),
         ("--type=xid",),
         ("--type=standby", "--recovery-option=standby_mode=on"),
+        ("--pg1-host=elsewhere",),
     ],
     ids=lambda words: words[-1][2:].partition(":")[0],
 )

@@ -8,9 +8,12 @@ Each restore is started, and what was written before and after the target is loo
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
+
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import control
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +104,39 @@ def test_a_later_time_takes_the_later_backup(story):
 def test_a_name(story):
     got = story.restore("--type=name", "--target=after a", f"--set={story.first}", PROMOTE)
     assert got == ("a", story.first)
+
+
+def restored_to_a(story, name, action):
+    """A copy that recovers to after a, to be started."""
+    copy = story.site.restored(name)
+    story.site.run(
+        "restore", f"--pg1-path={copy.data}", "--type=name", "--target=after a",
+        f"--set={story.first}", f"--target-action={action}",
+    )  # fmt: skip
+    copy.configure(unix_socket_directories=str(copy.socket))
+    return copy
+
+
+def test_pause_leaves_the_server_in_recovery(story):
+    copy = restored_to_a(story, "pauses", "pause")
+    copy.start()
+    copy.wait("select pg_get_wal_replay_pause_state()", "paused")
+    assert copy.psql("select pg_is_in_recovery()") == "t"
+    assert copy.psql("select string_agg(what, '') from told") == "a"
+    copy.stop("immediate")
+
+
+def test_shutdown_ends_the_server_at_the_target(story):
+    copy = restored_to_a(story, "ends", "shutdown")
+    # Whether it answers before it has ended is a matter of luck.
+    with contextlib.suppress(AssertionError):
+        copy.start()
+    deadline = time.monotonic() + 60
+    while (copy.data / "postmaster.pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "shutdown at recovery target" in copy.log.read_text("utf-8")
+    assert control.load(str(copy.data)).state == 2  # shut down in recovery
 
 
 @pytest.mark.parametrize(("exclusive", "rows"), [((), "ab"), (("--target-exclusive",), "a")])

@@ -176,6 +176,42 @@ def test_a_directory_that_is_none_of_postgresql(site):
     assert (place / "letters").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems and is not let in")
+def test_what_does_not_fit_and_where_nobody_lets_it_in(site, used):
+    small = site.root / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        own(small)
+        place = small / "data"
+        done = site.run("restore", f"--pg1-path={place}", code=64)
+        assert f"unable to restore to '{small}'" in done.stdout + done.stderr
+        assert "are needed there, but only" in done.stdout + done.stderr
+        assert not place.exists()
+        said = refused(site, used, f"--link-map=base={small}/base", code=64)
+        assert "are needed there" in said
+    finally:
+        subprocess.run(["umount", small], check=True)
+    small.chmod(0o700)
+    os.chown(small, 0, 0)
+    for link in (f"pg_wal={small}/x/wal", f"postgresql.conf={small}/x/postgresql.conf"):
+        said = refused(site, used, f"--link-map={link}", code=53)
+        assert f"HINT: '{small}' belongs to root, and postgres runs this" in said
+    used.data.chmod(0o300)
+    said = refused(site, used, code=53)
+    assert f"unable to look into '{used.data}'" in said
+    used.data.chmod(0o700)
+    (used.data / "deep").mkdir(mode=0o700)
+    try:
+        said = refused(site, used, code=53)
+        assert f"unable to look into '{used.data}/deep'" in said
+        assert f"'{used.data}/deep' belongs to root" in said
+    finally:
+        (used.data / "deep").rmdir()
+
+
 def assert_does_not_start(copy):
     assert not (copy.data / "global" / "pg_control").exists()
     if (copy.data / "postgresql.conf").exists():

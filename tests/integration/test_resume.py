@@ -15,8 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    run as backup,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    source,
+    steps,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.tests.support import peer
 from ansible_collections.pgsftp.backup.tests.support.engine import own
+from ansible_collections.pgsftp.backup.tests.support.own_server import as_owner
 from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.integration
@@ -189,6 +198,38 @@ def test_what_was_sent_is_not_sent_again(site, stored, number):
     copy.wait("select pg_is_in_recovery()", "f", seconds=120)
     assert copy.psql(CONTENT) == expected
     copy.stop()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_server_is_asked_all_the_while(site, resumed):
+    """A session that is idle for long may be ended, and a server change its role meanwhile."""
+    ready(site, "bundles")
+    if resumed:
+        broken_off(site, signal.SIGTERM, 30_000_000)
+    options = load("backup", [f"--config={site.config}", "--stanza=demo", "--type=full"], {})
+    asked = []
+    stages = {}
+
+    def counted(stage, function):
+        def run(*arguments, **named):
+            before = len(asked)
+            made = function(*arguments, **named)
+            stages[stage] = len(asked) - before
+            return made
+
+        return run
+
+    def work():
+        check = source.OnlineSource.check_roles
+        source.HEARTBEAT = 0
+        source.OnlineSource.check_roles = lambda self: asked.append(check(self))
+        steps.resume.keep = counted("keep", steps.resume.keep)
+        steps.copy = counted("copy", steps.copy)
+        backup.run(options)
+        assert sorted(stages) == ["copy", "keep"][: 1 + resumed]
+        assert all(count > 2 for count in stages.values()), stages
+
+    as_owner(work)
 
 
 def test_damage_in_what_was_sent_is_found_and_mended(site):

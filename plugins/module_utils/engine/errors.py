@@ -195,6 +195,10 @@ class LinkDestinationError(EngineError):
     usual_hint = "a link leads out of the data directory, to a place that no other link leads to."
 
 
+class HostInvalidError(EngineError):
+    code = 72
+
+
 class PathMissingError(EngineError):
     code = 73
 

@@ -11,6 +11,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.resto
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.choice import (
     Chosen,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.reuse import (
+    Reuse,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     PgOptions,
@@ -54,7 +57,7 @@ def test_by_version(tmp_path, version, kind, kept, restored):
         (tmp_path / name).write_text("own")
     options = Options("restore", stanza="demo", type=kind, pgs=(PgOptions(path=str(tmp_path)),))
     chosen = Chosen(RepoOptions(1), None, backup_of(version), None)
-    ready = run.prepared(options, chosen, Goal(kind), run.Reuse(delta=True, force=False))
+    ready = run.prepared(options, chosen, Goal(kind), Reuse(delta=True, force=False))
     removed = ready.target.superfluous(preserve=ready.preserved)
     assert set(NAMES) - {path.rpartition("/")[2] for path in removed} == kept
     assert bool(list(ready.work.files)) == restored
@@ -71,5 +74,5 @@ def test_what_the_server_gets_is_the_target_that_was_looked_at(tmp_path):
     )
     aim = run.aim_of(options, "time")
     chosen = Chosen(options.repos[0], None, backup_of("15"), None)
-    ready = run.prepared(options, chosen, aim, run.Reuse(False, False))
+    ready = run.prepared(options, chosen, aim, Reuse(False, False))
     assert ready.options.target == "2026-11-22 12:00:00+00"

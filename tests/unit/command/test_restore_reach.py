@@ -90,6 +90,35 @@ def test_before_12_a_server_stays_on_its_timeline_unless_told(repo, version, fol
     assert [stretch.timeline for stretch in path] == ([1, 2] if follows else [1])
 
 
+@pytest.mark.parametrize(
+    ("aim", "wanted", "warned"),
+    [
+        (Goal("name", "early"), None, True),
+        (Goal("xid", "700"), "latest", True),
+        (Goal("name", "early"), BACKUP.label, False),
+        (Goal("default"), None, False),
+        (Goal("lsn", "0/6000000", lsn=6 * SIZE), None, False),
+    ],
+)
+def test_a_target_that_cannot_choose_the_backup(repo, said, monkeypatch, aim, wanted, warned):
+    """The newest one is taken, and a point before it is out of reach: recovery finds out late."""
+    info = BackupInfo((BackupDb(1, 6, "15", 3, 4),), 1, {BACKUP.label: BACKUP})
+    monkeypatch.setattr(choice.backup_info, "load", lambda *_arguments: info)
+    monkeypatch.setattr(choice.manifest, "load", lambda *_arguments: None)
+    monkeypatch.setattr(choice.manifest, "validate_whole", lambda _contents: None)
+    options = Options("restore", stanza="demo", set=wanted, target=aim.text or None)
+    chosen = choice.Choice(options, [RepoOptions(1)], {})
+    chosen._archives[1] = repo.archive
+    chosen._storages[1] = PosixStorage(str(repo.root))
+    chosen.choose(aim)
+    found = [line for line in said if "nothing but recovery can tell" in line]
+    assert len(found) == warned
+    if warned:
+        assert aim.text in found[0]
+        assert f"came after 1970-01-01 00:00:02+00, when backup set {BACKUP.label}" in found[0]
+        assert "HINT: " in found[0] and "--set" in found[0]
+
+
 def test_a_damaged_history(repo):
     repo.history(2, (1, 5 * SIZE))
     (repo.top / "00000002.history").write_text("nonsense")
@@ -139,6 +168,16 @@ def test_a_position(repo):
     assert check(repo, goal("lsn", "0/6FFFFFF"))
     with pytest.raises(errors.FileMissingError, match=r"of the 6 WAL segments .* 1 is not"):
         check(repo, goal("lsn", "0/7000000"))
+
+
+def test_a_position_beyond_all_that_can_be_listed(repo):
+    """What is missing is counted by what is there, in no more memory than that."""
+    missing = 0xFFFFFFFF * 256 + 1 - 7
+    words = f"of the {missing + 5} WAL segments .* {missing} are not in the archive"
+    with pytest.raises(errors.FileMissingError, match=words) as caught:
+        check(repo, goal("lsn", "FFFFFFFF/0"))
+    assert f"0000000100000000000000{7:02X}, " in caught.value.message
+    assert f"{9:02X} and {missing - 3} more" in caught.value.message
 
 
 def test_a_time(repo, said):

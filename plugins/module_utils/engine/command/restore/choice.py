@@ -32,6 +32,9 @@ from .reach import WITHOUT_RECOVERY, Reach, start_of, way
 
 _WAL = f"{PG_DATA}/pg_wal/"
 
+# Types of targets that are in the WAL alone: they cannot choose the backup.
+_UNDATED = ("name", "xid")
+
 
 class Chosen(t.NamedTuple):
     """The backup to restore; ``path`` is None where no recovery follows that could be checked."""
@@ -108,6 +111,16 @@ class Choice:
             entry.label,
             datetime.fromtimestamp(entry.timestamp_start).strftime("%Y-%m-%d %H:%M:%S"),
         )
+        if aim.kind in _UNDATED and self._options.set in (None, selection.LATEST):
+            log.warn(
+                "nothing but recovery can tell where target '%s' of type %s lies: it is reached"
+                " only if it came after %s, when backup set %s, the newest, was complete\n"
+                "HINT: for an earlier one name an older backup with --set.",
+                aim.text,
+                aim.kind,
+                selection.utc(entry.timestamp_stop),
+                entry.label,
+            )
         return Chosen(repo, entry, contents, path)
 
     def _reachable(

@@ -37,7 +37,8 @@ from ...transform.pipeline import Decoder
 from ...worker.serve import CONNECTION_ERRORS, Deferred, Handler, RefusedError, Setup
 from ..ranges import Range, RangeBytes, ranges
 from .blocks import content
-from .flush import Flusher, Written, failed, make_durable
+from .flush import Flusher, Written, make_durable
+from .trouble import advice, writing, written_wrong
 
 CHUNK = 1024 * 1024
 REPORT_EVERY = 16 * CHUNK
@@ -168,7 +169,7 @@ class Fetcher:
             descriptor = os.open(file.target, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return False
-        with os.fdopen(descriptor, "rb", buffering=0) as existing:
+        with writing(file.target), os.fdopen(descriptor, "rb", buffering=0) as existing:
             status = os.fstat(descriptor)
             if os.geteuid() not in (0, status.st_uid) or not is_same(existing, file, job):
                 return False
@@ -199,7 +200,7 @@ class Fetcher:
                 for done in written:
                     os.close(done.descriptor)
                 if isinstance(cause, OSError):
-                    raise failed(part.files[0].target, cause) from cause
+                    raise written_wrong(part.files[0].target, cause) from cause
                 raise
             finally:
                 reader.close()
@@ -220,8 +221,10 @@ class Fetcher:
         except (FormatError, CryptoError, FileReadError) as cause:
             os.close(descriptor)
             raise _damaged(file, cause) from cause
-        except BaseException:
+        except BaseException as cause:
             os.close(descriptor)
+            if isinstance(cause, OSError):
+                raise written_wrong(file.target, cause) from cause
             raise
         return self._flusher.add([Written(descriptor, file.mtime)], file.target)
 
@@ -267,8 +270,7 @@ def create(path: str) -> int:
         return os.open(path, flags, 0o600)
     except OSError as cause:
         raise FileOpenError(
-            f"unable to open '{path}': {cause.strerror}",
-            hint="may the user who runs this write to the directory that holds it?",
+            f"unable to open '{path}': {cause.strerror}", hint=advice(path, cause)
         ) from cause
 
 

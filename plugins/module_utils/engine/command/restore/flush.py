@@ -18,7 +18,7 @@ import os
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ...errors import FileWriteError
+from .trouble import written_wrong
 
 # Lots that may wait to be flushed: each holds its files open.
 LOTS = 2
@@ -53,14 +53,6 @@ class Flusher:
         return flushed
 
 
-def failed(name: str, cause: OSError) -> FileWriteError:
-    """The error of a file that cannot be written."""
-    return FileWriteError(
-        f"unable to write '{name}': {cause.strerror}",
-        hint="is there room, and may the user who runs this write there?",
-    )
-
-
 def make_durable(files: t.Sequence[Written]) -> None:
     """Wait for the disk, and give the files their times."""
     for file in files:
@@ -76,7 +68,7 @@ def _flush(files: t.Sequence[Written], name: str) -> None:
     try:
         make_durable(files)
     except OSError as cause:
-        raise failed(name, cause) from cause
+        raise written_wrong(name, cause) from cause
     finally:
         for file in files:
             os.close(file.descriptor)

@@ -102,7 +102,7 @@ def places(manifest: Manifest, options: Options) -> Places:
             )
             continue
         if destination is None:
-            destination = _link_text(target)
+            destination = link_text(target)
         else:
             log.info("remap link '%s' to '%s'", relative, destination)
         links[target.name] = destination
@@ -183,7 +183,8 @@ def _made_links(manifest: Manifest, wanted: t.Mapping[str, str]) -> tuple[dict[s
     return links, files & links.keys()
 
 
-def _link_text(target: Target) -> str:
+def link_text(target: Target) -> str:
+    """What a link of the cluster that was backed up says."""
     return target.path if target.file is None else f"{target.path}/{target.file}"
 
 

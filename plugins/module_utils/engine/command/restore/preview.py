@@ -15,7 +15,8 @@ from . import space
 from .choice import Choice
 from .copy import Keep, is_same
 from .plan import RestorePlan
-from .run import Reuse, aim_of, openers_of, prepared, reuse_of
+from .reuse import Reuse, refuse_taken, reuse_of
+from .run import aim_of, openers_of, prepared, refuse_elsewhere
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,34 @@ class RestorePreview:
         return {**asdict(self), "removed": list(self.removed)}
 
 
-def run(options: Options, *, replace: bool = False, strict: bool = False) -> RestorePreview:
+def run(
+    options: Options, *, replace: bool = False, strict: bool = False, consent: bool = False
+) -> RestorePreview:
     """Foresee a restore; raises what it would raise but for a target that is out of reach, and for
-    a server that runs: it may be stopped by then.
+    a server that runs in the directory: it may be stopped by then.
 
     With ``replace`` what is in the directories now is taken for gone, with ``strict`` the target
-    out of reach is raised as well.
+    out of reach is raised as well; ``consent`` is that of the restore.
     """
+    refuse_elsewhere(options)
     aim = aim_of(options, options.type or "default")
     first = options.repo()
     repos = options.repos if options.selected_repo is None else (first,)
     pg_data = options.pg.path.rstrip("/")
-    reuse = Reuse(False, False) if replace else reuse_of(options, pg_data)
+    reuse = Reuse(False, False) if replace else reuse_of(options, pg_data, consent=consent)
     openers = openers_of(options, repos, reuse.keep)
     with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
         chosen = choice.choose(aim)
         ready = prepared(options, chosen, aim, reuse)
-        if not reuse.any and not replace:
-            ready.target.refuse_unless_empty(preserve=ready.preserved)
+        if not replace:
+            refuse_taken(
+                options,
+                chosen.contents,
+                ready.where,
+                ready.target,
+                reuse,
+                preserve=ready.preserved,
+            )
         reach = choice.reach(chosen, ready.aim)
         obstacle = None
         try:

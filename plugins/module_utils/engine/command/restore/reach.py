@@ -19,6 +19,7 @@ from ...repository.archive import StoredSegment
 from ...repository.cluster_archive import ClusterArchive
 from ...repository.selection import utc
 from . import branch
+from .missing import Missing
 
 if t.TYPE_CHECKING:
     from ...postgres.goal import Goal
@@ -270,8 +271,8 @@ class Reach:
             f" --target={self._before_gap()}, or the backup alone with --type=immediate.",
         )
 
-    def _missing(self, first: int, last: int) -> list[int]:
-        return [number for number in range(first, last + 1) if number not in self._there]
+    def _missing(self, first: int, last: int) -> Missing:
+        return Missing(first, last, self._there)
 
     def _known_end(self) -> int:
         """The number of the last segment on the path, whatever is missing before it."""

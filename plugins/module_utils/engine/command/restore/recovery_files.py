@@ -11,6 +11,7 @@ from datetime import datetime
 from ... import log
 from ...postgres import recovery
 from .target import Target
+from .trouble import looking
 
 
 def write(target: Target, version: str, settings: recovery.Settings, kind: str) -> None:
@@ -38,8 +39,9 @@ def write(target: Target, version: str, settings: recovery.Settings, kind: str) 
 
 
 def _read_text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
+    with looking(path):
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None

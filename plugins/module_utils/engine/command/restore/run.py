@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import time
 import typing as t
@@ -16,9 +15,9 @@ from ... import log
 from ...config.options import Options, RepoOptions
 from ...errors import (
     EngineError,
+    HostInvalidError,
     OptionInvalidValueError,
     OptionRequiredError,
-    PathMissingError,
     PathRemoveError,
 )
 from ...postgres import goal, recovery, timeline
@@ -36,7 +35,10 @@ from .copy import Keep, Login, RestoredFile, RestoreJob, worker_setup
 from .few import Divided, divide, fetch
 from .owner import Owners
 from .plan import Places, RestorePlan, places, plan
-from .target import Target, is_data_directory, refuse_running
+from .reuse import Reuse, refuse_early, refuse_taken, reuse_of
+from .running import refuse_running
+from .target import Target
+from .trouble import advice
 
 TYPES = ("default", "immediate", "lsn", "name", "none", "preserve", "standby", "time", "xid")
 
@@ -60,8 +62,13 @@ class RestoreResult:
         return asdict(self)
 
 
-def run(options: Options) -> RestoreResult:
-    """Restore one backup; a failure leaves a directory that PostgreSQL refuses to start."""
+def run(options: Options, *, consent: bool = False) -> RestoreResult:
+    """Restore one backup; a failure leaves a directory that PostgreSQL refuses to start.
+
+    With ``consent`` whoever asks has agreed to the end of the cluster that is in the directory,
+    whichever it is; else with ``--delta`` it has to be the one of the backup.
+    """
+    refuse_elsewhere(options)
     stanza = options.require_stanza()
     restore_type = options.type or "default"
     if restore_type not in TYPES:
@@ -78,14 +85,24 @@ def run(options: Options) -> RestoreResult:
         locks.acquire(options.lock_path, stanza, [lock.LockType.RESTORE], keys)
         pg_data = options.pg.path.rstrip("/")
         refuse_running(pg_data)
-        reuse = reuse_of(options, pg_data)
-        _refuse_early(pg_data, reuse, restore_type)
+        reuse = reuse_of(options, pg_data, consent=consent)
+        refuse_early(pg_data, reuse, restore_type)
         openers = openers_of(options, repos, reuse.keep)
         with (
             WorkerPool(options.process_max, worker_setup(openers)) as pool,
             Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice,
         ):
             return _restore(options, choice, aim, pool, locks, reuse, started)
+
+
+def refuse_elsewhere(options: Options) -> None:
+    """HostInvalidError when the data directory is one of another host."""
+    if options.pg.host is not None:
+        raise HostInvalidError(
+            "restore command must be run on the PostgreSQL host",
+            hint=f"pg{options.pg.key}-path is on '{options.pg.host}', as pg{options.pg.key}-host"
+            " has it: restore there.",
+        )
 
 
 def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> dict[int, Opener]:
@@ -126,53 +143,6 @@ def aim_of(options: Options, restore_type: str) -> Goal:
     return goal.goal(restore_type, options.target)
 
 
-class Reuse(t.NamedTuple):
-    """What may happen to files that are there: replaced when they differ, or always."""
-
-    delta: bool
-    force: bool
-
-    @property
-    def any(self) -> bool:
-        """Whether a directory that is not empty is acceptable."""
-        return self.delta or self.force
-
-    @property
-    def keep(self) -> Keep:
-        """Which existing files need not be fetched."""
-        if not self.delta:
-            return Keep.NONE
-        return Keep.SAME_SIZE_AND_TIME if self.force else Keep.SAME_CHECKSUM
-
-
-def reuse_of(options: Options, pg_data: str) -> Reuse:
-    """What the options allow, in a directory that looks like one of PostgreSQL's."""
-    reuse = Reuse(options.delta, options.force)
-    if reuse.any and not is_data_directory(pg_data):
-        if os.path.isdir(pg_data) and os.listdir(pg_data):
-            log.warn(
-                "--delta or --force specified but unable to find 'PG_VERSION' or 'backup.manifest' "
-                "in '%s' to confirm that this is a valid $PGDATA directory; they have been "
-                "disabled, and the restore will be aborted if any files exist there",
-                pg_data,
-            )
-        return Reuse(False, False)
-    return reuse
-
-
-def _refuse_early(pg_data: str, reuse: Reuse, restore_type: str) -> None:
-    """What needs no repository to be refused is refused before one is asked."""
-    # The version of the backup says what a restore that preserves settings may find.
-    if not reuse.any and restore_type != "preserve" and os.path.isdir(pg_data):
-        Target.refuse_not_empty(pg_data)
-    parent = os.path.dirname(pg_data)
-    if not os.path.isdir(pg_data) and not os.path.isdir(parent):
-        raise PathMissingError(
-            f"unable to restore to '{pg_data}': '{parent}' does not exist",
-            hint="is pg1-path right? the restore makes the data directory, not its parents.",
-        )
-
-
 def _restore(
     options: Options,
     choice: Choice,
@@ -193,18 +163,21 @@ def _restore(
     options, aim, target, work = ready.options, ready.aim, ready.target, ready.work
     contents, where = chosen.contents, ready.where
     settings = _settings(options, contents)
-    if not reuse.any:
-        target.refuse_unless_empty(preserve=ready.preserved)
+    refuse_taken(options, contents, where, target, reuse, preserve=ready.preserved)
     choice.check_reach(chosen, aim)
     if anew:
         choice.close()
     space.check(work.files, where, target.roots() if reuse.any else ())
+    # All of that may have taken minutes, in which a server may have been started.
+    refuse_running(where.pg_data)
+    refuse_taken(options, contents, where, target, reuse, preserve=ready.preserved)
     _remove_spool(options)
     removed = 0
     if reuse.any:
         removed = target.clean(preserve=ready.preserved)
     target.make_directories()
-    target.mark(manifest.render(contents))
+    # What is looked for is the file: with it nobody need get the key to what the repository holds.
+    target.mark(manifest.render(dataclasses.replace(contents, cipher_pass=None)))
     divided = Divided((), work) if anew else divide(work)
     done = _Done()
     if not divided.few:
@@ -326,8 +299,7 @@ def _remove_spool(options: Options) -> None:
         return
     except OSError as cause:
         raise PathRemoveError(
-            f"unable to remove '{path}': {cause.strerror}",
-            hint="may the user who runs this write to the directory that holds it?",
+            f"unable to remove '{path}': {cause.strerror}", hint=advice(path, cause)
         ) from cause
 
 

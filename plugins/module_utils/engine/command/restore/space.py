@@ -13,6 +13,7 @@ from ...errors import FileWriteError
 from ...worker.progress import size_text
 from .copy import RestoreFile
 from .plan import Places
+from .trouble import looking
 
 # What a file takes at least; file systems with larger units are rare.
 UNIT = 4096
@@ -44,7 +45,7 @@ def check(files: t.Iterable[RestoreFile], where: Places, roots: t.Iterable[str])
     returned: dict[int, int] = {}
     seen: set[tuple[int, int]] = set()
     for root in roots:
-        for status in _below(root):
+        for status in _all_below(root):
             # Roots may contain each other, and files may have several names.
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
@@ -90,14 +91,22 @@ class _Devices:
             return self.of(self._links[directory])
         # A link below the data directory that is none in the restore will be a directory.
         below = directory.startswith(self._pg_data + "/")
-        try:
-            status = os.lstat(directory) if below else os.stat(directory)
-        except (FileNotFoundError, NotADirectoryError):
+        with looking(directory):
+            try:
+                status = os.lstat(directory) if below else os.stat(directory)
+            except (FileNotFoundError, NotADirectoryError):
+                status = None
+        if status is None:
             return self.of(os.path.dirname(directory) or "/")
         if stat.S_ISLNK(status.st_mode):
             return self.of(os.path.dirname(directory))
         self.example.setdefault(status.st_dev, directory)
         return status.st_dev
+
+
+def _all_below(root: str) -> t.Iterator[os.stat_result]:
+    with looking(root):
+        yield from _below(root)
 
 
 def _below(root: str) -> t.Iterator[os.stat_result]:
@@ -115,6 +124,7 @@ def _below(root: str) -> t.Iterator[os.stat_result]:
 
 
 def _free(path: str) -> int:
-    status = os.statvfs(path)
+    with looking(path):
+        status = os.statvfs(path)
     blocks = status.f_bfree if os.geteuid() == 0 else status.f_bavail
     return blocks * status.f_frsize

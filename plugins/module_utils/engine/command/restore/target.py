@@ -16,13 +16,10 @@ import typing as t
 
 from ... import log
 from ...errors import (
-    FileExistsError_,
     FileOwnerError,
     FileRemoveError,
     PathCreateError,
     PathNotEmptyError,
-    PathOpenError,
-    PostgresRunningError,
 )
 from ...postgres import control
 from ...repository.contents import PG_DATA, Manifest, ManifestPath
@@ -32,6 +29,7 @@ from .flush import Written, make_durable
 from .owner import Owners
 from .plan import Places
 from .superfluous import Known, superfluous
+from .trouble import advice, looking, making, writing
 
 PG_CONTROL = "global/pg_control"
 
@@ -43,45 +41,23 @@ MARKER = "backup.manifest"
 _FLUSHED_TOGETHER = 100
 
 
-def refuse_running(pg_data: str) -> None:
-    """PostgresRunningError when a server runs in the directory, or did not end cleanly there."""
-    path = f"{pg_data}/postmaster.pid"
-    if not os.path.lexists(path):
-        return
-    process = _process(path)
-    if process is None:
-        hint = (
-            f"no process of '{path}' is running on this host: if none runs on another one either,"
-            " remove the file and try again."
-        )
-    else:
-        hint = f"process {process} is running: stop the server first."
-    raise PostgresRunningError(
-        f"unable to restore while PostgreSQL is running in '{pg_data}'", hint=hint
-    )
-
-
-def _process(path: str) -> int | None:
-    """The process that a postmaster.pid names, when there is one."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            # A negative number is that of a server in single-user mode.
-            process = abs(int(file.readline()))
-    except (OSError, ValueError):
-        return None
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        # It is there, and somebody else's.
-        return process
-    except (OSError, OverflowError):
-        return None
-    return process or None
-
-
 def is_data_directory(pg_data: str) -> bool:
     """Whether --delta and --force may take the directory for one of PostgreSQL's."""
     return any(os.path.exists(f"{pg_data}/{name}") for name in ("PG_VERSION", MARKER))
+
+
+def holds(path: str, preserve: t.Collection[str] = ()) -> bool:
+    """Whether a directory holds something else than these names, or there is a file.
+
+    PathOpenError when that cannot be seen.
+    """
+    with looking(path):
+        try:
+            return not set(os.listdir(path)) <= set(preserve)
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:
+            return os.path.lexists(path)
 
 
 def not_empty(path: str) -> PathNotEmptyError:
@@ -102,34 +78,14 @@ class Target:
         self.pg_data = where.pg_data
 
     def refuse_unless_empty(self, *, preserve: t.Collection[str] = ()) -> None:
-        """PathNotEmptyError when any directory of the restore holds something already.
+        """PathNotEmptyError when the data directory holds something already.
 
-        ``preserve`` are names below the data directory that may be there.
+        ``preserve`` are names below it that may be there.
         """
         for root in self.roots():
             self._check_owner(root)
-            self.refuse_not_empty(root, preserve if root == self.pg_data else ())
-        for place in self._where.file_links.values():
-            if os.path.lexists(place):
-                raise FileExistsError_(
-                    f"unable to restore file '{place}' because it already exists",
-                    hint="try using --delta if this is what you intended.",
-                )
-
-    @staticmethod
-    def refuse_not_empty(root: str, preserve: t.Collection[str] = ()) -> None:
-        """PathNotEmptyError when this directory holds something else than these names."""
-        try:
-            names = os.listdir(root)
-        except FileNotFoundError:
-            return
-        except PermissionError as cause:
-            raise PathOpenError(
-                f"unable to list '{root}': permission denied",
-                hint="run the restore as the owner of the data directory.",
-            ) from cause
-        if not set(names) <= set(preserve):
-            raise not_empty(root)
+        if holds(self.pg_data, preserve):
+            raise not_empty(self.pg_data)
 
     def roots(self) -> list[str]:
         """The data directory, the version's directory of each tablespace, linked directories."""
@@ -148,10 +104,11 @@ class Target:
         return roots
 
     def _check_owner(self, root: str) -> None:
-        try:
-            status = os.stat(root)
-        except FileNotFoundError:
-            return
+        with looking(root):
+            try:
+                status = os.stat(root)
+            except FileNotFoundError:
+                return
         if not stat.S_ISDIR(status.st_mode):
             raise PathCreateError(
                 f"'{root}' exists but is not a directory",
@@ -167,10 +124,13 @@ class Target:
         """From here on the directory cannot be started until the restore is complete."""
         directory = f"{self.pg_data}/global"
         for name in ("pg_control", "pg_control" + TEMPORARY_SUFFIX):
+            path = f"{directory}/{name}"
             try:
-                os.unlink(f"{directory}/{name}")
+                os.unlink(path)
             except FileNotFoundError:
                 continue
+            except OSError as cause:
+                raise _not_removed(path, cause) from cause
             sync_directory(directory)
 
     def clean(self, *, preserve: t.Collection[str]) -> int:
@@ -191,10 +151,7 @@ class Target:
             except FileNotFoundError:
                 continue  # it belonged to pg_control
             except OSError as cause:
-                raise FileRemoveError(
-                    f"unable to remove '{path}': {cause.strerror}",
-                    hint="may the user who runs this write to the directory that holds it?",
-                ) from cause
+                raise _not_removed(path, cause) from cause
             removed += 1
         if removed:
             log.info(
@@ -212,7 +169,8 @@ class Target:
         for root, shown in self._roots().items():
             self._check_owner(root)
             if os.path.isdir(root):
-                yield from superfluous(root, shown, known)
+                with looking(root):
+                    yield from superfluous(root, shown, known)
 
     def make_directories(self) -> None:
         """Directories and links of the backup, parents first."""
@@ -227,20 +185,17 @@ class Target:
             self._make_links(path.name)
         owner = self._owners.of(*self._link_owner(PG_DATA))
         for place in self._where.file_links.values():
-            _make_directories(os.path.dirname(place), owner)
+            parent = os.path.dirname(place)
+            with making(parent):
+                _make_directories(parent, owner)
 
     def _make(self, path: ManifestPath, place: str) -> None:
         owner = self._owners.of(path.user, path.group)
-        try:
+        with making(place):
             _make_directories(place, owner)
             if os.geteuid() == 0:
                 os.chown(place, *owner)
             os.chmod(place, path.mode)
-        except OSError as cause:
-            raise PathCreateError(
-                f"unable to create path '{place}': {cause.strerror}",
-                hint="the parent directory must be writable by the user of the restore.",
-            ) from cause
 
     def _make_links(self, parent: str) -> None:
         for name, text in self._where.links.items():
@@ -256,7 +211,7 @@ class Target:
             except OSError as cause:
                 raise PathCreateError(
                     f"unable to create symlink '{link}' to '{text}': {cause.strerror}",
-                    hint="may the user who runs this write to the directory that holds it?",
+                    hint=advice(link, cause),
                 ) from cause
 
     def _link_owner(self, name: str) -> tuple[str | None, str | None]:
@@ -268,11 +223,12 @@ class Target:
         return data.user, data.group
 
     def mark(self, text: str) -> None:
-        """Leave the manifest in the directory while the restore is under way."""
-        with open(
-            f"{self.pg_data}/{MARKER}", "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
-            file.write(text)
+        """Leave the manifest in the directory while the restore is under way, for its owner."""
+        path = f"{self.pg_data}/{MARKER}"
+        with writing(path):
+            descriptor = create(path)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
 
     def make_empty(self, files: t.Iterable[RestoreFile]) -> None:
         """Make durable what has no bytes in the backup, and what gets zeroes instead of its own.
@@ -285,9 +241,11 @@ class Target:
             made: list[Written] = []
             try:
                 for file in waiting[first : first + _FLUSHED_TOGETHER]:
-                    made.append(Written(_made(file), None if file.size else file.mtime))
-                    attributes(made[-1].descriptor, file)
-                make_durable(made)
+                    with writing(file.target):
+                        made.append(Written(_made(file), None if file.size else file.mtime))
+                        attributes(made[-1].descriptor, file)
+                with writing(waiting[first].target):
+                    make_durable(made)
             finally:
                 for row in made:
                     os.close(row.descriptor)
@@ -296,23 +254,23 @@ class Target:
         """A configuration file below the data directory, replaced as a whole and durable."""
         path = f"{self.pg_data}/{name}"
         temporary = path + TEMPORARY_SUFFIX
-        root = os.stat(self.pg_data)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            if os.geteuid() == 0:
-                os.fchown(descriptor, root.st_uid, root.st_gid)
-            os.fchmod(descriptor, root.st_mode & 0o644)
-            os.fsync(descriptor)
-        os.replace(temporary, path)
+        with writing(path):
+            root = os.stat(self.pg_data)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+                file.flush()
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, root.st_uid, root.st_gid)
+                os.fchmod(descriptor, root.st_mode & 0o644)
+                os.fsync(descriptor)
+            os.replace(temporary, path)
 
     def finish(self, *, online: bool) -> None:
         """Make all names durable, then give pg_control its own: now a server can start."""
-        try:
-            os.unlink(f"{self.pg_data}/{MARKER}")
-        except FileNotFoundError:
-            pass
+        marker = f"{self.pg_data}/{MARKER}"
+        with writing(marker), contextlib.suppress(FileNotFoundError):
+            os.unlink(marker)
         places = {self._where.of(path.name) for path in self._manifest.paths}
         for place in sorted(filter(None, places)):
             if place != f"{self.pg_data}/global":
@@ -321,9 +279,10 @@ class Target:
             "restore %s (performed last to ensure aborted restores cannot be started)", PG_CONTROL
         )
         path = f"{self.pg_data}/{PG_CONTROL}"
-        if online:
-            _invalidate_checkpoint(path + TEMPORARY_SUFFIX)
-        os.replace(path + TEMPORARY_SUFFIX, path)
+        with writing(path):
+            if online:
+                _invalidate_checkpoint(path + TEMPORARY_SUFFIX)
+            os.replace(path + TEMPORARY_SUFFIX, path)
         sync_directory(f"{self.pg_data}/global")
 
 
@@ -370,8 +329,13 @@ def _make_directories(path: str, owner: tuple[int, int]) -> None:
 
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _not_removed(path: str, cause: OSError) -> FileRemoveError:
+    return FileRemoveError(f"unable to remove '{path}': {cause.strerror}", hint=advice(path, cause))
