@@ -25,6 +25,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.ba
     BackupDb,
     BackupInfo,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.tests.support.wal_archive import BACKUP, SIZE, Repo
 
 
