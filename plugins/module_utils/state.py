@@ -14,7 +14,7 @@ from .engine.command.cipher import cipher_pass
 from .engine.config import values
 from .engine.config.options import Options
 from .engine.errors import FileMissingError, OptionInvalidValueError
-from .engine.repository import backup_info, layout
+from .engine.repository import backup_info, layout, lock
 from .engine.repository.backup_info import BackupEntry
 from .engine.storage.open import open_storage
 
@@ -67,6 +67,7 @@ def young_backup(options: Options, max_age: str) -> dict[str, object] | None:
 
 def backup_plan(options: Options) -> dict[str, object]:
     """What a backup would do; of a stanza that does not exist yet, only the type is known."""
+    lock.check_stop(options.lock_path, options.require_stanza())
     if backups(options) is None:
         return {"type": "full"}
     return backup.preview(options).as_dict()

@@ -81,15 +81,15 @@ backup:
     label:
       description: Its name.
       type: str
-      sample: 20261122-193512F
+      sample: 20261122-193512F_20261123-193512I
     type:
       description: Its type; a first backup is always full.
       type: str
-      sample: full
+      sample: incr
     prior:
-      description: The backup on which it builds.
+      description: The backup on which it builds; V(null) for a full one.
       type: str
-      sample: null
+      sample: 20261122-193512F
     size:
       description: Size of the cluster in bytes.
       type: int
@@ -97,7 +97,7 @@ backup:
     size_delta:
       description: Bytes of the cluster that were copied.
       type: int
-      sample: 23178953
+      sample: 1409024
     repository_size:
       description: Bytes in the repository that a restore needs.
       type: int
@@ -105,7 +105,7 @@ backup:
     repository_size_delta:
       description: Bytes that this backup added to the repository.
       type: int
-      sample: 2981034
+      sample: 163840
     file_total:
       description: Number of files. Only of a backup that was just taken.
       type: int
@@ -162,9 +162,9 @@ plan:
       type: str
       sample: 20261122-193512F
     resumed:
-      description: The backup that was broken off and that it would go on with.
+      description: The backup that was broken off and that it would go on with; V(null) for none.
       type: str
-      sample: null
+      sample: 20261122-193512F_20261123-193512I
     size:
       description: Size of the cluster in bytes.
       type: int

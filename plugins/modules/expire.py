@@ -84,13 +84,19 @@ repos:
       description: What becomes of each backup, and why.
       type: list
       elements: dict
-      sample:
-        - label: 20261121-193512F
-          remove: true
-          reason: older than the newest 1 full backups
-        - label: 20261122-193512F
-          remove: false
-          reason: within 1 newest full backups
+      contains:
+        label:
+          description: Its name.
+          type: str
+          sample: 20261121-193512F
+        remove:
+          description: Whether it is removed.
+          type: bool
+          sample: true
+        reason:
+          description: Why it is, or is not.
+          type: str
+          sample: older than the newest 1 full backups
     archives:
       description: What becomes of the WAL of each cluster, by the name of its directory.
       type: dict
@@ -108,22 +114,22 @@ repos:
       description: Histories of timelines that are removed, as paths in the repository.
       type: list
       elements: str
-      sample: []
+      sample: [archive/demo/17-1/00000002.history]
     removed_history:
-      description: Manifests of former backups that are removed.
+      description: Manifests of former backups that are removed, as paths in the repository.
       type: list
       elements: str
-      sample: []
+      sample: [backup/demo/backup.history/2025/20251122-193512F.manifest.gz]
     removed_directories:
       description: Labels of directories that are removed and hold no backup (any more).
       type: list
       elements: str
-      sample: []
+      sample: [20261120-193512F]
     relisted:
       description: Backups that are added to the repository's list, or leave it without being there.
       type: list
       elements: str
-      sample: []
+      sample: [20261122-193512F_20261123-193512I]
 code:
   description: pgBackRest's exit code for the cause.
   returned: failure

@@ -281,12 +281,12 @@ plan:
     files_removed:
       description: Number of files, links and directories that would be removed.
       type: int
-      sample: 0
+      sample: 1
     removed:
       description: Their paths.
       type: list
       elements: str
-      sample: []
+      sample: [/var/lib/postgresql/17/main/base/5/16384]
     wal_start:
       description: First WAL segment of the recovery.
       type: str
@@ -300,11 +300,11 @@ plan:
         Whether the WAL leads to the target. V(null) where that cannot be known; where it is
         V(false) the task would fail.
       type: bool
-      sample: true
+      sample: false
     obstacle:
-      description: Why the target is out of reach.
+      description: Why the target is out of reach; V(null) where it is not.
       type: str
-      sample: null
+      sample: "target '2026-11-22 19:35:12+00' cannot be reached: it lies in the future"
 directory:
   description: What the data directory was before.
   returned: with O(state=restored), except in check mode before the installation

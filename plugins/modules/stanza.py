@@ -144,7 +144,7 @@ failure:
 
 import typing as t
 
-from ..module_utils import module, state
+from ..module_utils import module
 from ..module_utils.engine.command import stanza, stanza_delete, stanza_upgrade
 from ..module_utils.engine.errors import OptionInvalidError
 
@@ -161,7 +161,8 @@ def work(task: module.Task) -> module.Result:
 def _present(task: module.Task) -> module.Result:
     options = task.options("stanza-create")
     if task.check_mode:
-        return _created(options.stanza, state.repositories_without_stanza(options))
+        repos = stanza.preview(options)
+        return _created(options.stanza, [repo.key for repo in repos if repo.created])
     result = task.perform(options, stanza.run)
     return {
         **_created(options.stanza, [repo.key for repo in result.repos if repo.created]),

@@ -139,7 +139,7 @@ wal:
         reason:
           description: Why it is in order, as after retention; V(null) when nothing explains it.
           type: str
-          sample: null
+          sample: retention keeps only what the backups on either side need
         start:
           description: When the last segment before it came; V(null) for none.
           type: int

@@ -74,46 +74,168 @@ verify:
     status:
       description: V(ok), or V(error) when anything is damaged or missing.
       type: str
-      sample: ok
+      choices:
+        - ok
+        - error
+      sample: error
     errors:
       description: What is wrong with the info files and the repository as a whole.
       type: list
       elements: str
-      sample: []
+      sample: [no usable archive.info file]
     archives:
       description: The WAL of each cluster, with its gaps.
       type: list
       elements: dict
-      sample:
-        - id: 17-1
-          checked: 4
-          valid: 4
-          missing: 0
-          checksum: 0
-          size: 0
-          other: 0
-          ranges: [{"start": "000000010000000000000001", "stop": "000000010000000000000004"}]
-          gaps: []
-          duplicates: []
+      contains:
+        id:
+          description: The directory of the cluster's WAL.
+          type: str
+          sample: 17-1
+        checked:
+          description: Number of segments.
+          type: int
+          sample: 8
+        valid:
+          description: Number of those that are as they should be.
+          type: int
+          sample: 7
+        missing:
+          description: Number of those that are not there.
+          type: int
+          sample: 0
+        checksum:
+          description: Number of those with another content than was stored.
+          type: int
+          sample: 1
+        size:
+          description: Number of those with another size.
+          type: int
+          sample: 0
+        other:
+          description: Number of those that cannot be read for another reason.
+          type: int
+          sample: 0
+        ranges:
+          description: The stretches of segments that are there.
+          type: list
+          elements: dict
+          contains:
+            start:
+              description: The first segment.
+              type: str
+              sample: "000000010000000000000001"
+            stop:
+              description: The last one.
+              type: str
+              sample: "000000010000000000000004"
+        gaps:
+          description: What is missing between them.
+          type: list
+          elements: dict
+          contains:
+            start:
+              description: The first segment that is missing.
+              type: str
+              sample: "000000010000000000000005"
+            stop:
+              description: The last one.
+              type: str
+              sample: "000000010000000000000005"
+            segments:
+              description: How many they are.
+              type: int
+              sample: 1
+            reason:
+              description: Why it is in order, as after retention; V(null) when nothing explains it.
+              type: str
+              sample: retention keeps only what the backups on either side need
+        duplicates:
+          description: Segments that are stored more than once.
+          type: list
+          elements: str
+          sample: ["000000010000000000000003"]
     backups:
       description: The backups.
       type: list
       elements: dict
-      sample:
-        - label: 20261122-193512F
-          status: valid
-          checked: 971
-          valid: 971
-          missing: 0
-          checksum: 0
-          size: 0
-          other: 0
-          missing_wal: []
+      contains:
+        label:
+          description: Its name.
+          type: str
+          sample: 20261122-193512F
+        status:
+          description: How it is.
+          type: str
+          choices:
+            - valid
+            - invalid
+            - manifest missing
+            - in-progress
+          sample: valid
+        checked:
+          description: Number of files.
+          type: int
+          sample: 971
+        valid:
+          description: Number of those that are as they should be.
+          type: int
+          sample: 971
+        missing:
+          description: Number of those that are not there.
+          type: int
+          sample: 0
+        checksum:
+          description: Number of those with another content than was stored.
+          type: int
+          sample: 1
+        size:
+          description: Number of those with another size.
+          type: int
+          sample: 0
+        other:
+          description: Number of those that cannot be read for another reason.
+          type: int
+          sample: 0
+        missing_wal:
+          description: WAL without which it cannot be restored.
+          type: list
+          elements: dict
+          contains:
+            start:
+              description: The first segment.
+              type: str
+              sample: "000000010000000000000001"
+            stop:
+              description: The last one.
+              type: str
+              sample: "000000010000000000000004"
     files:
       description: The files that are damaged or missing.
       type: list
       elements: dict
-      sample: []
+      contains:
+        path:
+          description: The file in the repository.
+          type: str
+          sample: backup/demo/20261122-193512F/pg_data/base/5/1249.zst
+        name:
+          description: What it holds, a file of the cluster or WAL.
+          type: str
+          sample: pg_data/base/5/1249
+        problem:
+          description: What is wrong with it.
+          type: str
+          choices:
+            - missing
+            - checksum
+            - size
+            - other
+          sample: checksum
+        message:
+          description: The cause, where there is more to say.
+          type: str
+          sample: unexpected end of zst stream
 attached:
   description: >-
     Whether it was begun by another run of the same task, whose connection was lost, that was killed

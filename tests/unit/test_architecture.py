@@ -222,6 +222,10 @@ def test_every_file_is_python_3_9(file):
                 assert "strict" not in words, f"line {node.lineno}: zip(strict=)"
             if called == "dataclass":
                 assert not words & {"slots", "kw_only"}, f"line {node.lineno}: dataclass({words})"
+        if isinstance(node, ast.ClassDef):
+            bases = " ".join(ast.unparse(base) for base in node.bases)
+            both = "NamedTuple" in bases and "Generic" in bases
+            assert not both, f"line {node.lineno}: a generic NamedTuple is for Python 3.11"
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
             names = {sub.id for sub in ast.walk(node.value) if isinstance(sub, ast.Name)}

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -66,3 +71,18 @@ def test_what_is_the_users_own_is_not_packed(packed: list[str]) -> None:
 
 def test_what_users_need_is_packed(packed: list[str]) -> None:
     assert {"playbooks/site.yml", "playbooks/tasks/restore.yml", "meta/runtime.yml"} <= set(packed)
+
+
+def test_other_collections_are_taken_up_to_the_next_major_version() -> None:
+    """The same in both files; what is installed here, and so tested, is among them."""
+    needed = yaml.safe_load((TOP / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
+    rows = yaml.safe_load((TOP / "requirements.yml").read_text(encoding="utf-8"))["collections"]
+    taken = {row["name"]: row["version"] for row in rows}
+    assert {name: taken[name] for name in needed} == needed
+    for name, versions in taken.items():
+        assert re.fullmatch(r">=\d+\.\d+\.\d+,<\d+\.0\.0", versions), name
+        place = TOP / ".cache/collections/ansible_collections" / name.replace(".", "/")
+        manifest = json.loads((place / "MANIFEST.json").read_text(encoding="utf-8"))
+        found = Version(manifest["collection_info"]["version"])
+        assert SpecifierSet(versions).contains(found), (name, found)
+        assert f",<{found.major + 1}.0.0" in versions, (name, found)

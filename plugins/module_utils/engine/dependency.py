@@ -100,13 +100,23 @@ def numpy() -> ModuleType:
     return library
 
 
-def ciphers() -> ModuleType:
+class Ciphers(t.NamedTuple):
+    """Block ciphers of the cryptography library."""
+
+    cipher: t.Any
+    """The class of a key with its mode."""
+    algorithms: ModuleType
+    modes: ModuleType
+
+
+def ciphers() -> Ciphers:
     """Block ciphers of the cryptography library."""
     try:
-        from cryptography.hazmat.primitives import ciphers as library
+        # Each by its name: before 37 the package alone does not load the other two.
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     except ImportError as cause:
         raise _missing("cryptography", cause) from cause
-    return library
+    return Ciphers(Cipher, algorithms, modes)
 
 
 def serialization() -> ModuleType:

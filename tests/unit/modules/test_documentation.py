@@ -16,7 +16,31 @@ import yaml
 from ansible_collections.pgsftp.backup.plugins.doc_fragments.common import ModuleDocFragment
 from ansible_collections.pgsftp.backup.plugins.module_utils import failure
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.expire import (
+    ExpireResult,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.expire_wal import (
+    RemovedWal,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify.result import (
+    ArchiveResult,
+    BackupResult,
+    Finding,
+    Problem,
+    Status,
+    VerifyResult,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import PathNotEmptyError
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import retention
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.archive import (
+    WalRange,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.retention import (
+    ArchiveVerdict,
+    Verdict,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.wal_gaps import Gap
+from ansible_collections.pgsftp.backup.tests.support.documented import check_documented
 
 ROOT = Path(__file__).resolve().parents[3]
 # Those of the engine. Of as_owner all but its documentation is an action plugin.
@@ -158,3 +182,59 @@ def test_every_module_carries_a_fragment_for_its_attributes(name: str) -> None:
     fragments = yaml.safe_load(_module(name).DOCUMENTATION)["extends_documentation_fragment"]
     assert "pgsftp.backup.common" in fragments
     assert "pgsftp.backup.common.attributes" in fragments
+
+
+def _rows(rows: dict[str, t.Any], where: str) -> t.Iterator[tuple[str, dict[str, t.Any]]]:
+    for name, row in rows.items():
+        yield f"{where}.{name}", row
+        yield from _rows(row.get("contains", {}), f"{where}.{name}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_sample_shows_something(name: str) -> None:
+    for where, row in _rows(yaml.safe_load(_module(name).RETURN), name):
+        if row.get("elements") == "dict":
+            assert "contains" in row, f"{where} does not say what is in it"
+        if "contains" not in row:
+            assert row["sample"] not in (None, [], {}), where
+        if "choices" in row:
+            assert row["sample"] in row["choices"], where
+
+
+WAL_NAME = "000000010000000000000001"
+
+
+def test_what_verify_finds_is_documented() -> None:
+    part = WalRange(WAL_NAME, WAL_NAME)
+    result = VerifyResult(
+        "demo",
+        1,
+        ("no usable archive.info file",),
+        (ArchiveResult("17-1", ranges=(part,), gaps=(Gap(WAL_NAME, WAL_NAME, 1, "why"),)),),
+        (BackupResult("20261122-193512F", Status.INVALID, missing_wal=(part,)),),
+        tuple(Finding(problem, "path", "name", "why") for problem in Problem),
+    )
+    found = result.as_dict()
+    del found["changed"]
+    check_documented("verify", {"changed": False, "verify": found})
+    rows = yaml.safe_load(_module("verify").RETURN)["verify"]["contains"]
+    assert rows["backups"]["contains"]["status"]["choices"] == [row.value for row in Status]
+    problems = [Finding(problem, "", "").key for problem in Problem]
+    assert rows["files"]["contains"]["problem"]["choices"] == problems
+
+
+def test_what_expire_does_is_documented() -> None:
+    verdict = Verdict("20261122-193512F", True, "why")
+    kept = ArchiveVerdict((retention.WalRange(WAL_NAME, None, "why"),), "why")
+    removed = RemovedWal("17-1", WAL_NAME, WAL_NAME)
+    lists = (("path",), ("path",), ("label",), ("label",))
+    result = ExpireResult(1, (verdict,), {"17-1": kept}, (removed,), *lists, dry_run=False)
+    check_documented("expire", {"changed": True, "repos": [result.as_dict()]})
+    rows = yaml.safe_load(_module("expire").RETURN)["repos"]["contains"]
+
+    def keys(value: t.Any) -> t.Any:
+        if isinstance(value, dict):
+            return {key: keys(part) for key, part in value.items()}
+        return [keys(part) for part in value] if isinstance(value, list) else None
+
+    assert keys(rows["archives"]["sample"]) == keys(result.as_dict()["archives"])

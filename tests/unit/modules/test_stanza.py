@@ -17,11 +17,17 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command impor
     stanza as stanza_create,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import stanza_upgrade
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    DbConnectError,
+    DbMismatchError,
+    EngineError,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.control import (
     ControlData,
 )
 from ansible_collections.pgsftp.backup.plugins.modules import stanza
 from ansible_collections.pgsftp.backup.tests.support.control import control_of
+from ansible_collections.pgsftp.backup.tests.support.two_nodes import make_control
 
 OLD, NEW = ("15", 7575628193218412370), ("17", 7575628193218412371)
 
@@ -31,7 +37,7 @@ class Host:
 
     def __init__(self, root: Path, fake_module: t.Any, answer_of: t.Any) -> None:
         self.root = root
-        self.cluster = OLD
+        self.cluster: tuple[str, int] | EngineError = OLD
         self._fake, self._answer_of = fake_module, answer_of
         for name in ("data", "repo", "repo2"):
             (root / name).mkdir()
@@ -71,6 +77,8 @@ class Host:
 
     @contextlib.contextmanager
     def control(self, options: t.Any, claim: t.Any) -> t.Iterator[ControlData]:
+        if isinstance(self.cluster, EngineError):
+            raise self.cluster
         version, system_id = self.cluster
         yield control_of(version=version, system_id=system_id)
 
@@ -99,6 +107,72 @@ def test_it_is_made_once(host: Host) -> None:
     assert {key: made[key] for key in ("version", "system_id")} == _facts(OLD)
     again = host.done("present")
     assert not again["changed"] and again["created"] == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_one_of_another_cluster_is_refused(host: Host, check: bool) -> None:
+    host.done("present")
+    host.cluster = NEW
+    answer = host("present", check=check)
+    assert answer.result["code"] == 28
+    assert "is of another cluster" in answer.result["msg"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_nothing_is_made_where_a_stop_file_is(host: Host, check: bool) -> None:
+    host.stop()
+    answer = host("present", check=check)
+    assert (answer.result["code"], answer.result["failure"]["type"]) == (62, "StopError")
+
+
+@pytest.mark.parametrize("gone", ["backup.info*", "archive.info.copy", "backup.info"])
+def test_what_is_missing_is_foretold(host: Host, gone: str) -> None:
+    host.done("present")
+    for path in host.root.glob(f"repo/*/demo/{gone}"):
+        path.unlink()
+    left = host.files
+    foreseen = host.done("present", check=True)
+    assert host.files == left
+    made = host.done("present")
+    assert (foreseen["changed"], foreseen["created"]) == (made["changed"], made["created"])
+    assert (made["created"], foreseen["diff"]) == ([1], made["diff"])
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_in_its_place_is_refused(host: Host, check: bool) -> None:
+    (host.root / "repo/archive/demo/15-1").mkdir(parents=True)
+    assert host("present", check=check).result["failure"]["type"] == "PathNotEmptyError"
+
+
+def test_a_cluster_that_is_not_there_yet_is_only_a_warning(host: Host, fake_module: t.Any) -> None:
+    """A play in check mode has not made it."""
+    host.cluster = DbConnectError("no server")
+    assert host.done("present", check=True)["created"] == [1]
+    assert "not compared with a running cluster: no server" in fake_module.warnings[-1]
+    assert host("present").result["failure"]["type"] == "DbConnectError"
+    host.cluster = OLD
+    host.done("present")
+    host.cluster = DbConnectError("no server")
+    assert host.done("present", check=True)["created"] == []
+
+
+@pytest.mark.parametrize(("cluster", "code"), [(("15", 7), None), (OLD, 28)])
+def test_a_server_that_is_stopped_has_a_control_file(
+    host: Host, cluster: tuple[str, int], code: int | None
+) -> None:
+    host.cluster = cluster
+    host.done("present")
+    (host.root / "data/global").mkdir()
+    make_control(host.root / "data")
+    host.cluster = DbConnectError("no server")
+    answer = host("present", check=True)
+    assert (answer.failed, answer.result.get("code")) == (code is not None, code)
+    assert not answer.result.get("changed")
+
+
+def test_a_cluster_that_is_not_what_it_should_be_is_refused(host: Host) -> None:
+    host.cluster = DbMismatchError("the server runs elsewhere")
+    assert host("present", check=True).result["failure"]["type"] == "DbMismatchError"
 
 
 def test_it_follows_its_cluster_to_another_version_once(host: Host) -> None:

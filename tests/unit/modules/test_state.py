@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils import directory, state
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup import (
+    run as backup,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     PgOptions,
@@ -19,10 +22,12 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     OptionInvalidValueError,
+    StopError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     archive_info,
     backup_info,
+    lock,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
     BackupDb,
@@ -91,6 +96,19 @@ def test_no_stanza_means_no_young_backup(options: Options) -> None:
 def test_without_a_stanza_only_the_type_of_a_backup_is_known(options: Options) -> None:
     incremental = dataclasses.replace(options, type="incr")
     assert state.backup_plan(incremental) == {"type": "full"}
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_no_backup_is_foretold_where_a_stop_file_is(
+    options: Options, tmp_path: Path, stored: bool
+) -> None:
+    stopped = dataclasses.replace(options, lock_path=str(tmp_path / "lock"))
+    if stored:
+        _store(stopped)
+    lock.create_stop(stopped.lock_path, "demo")
+    for foresee in (state.backup_plan, backup.preview, backup.run):
+        with pytest.raises(StopError):
+            foresee(stopped)
 
 
 def test_a_young_backup_is_told_as_a_backup_tells_itself(options: Options) -> None:

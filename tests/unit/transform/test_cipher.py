@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import dependency
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import CryptoError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform import cipher
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.compression import (
@@ -91,3 +95,26 @@ def test_a_wrong_pass_is_refused() -> None:
 def test_sub_keys_are_long_and_different() -> None:
     assert len(cipher.new_sub_key()) == 64
     assert cipher.new_sub_key() != cipher.new_sub_key()
+
+
+def test_a_library_that_loads_its_parts_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cryptography before 37, which Ubuntu 22.04 and Enterprise Linux 9 have."""
+    ciphers = tmp_path / "cryptography/hazmat/primitives/ciphers"
+    ciphers.mkdir(parents=True)
+    (ciphers / "__init__.py").write_text("class Cipher: pass\n", encoding="utf-8")
+    (ciphers / "algorithms.py").write_text("class AES: pass\n", encoding="utf-8")
+    (ciphers / "modes.py").write_text("class CBC: pass\n", encoding="utf-8")
+    for path in (ciphers.parent, ciphers.parents[1], ciphers.parents[2]):
+        (path / "__init__.py").touch()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        library = dependency.ciphers()
+        named = (library.cipher.__name__, library.algorithms.AES.__name__)
+        assert (*named, library.modes.CBC.__name__) == ("Cipher", "AES", "CBC")
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+            del sys.modules[name]

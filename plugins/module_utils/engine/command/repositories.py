@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 import typing as t
+from dataclasses import dataclass
 
 from ..config.options import RepoOptions
 from ..errors import EngineError
@@ -25,7 +26,8 @@ ResultT = t.TypeVar("ResultT")
 Work = t.Callable[[RepoOptions], ResultT]
 
 
-class Outcome(t.NamedTuple, t.Generic[ResultT]):
+@dataclass(frozen=True)
+class Outcome(t.Generic[ResultT]):
     """What came of one repository: a result, or what kept it from being had."""
 
     repo: RepoOptions

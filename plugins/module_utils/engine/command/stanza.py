@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import asdict, dataclass
 
 from .. import log
 from ..config.options import Options, RepoOptions
 from ..errors import (
+    ChecksumError,
+    DbMismatchError,
     EngineError,
     FileInvalidError,
     FileMissingError,
+    FormatError,
     PathCreateError,
     PathNotEmptyError,
     StorageMissingError,
+    VersionNotSupportedError,
 )
 from ..postgres.control import ControlData
 from ..repository import archive_info, backup_info, layout, lock
@@ -26,7 +31,7 @@ from ..storage.base import TEMPORARY_SUFFIX, Storage
 from ..storage.open import open_storage
 from ..storage.sftp.borrow import lender
 from .cipher import cipher_pass, new_sub_key
-from .cluster import cluster_control
+from .cluster import cluster_control, open_node
 
 _INFO_FILES = ("archive.info", "backup.info")
 
@@ -92,48 +97,102 @@ def run(options: Options) -> StanzaResult:
     return StanzaResult(stanza, control.system_id, control.version, tuple(repos))
 
 
-def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlData) -> bool:
-    """Make the info files of one repository where there are none; True when they were made."""
+def preview(options: Options) -> tuple[StanzaRepo, ...]:
+    """What ``run`` would do at this moment, and its errors; nothing is locked or written.
+
+    A cluster that cannot be read is only a warning, since a play may be about to make or start it.
+    """
+    stanza = options.require_stanza()
+    lock.check_stop(options.lock_path, stanza)
+    control = _control_if_there(options)
+    repos = []
+    for repo in options.repos:
+        with open_storage(repo, io_timeout=options.io_timeout, lender=lender(options)) as storage:
+            found = examine(storage, repo, stanza, control)
+        repos.append(StanzaRepo(repo.key, not found.is_complete))
+    return tuple(repos)
+
+
+def _control_if_there(options: Options) -> ControlData | None:
+    """pg_control of the cluster, or as it lies there when the server does not answer."""
+    try:
+        with cluster_control(options, None) as control:
+            return control
+    except (ChecksumError, DbMismatchError, FormatError, VersionNotSupportedError):
+        # It can be read, and is not what it should be.
+        raise
+    except EngineError as cause:
+        log.warn("the stanza is not compared with a running cluster: %s", cause.message)
+    if options.online and options.pg.host is None:
+        with contextlib.suppress(EngineError):
+            return open_node(options, options.pg.key).control()
+    return None
+
+
+class Found(t.NamedTuple):
+    """What of a stanza is in one repository."""
+
+    archive: ArchiveInfo | None
+    backup: BackupInfo | None
+    is_complete: bool
+    """Whether there is nothing to write."""
+    parts: list[str]
+    """What a run that was killed has left of the info files it wrote."""
+
+
+def examine(storage: Storage, repo: RepoOptions, stanza: str, control: ControlData | None) -> Found:
+    """Look at what is there, and refuse what ``run`` does; None for a cluster that is not known."""
     secret = cipher_pass(repo)
-    found = _present(storage, stanza)
-    if not any(found.values()):
-        parts = _refuse_leftovers(storage, stanza)
-        archive = archive_info.create(control.system_id, control.version, new_sub_key(repo))
-        backup = backup_info.create(_history_row(control), new_sub_key(repo))
-        try:
-            _save(storage, stanza, archive, backup, secret)
-        except StorageMissingError as cause:
-            raise PathCreateError(
-                f"unable to make the stanza's directories: {cause.message}",
-                hint=f"is repo{repo.key}-path={repo.path} a directory on the repository's host?",
-            ) from cause
-        storage.remove_many(parts)
-        return True
-    archive_there = found["archive.info"] or found["archive.info.copy"]
-    backup_there = found["backup.info"] or found["backup.info.copy"]
+    there = _present(storage, stanza)
+    if not any(there.values()):
+        return Found(None, None, False, _refuse_leftovers(storage, stanza))
+    archive_there = there["archive.info"] or there["archive.info.copy"]
+    backup_there = there["backup.info"] or there["backup.info.copy"]
     if not (archive_there and backup_there):
-        if archive_there and _only_info_files(storage, stanza):
-            # A run that ended between the two files; nothing depends on them yet.
-            archive = archive_info.load(storage, stanza, secret)
-            backup = backup_info.create(_history_row(control), new_sub_key(repo))
+        if not (archive_there and _only_info_files(storage, stanza)):
+            gone, kept = ("archive", "backup") if backup_there else ("backup", "archive")
+            raise FileMissingError(
+                f"{kept}.info exists but {gone}.info is missing on repo{repo.key}",
+                hint="this may be a symptom of repository corruption; verify shows what is left.",
+            )
+        # A run that ended between the two files; nothing depends on them yet.
+        archive, backup = archive_info.load(storage, stanza, secret), None
+        if control is not None:
+            validate(archive, backup_info.create(_history_row(control), None), control, repo)
+    else:
+        archive = archive_info.load(storage, stanza, secret)
+        backup = backup_info.load(storage, stanza, secret)
+        if control is None:
+            agree(archive, backup, repo)
+        else:
             validate(archive, backup, control, repo)
-            _save(storage, stanza, archive, backup, secret)
-            storage.remove_many(_parts(_contents(storage, stanza)))
-            return True
-        gone, there = ("archive", "backup") if backup_there else ("backup", "archive")
-        raise FileMissingError(
-            f"{there}.info exists but {gone}.info is missing on repo{repo.key}",
-            hint="this may be a symptom of repository corruption; verify shows what is left.",
-        )
-    archive = archive_info.load(storage, stanza, secret)
-    backup = backup_info.load(storage, stanza, secret)
-    validate(archive, backup, control, repo)
-    if not all(found.values()):
-        _save(storage, stanza, archive, backup, secret)
-        storage.remove_many(_parts(_contents(storage, stanza)))
-        return True
-    log.info("stanza '%s' already exists on repo%d and is valid", stanza, repo.key)
-    return False
+        if all(there.values()):
+            return Found(archive, backup, True, [])
+    return Found(archive, backup, False, _parts(_contents(storage, stanza)))
+
+
+def create(storage: Storage, repo: RepoOptions, stanza: str, control: ControlData) -> bool:
+    """Make the info files of one repository where there are none; True when they were made.
+
+    Raises what ``run`` does.
+    """
+    found = examine(storage, repo, stanza, control)
+    if found.is_complete:
+        log.info("stanza '%s' already exists on repo%d and is valid", stanza, repo.key)
+        return False
+    archive = found.archive or archive_info.create(
+        control.system_id, control.version, new_sub_key(repo)
+    )
+    backup = found.backup or backup_info.create(_history_row(control), new_sub_key(repo))
+    try:
+        _save(storage, stanza, archive, backup, cipher_pass(repo))
+    except StorageMissingError as cause:
+        raise PathCreateError(
+            f"unable to make the stanza's directories: {cause.message}",
+            hint=f"is repo{repo.key}-path={repo.path} a directory on the repository's host?",
+        ) from cause
+    storage.remove_many(found.parts)
+    return True
 
 
 def _save(
@@ -149,6 +208,19 @@ def validate(
     archive: ArchiveInfo, backup: BackupInfo, control: ControlData, repo: RepoOptions
 ) -> None:
     """The two files must agree with each other and with the cluster; else FileInvalidError."""
+    agree(archive, backup, repo)
+    ours = archive.current
+    if (ours.system_id, ours.version) != (control.system_id, control.version):
+        raise FileInvalidError(
+            f"the stanza on repo{repo.key} is of another cluster: version {ours.version}, "
+            f"system-id {ours.system_id}, but the cluster is version {control.version}, system-id "
+            f"{control.system_id}",
+            hint="is this the right stanza and pg1-path? after a major upgrade run stanza-upgrade.",
+        )
+
+
+def agree(archive: ArchiveInfo, backup: BackupInfo, repo: RepoOptions) -> None:
+    """The two files must be of the same cluster; else FileInvalidError."""
     ours = (archive.current.id, archive.current.system_id, archive.current.version)
     theirs = (backup.current.id, backup.current.system_id, backup.current.version)
     if ours != theirs:
@@ -157,13 +229,6 @@ def validate(
             f"archive: id = {ours[0]}, version = {ours[2]}, system-id = {ours[1]}\n"
             f"backup : id = {theirs[0]}, version = {theirs[2]}, system-id = {theirs[1]}",
             hint="this may be a symptom of repository corruption.",
-        )
-    if (ours[1], ours[2]) != (control.system_id, control.version):
-        raise FileInvalidError(
-            f"the stanza on repo{repo.key} is of another cluster: version {ours[2]}, system-id "
-            f"{ours[1]}, but the cluster is version {control.version}, system-id "
-            f"{control.system_id}",
-            hint="is this the right stanza and pg1-path? after a major upgrade run stanza-upgrade.",
         )
 
 

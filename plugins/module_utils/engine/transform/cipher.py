@@ -112,4 +112,4 @@ class Decryptor:
 def _cipher(passphrase: bytes, salt: bytes) -> t.Any:
     library = dependency.ciphers()
     key, vector = key_and_iv(passphrase, salt)
-    return library.Cipher(library.algorithms.AES(key), library.modes.CBC(vector))
+    return library.cipher(library.algorithms.AES(key), library.modes.CBC(vector))

@@ -255,15 +255,23 @@ class _ZstDecompressor:
         library = dependency.zstandard()
         self._error = library.ZstdError
         self._context = library.ZstdDecompressor()
-        self._stream = self._context.decompressobj()
+        self._stream = self._frame()
         self._fed = False
+
+    def _frame(self) -> t.Any:
+        stream = self._context.decompressobj()
+        if hasattr(stream, "eof"):
+            return stream
+        from .zstd_frame import EndlessStream
+
+        return EndlessStream(stream, self._error)
 
     def pieces(self, data: Buffer) -> Iterator[bytes]:
         for start in range(0, len(data), _ZSTD_SLICE):
             piece: Buffer = data[start : start + _ZSTD_SLICE]
             while piece:
                 if self._stream.eof:
-                    self._stream = self._context.decompressobj()
+                    self._stream = self._frame()
                 self._fed = True
                 try:
                     output = self._stream.decompress(piece)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import types
 
 import pytest
 
@@ -23,6 +24,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage impor
     open as opening,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp import (  # noqa: E402
+    eager,
     login,
 )
 from ansible_collections.pgsftp.backup.tests.support.ssh_server import (  # noqa: E402
@@ -234,3 +236,30 @@ def test_what_is_wrong_on_this_side_shows_without_a_login(tmp_path):
     keygen(tmp_path / "id", "ed25519", passphrase="secret")
     given = {"private_key_file": key, "private_key_passphrase": Secret("wrong")}
     assert not login.check(SftpOptions(host="h", user="u", **given))
+
+
+class OldHandler:
+    """As paramiko has it before 3.2: the table has functions of this class, and gives them it."""
+
+    def __init__(self):
+        self.sent = 0
+
+    def _request_auth(self):
+        """What asks for the service."""
+
+    def _parse_service_accept(self, _message):
+        self.sent += 1
+
+    _client_handler_table = {6: _parse_service_accept, 51: _request_auth}
+
+
+def test_a_library_that_names_its_functions_sends_a_key_once():
+    library = types.SimpleNamespace(
+        auth_handler=types.SimpleNamespace(AuthHandler=OldHandler), Message=paramiko.Message
+    )
+    handler = eager._handler_class(library)()
+    handler._request_auth()
+    assert handler.sent == 1
+    handler._client_handler_table[6](handler, paramiko.Message())
+    assert handler.sent == 1
+    assert handler._client_handler_table[51] is OldHandler._request_auth

@@ -78,8 +78,12 @@ def _expire(backup: Backup) -> None:
 
 
 def preview(options: Options) -> BackupPreview:
-    """What ``run`` would do at this moment; nothing is started, locked or written."""
+    """What ``run`` would do at this moment; nothing is started, locked or written.
+
+    Raises StopError as ``run`` does.
+    """
     repo = options.repo()
+    lock.check_stop(options.lock_path, options.require_stanza())
     with (
         open_storage(repo, io_timeout=options.io_timeout, lender=lender(options)) as storage,
         opened(options) as source,

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
 _CHANNEL_OPEN, _CHANNEL_DATA, _CHANNEL_REQUEST = b"\x5a", b"\x5e", b"\x62"
 _SERVICE = "ssh-userauth"
+_SERVICE_ACCEPT = 6
 
 # Which signatures of an RSA key the server takes it says with the first of its answers.
 _ASK_FIRST = "ssh-rsa"
@@ -57,12 +58,19 @@ def _handler_class(library: t.Any) -> t.Any:
             granted = library.Message()
             granted.add_string(_SERVICE)
             granted.rewind()
-            super()._parse_service_accept(granted)
+            self._parse_service_accept(granted)
 
-        def _parse_service_accept(self, _message: t.Any) -> None:
-            """What it would send is sent; a server that refuses the service disconnects."""
+        @property
+        def _client_handler_table(self) -> dict[int, t.Any]:
+            # A method of the same name would do, but before 3.2 the table has the functions of the
+            # class above, and the key was sent twice.
+            return {**super()._client_handler_table, _SERVICE_ACCEPT: _granted}
 
     return Handler
+
+
+def _granted(*_handler_and_message: t.Any) -> None:
+    """What would be sent now is sent; a server that refuses the service disconnects."""
 
 
 def request_subsystem(stream: paramiko.Channel, name: str) -> None:
