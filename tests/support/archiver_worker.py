@@ -24,12 +24,18 @@ from .sftp_server import Defects, Line, SftpServer
 class Bench:
     """One session, and what the worker told of the files that it was given."""
 
-    def __init__(self, repo: Path, data: Path, defects: Defects | None = None) -> None:
+    def __init__(
+        self,
+        repo: Path,
+        data: Path,
+        defects: Defects | None = None,
+        *arguments: str,
+    ) -> None:
         line = Line(SftpServer(defects))
         self.storage = SftpStorage(Channel(line, "sftp-srv", line.close), "sftp-srv", str(repo))
         self.told: list[t.Any] = []
         words = ["--no-config", "--stanza=demo", f"--repo1-path={repo}", f"--pg1-path={data}"]
-        options = load("archive-push", words, {})
+        options = load("archive-push", [*words, *arguments], {})
         work = worker.Work(options, options.repos[0], t.cast("t.Any", None))
         voice = t.cast("t.Any", _Voice(self.told))
         self._worker = worker._Worker(voice, queue.SimpleQueue(), work, self.storage)
