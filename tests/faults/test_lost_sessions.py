@@ -139,12 +139,13 @@ def test_a_backup_survives_killed_sessions(site, sshd, kills):
     assert not list(site.repo.rglob("*.pgbackrest.tmp"))
 
 
-def test_a_backup_while_a_session_is_killed_twice_a_second(site, sshd):
+@pytest.mark.parametrize("pause", [0.5, pytest.param(2.0, marks=pytest.mark.slow)])
+def test_a_backup_while_sessions_are_killed_at_random(site, sshd, pause):
     """At any moment, and so perhaps over and over at the same work, which is given up then."""
     before = len(labels(site))
-    with AtRandom(sshd, 0.5, 1000) as killer:
+    with AtRandom(sshd, pause, 1000) as killer:
         done = site.attempt("backup", "--type=full", SLOWLY)
-    assert killer.killed >= 8, "the backup was too short to be interrupted"
+    assert killer.killed >= 2, "the backup was too short to be interrupted"
     if done.returncode == 0:
         assert_warned_of(killer, done.stdout)
         assert len(labels(site)) == before + 1
