@@ -90,6 +90,19 @@ def test_quota(repository, needed, share):
     )
 
 
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_quota_of_which_the_server_says_nothing(repository, needed, share):
+    """As OpenSSH answers: a bare failure, while statvfs tells what is free on the disk."""
+    in_the_middle(
+        repository,
+        share,
+        room=int(needed * share),
+        defects={"quota": True},
+        cause=r"unable to .*: the server gives no reason \(SFTP status 4\); \d{7,} bytes are free",
+        hint="a quota that is used up looks like this",
+    )
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.8])
 def test_permission_taken_away(repository, share):
     repository.set_back()

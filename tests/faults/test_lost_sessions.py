@@ -50,7 +50,7 @@ class Killer(threading.Thread):
 
     def run(self):
         seen = self.done() if self.done is not None else None
-        while not self._end.wait(self.pause) and self.killed < self.most:
+        while not self._end.wait(self.next_pause()) and self.killed < self.most:
             now = self.done() if self.done is not None else None
             pids = sessions_of(self.sshd)
             if not pids or (now == seen and self.done is not None):
@@ -62,6 +62,9 @@ class Killer(threading.Thread):
                 continue
             self.killed += 1
 
+    def next_pause(self):
+        return self.pause
+
     def __enter__(self):
         self.start()
         return self
@@ -69,6 +72,13 @@ class Killer(threading.Thread):
     def __exit__(self, *_):
         self._end.set()
         self.join()
+
+
+class AtRandom(Killer):
+    """Whatever is done at the moment; ``pause`` is the mean."""
+
+    def next_pause(self):
+        return self._random.expovariate(1 / self.pause)
 
 
 def files_below(path):
@@ -112,8 +122,9 @@ def labels(site):
 
 
 def verified(site, *options):
-    out = site.run("verify", "--output=text", *options).stdout
-    assert "status: ok" in out or "status: error" not in out, out
+    done = site.run("verify", "--output=text", *options)
+    assert "status: ok" in done.stdout or "status: error" not in done.stdout, done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.slow)])
@@ -124,6 +135,25 @@ def test_a_backup_survives_killed_sessions(site, sshd, kills):
     assert killer.killed == kills, "the backup was too short to be interrupted so often"
     assert_warned_of(killer, out)
     assert len(labels(site)) == before + 1
+    verified(site)
+    assert not list(site.repo.rglob("*.pgbackrest.tmp"))
+
+
+@pytest.mark.parametrize("pause", [0.5, pytest.param(2.0, marks=pytest.mark.slow)])
+def test_a_backup_while_sessions_are_killed_at_random(site, sshd, pause):
+    """At any moment, and so perhaps over and over at the same work, which is given up then."""
+    before = len(labels(site))
+    with AtRandom(sshd, pause, 1000) as killer:
+        done = site.attempt("backup", "--type=full", SLOWLY)
+    assert killer.killed >= 2, "the backup was too short to be interrupted"
+    if done.returncode == 0:
+        assert_warned_of(killer, done.stdout)
+        assert len(labels(site)) == before + 1
+    else:
+        assert done.returncode == 49, done.stdout
+        assert "for the 8th time at the same work" in done.stdout
+        assert len(labels(site)) == before
+        site.run("backup", "--type=full")
     verified(site)
     assert not list(site.repo.rglob("*.pgbackrest.tmp"))
 
@@ -145,8 +175,9 @@ def test_a_restore_survives_killed_sessions_and_is_identical(site, sshd):
 
 def test_a_verify_survives_killed_sessions(site, sshd):
     with Killer(sshd, 0.1, 12) as killer:
-        verified(site, SLOWLY)
+        out = verified(site, SLOWLY)
     assert killer.killed >= 4, "the verify was too short to be interrupted"
+    assert_warned_of(killer, out)
 
 
 def test_a_server_that_is_away_for_a_while(site, sshd):

@@ -5,43 +5,89 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import subprocess
 import time
+import typing as t
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support.engine import own
+from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 FILES = 100_000
 MIB = 1024
 
+# Seconds between two looks at what the processes have.
+LOOK = 0.02
+
+
+class Cost(t.NamedTuple):
+    """Seconds, the most KiB that the command's own process had, and each of its workers, and how
+    long these used the processor, in ticks.
+    """
+
+    seconds: float
+    parent: int
+    workers: dict[int, int]
+    busy: dict[int, int]
+
 
 def run(site, *words):
-    """Seconds, and KiB that the largest of the command's processes had."""
-    pid = os.fork()
+    """What a command costs; it must succeed."""
+    owner = {"user": OWNER, "group": OWNER, "extra_groups": []} if os.geteuid() == 0 else {}
+    line = [str(site.command), f"--config={site.config}", "--stanza=demo", *words]
     started = time.monotonic()
-    if pid == 0:
-        try:
-            output = os.open(site.root / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            line = [str(site.command), f"--config={site.config}", "--stanza=demo", *words]
-            if os.geteuid() == 0:
-                line = ["runuser", "-u", "postgres", "--", *line]
-            os.execvp(line[0], line)
-        finally:
-            os._exit(127)
-    _pid, status, used = os.wait4(pid, 0)
-    assert status == 0, (site.root / "said").read_text()
-    return time.monotonic() - started, used.ru_maxrss
+    parent, workers, busy = 0, {}, {}
+    with (site.root / "said").open("wb") as said:
+        process = subprocess.Popen(line, stdout=said, stderr=said, cwd="/", **owner)
+        while process.poll() is None:
+            parent = max(parent, most(process.pid))
+            for pid in children(process.pid):
+                workers[pid] = max(workers.get(pid, 0), most(pid))
+                busy[pid] = max(busy.get(pid, 0), ticks(pid))
+            time.sleep(LOOK)
+    assert process.returncode == 0, (site.root / "said").read_text()
+    return Cost(time.monotonic() - started, parent, workers, busy)
+
+
+def most(pid):
+    """KiB that a process had at most until now; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def ticks(pid):
+    """Of the processor that a process has used until now; 0 when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+def children(pid):
+    """Of all threads."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
 
 
 @pytest.fixture(scope="module")
 def costs(sites):
-    """Of a few files more, and of all of them: (seconds, KiB) of a full and an incremental."""
+    """Of a few files more, and of all of them: a full and an incremental, and then a restore."""
     site = sites()
     site.cluster.stop()
     site.run("stanza-create", "--no-online")
@@ -57,16 +103,31 @@ def costs(sites):
         found[count] = [
             run(site, "backup", "--no-online", f"--type={kind}") for kind in ("full", "incr")
         ]
+    copy = site.restored("copy")
+    restore = ("restore", f"--pg1-path={copy.data}", "--type=none")
+    found["restore"] = [run(site, *restore)]
+    names = {path.name for path in (copy.data / "base" / "4").iterdir()}
+    assert {str(number) for number in range(900_000, 900_000 + FILES)} <= names
     yield found
     shutil.rmtree(site.repo)
 
 
-def test_memory_stays_below_250_mib(costs):
-    for _seconds, used in costs[FILES]:
-        assert used < 250 * MIB
+@pytest.mark.parametrize("what", [FILES, "restore"])
+def test_memory_is_bounded(costs, what):
+    for cost in costs[what]:
+        assert 0 < cost.parent < 250 * MIB
+        assert cost.workers
+        assert max(cost.workers.values()) < 120 * MIB, cost
+
+
+def test_all_workers_have_some_of_a_restore(costs):
+    """All of those files would fit into one bundle, and one process would restore them."""
+    (cost,) = costs["restore"]
+    assert len(cost.busy) == 2
+    assert min(cost.busy.values()) > 0.25 * max(cost.busy.values()), cost
 
 
 def test_time_grows_with_the_number_of_files(costs):
     """Not with its square: ten times as many take at most twenty times as long."""
     for few, many in zip(costs[FILES // 10], costs[FILES]):
-        assert many[0] < 20 * few[0], costs
+        assert many.seconds < 20 * few.seconds, costs

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
+from ansible_collections.pgsftp.backup.tests.support.documented import run_documented
 
 pytestmark = pytest.mark.integration
 
@@ -63,6 +64,21 @@ def test_the_table_and_the_data(site_on):
     assert 0 < found["round_trip"] < 5
     assert found["free"] > 0
     (repo,) = json.loads(site.run("check", *quiet, "--no-preflight").stdout)["repos"]
+    assert repo["preflight"] is None
+
+
+def test_the_module_returns_it_as_data(site_on, playbook):
+    site = site_on()
+    result = run_documented(playbook, "check", site=site)
+    (repo,) = result["check"]["repos"]
+    found = repo["preflight"]
+    assert found["location"] == f"127.0.0.1:{site.repo}"
+    assert {"fsync", "rename over", "statvfs"} <= {trial["name"] for trial in found["trials"]}
+    assert all(trial["works"] is True for trial in found["trials"])
+    assert 0 < found["round_trip"] < 5
+    assert found["free"] > 0
+    given = {"options": {"preflight": "n"}}
+    (repo,) = run_documented(playbook, "check", site=site, **given)["check"]["repos"]
     assert repo["preflight"] is None
 
 

@@ -146,10 +146,22 @@ class Site:
         self, *arguments: str, code: int = 0, command: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run the host command as the owner of the cluster; ``code`` is the exit code expected."""
+        done = self.attempt(*arguments, command=command)
+        if done.returncode != code:
+            raise AssertionError(
+                f"{' '.join(arguments)} ended with {done.returncode} instead of {code}\n"
+                f"{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def attempt(
+        self, *arguments: str, command: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the host command as the owner of the cluster, however it ends."""
         owner: dict[str, t.Any] = {}
         if os.geteuid() == 0:
             owner = {"user": OWNER, "group": OWNER, "extra_groups": []}
-        done = subprocess.run(
+        return subprocess.run(
             [str(command or self.command), f"--config={self.config}", "--stanza=demo", *arguments],
             check=False,
             capture_output=True,
@@ -158,12 +170,6 @@ class Site:
             env={"PATH": os.environ["PATH"], "HOME": str(self.cluster.root), "TZ": "UTC"},
             **owner,
         )
-        if done.returncode != code:
-            raise AssertionError(
-                f"{' '.join(arguments)} ended with {done.returncode} instead of {code}\n"
-                f"{done.stdout}\n{done.stderr}"
-            )
-        return done
 
     def pgbackrest(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run stock pgBackRest on the same configuration."""

@@ -232,6 +232,8 @@ class Repository:
         it sees nothing but the repository."""
         self.shared = Shared(None, None)
         """Of the command that ran last."""
+        self.before: t.Callable[[], object] = lambda: None
+        """What the process of a command does first; it may replace what it likes of the engine."""
         self._kept = site.root / "kept"
         if not online:
             site.cluster.stop()
@@ -303,6 +305,7 @@ class Repository:
             root = str(self.path)
             if shared.defects.get("chroot"):
                 shared.defects["chroot"], root = root, "/"
+            self.before()
             _life(write, lambda: COMMANDS[command](options), root, shared)
         os.close(write)
         with open(read, encoding="utf-8") as stream:

@@ -77,6 +77,7 @@ class Defects:
     names_per_answer: int = 100
     handles: int | None = None
     room: int | None = None  # bytes that can still be written
+    quota: bool = False  # room is that of a quota, of which statvfs says nothing
     frees: bool = False  # what is removed makes room again
     inodes: int | None = None  # files that can still be made
     read_only: bool = False  # the file system: a bare failure, as OpenSSH answers
@@ -319,7 +320,7 @@ class SftpServer:
     def _do_statvfs(self, fields: _Fields) -> tuple[int, bytes]:
         found = os.statvfs(self._path(fields))
         free = found.f_bavail
-        if self.defects.room is not None:
+        if self.defects.room is not None and not self.defects.quota:
             free = self.defects.room // found.f_frsize
         files = (0, 0, 0)
         if self.defects.inodes is not None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.bundle import (
     BATCH_FILES,
     BATCH_SIZE,
+    BUNDLE_FILES,
     BundleRule,
     Kind,
     plan,
@@ -120,6 +121,21 @@ def test_without_bundles_every_file_is_stored() -> None:
 def test_small_files_share_jobs_up_to_a_bound() -> None:
     jobs = plan([File(f"pg_data/{n}", 1) for n in range(BATCH_FILES + 1)], None)
     assert [len(job.files) for job in jobs] == [BATCH_FILES, 1]
+
+
+def test_a_bundle_of_very_small_files_is_closed_by_their_number() -> None:
+    """All of its files are in the memory of one worker."""
+    rule = BundleRule(20 * MIB, 2 * MIB)
+    jobs = plan([File(f"pg_data/{n}", 5) for n in range(2 * BUNDLE_FILES + 1)], rule)
+    assert [len(job.files) for job in jobs] == [BUNDLE_FILES, BUNDLE_FILES, 1]
+    assert [job.bundle_id for job in jobs] == [1, 2, 3]
+
+
+def test_relations_of_a_page_fill_a_bundle() -> None:
+    """As those of pgBackRest."""
+    rule = BundleRule(20 * MIB, 2 * MIB)
+    jobs = plan([File(f"pg_data/{n}", 8192) for n in range(2 * 2560)], rule)
+    assert [job.size for job in jobs] == [rule.size, rule.size]
 
 
 FILES = st.lists(

@@ -27,7 +27,8 @@ from ..postgres import control, ready, wal
 from ..repository import archive_info
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import Completion, Done, Storage
+from ..repository.twins import Loading
+from ..storage.base import Completion, Done, Storage, Writer
 from ..storage.open import Opener
 from ..storage.sftp.storage import SftpStorage
 from .lending import Lender, Sibling
@@ -96,6 +97,16 @@ class _Sent(t.NamedTuple):
     found: Identity
     completion: Completion
     sent: bool
+
+
+class _Ahead(t.NamedTuple):
+    """A segment on its way, as if nothing spoke against it; it has no name before that is known."""
+
+    name: str
+    found: Identity
+    archive: ArchiveInfo
+    segment: archive_push.Segment
+    writer: Writer
 
 
 def serve(connection: Connection, work: Work) -> None:
@@ -196,7 +207,9 @@ class _Worker:
         self._stanza = work.options.require_stanza()
         self._repo = work.repo
         self._storage = storage
-        self._archive_id: str | None = None
+        self._archive: ArchiveInfo | None = None
+        # That one was in the archive already: so may be the next.
+        self._was_there = False
         self._segments = Archive(storage, self._stanza)
         self._sent: collections.deque[_Sent] = collections.deque()
 
@@ -231,18 +244,29 @@ class _Worker:
 
     def _batch(self, names: list[str]) -> None:
         """Send some files; what the archive is and has is asked anew once for all of them."""
+        ahead: _Ahead | None = None
         try:
-            archive = self._ask(list(filter(_is_segment, names)))
+            segments = list(filter(_is_segment, names))
+            loading = self._ask(segments)
+            ahead = self._begin(names)
+            archive = self._answer(loading, segments)
             archive_push.check_cluster(control.load(self._options.pg.path), archive)
+            if ahead is not None and ahead.archive != archive:
+                ahead.writer.abort()
+                ahead = None
         except HostConnectError:
             raise
         except EngineError as error:
+            if ahead is not None:
+                ahead.writer.abort()
             for name in names:
                 self._refuse(name, error)
             return
         for name in names:
             try:
-                self._sent.append(self._send(name, archive))
+                sent = self._send(name, archive) if ahead is None else self._conclude(ahead)
+                self._was_there = not sent.sent
+                self._sent.append(sent)
                 self._collect()
             except HostConnectError:
                 raise
@@ -257,17 +281,57 @@ class _Worker:
                     ),
                 )
 
-    def _ask(self, names: list[str]) -> ArchiveInfo:
-        """What the archive is, and which of these segments it has, in as few turns as possible."""
+    def _ask(self, names: list[str]) -> Loading[ArchiveInfo]:
+        """Ask what the archive is, and which of these segments it has, without waiting."""
         loading = archive_info.begin(self._storage, self._stanza, cipher_pass(self._repo))
         self._segments.forget()
-        if self._archive_id is not None:
+        if self._archive is not None:
             # It hardly ever changes, so the listing is asked for at the same time.
-            self._segments.find_many(self._archive_id, names)
-        archive = loading.result()
-        self._archive_id = archive.current.archive_id
-        self._segments.find_many(self._archive_id, names)
+            self._segments.ask(self._archive.current.archive_id, names)
+        return loading
+
+    def _answer(self, loading: Loading[ArchiveInfo], names: list[str]) -> ArchiveInfo:
+        archive = self._archive = loading.result()
+        self._segments.find_many(archive.current.archive_id, names)
         return archive
+
+    def _begin(self, names: list[str]) -> _Ahead | None:
+        """Send a segment that comes alone while the archive is asked. None when that is not done.
+
+        Of several, all would be sent again after a failover or from a second server that archives
+        the same. What is wrong with this one is told by ``_send``, which finds it again.
+        """
+        archive = self._archive
+        if archive is None or self._was_there or len(names) > 1 or not _is_segment(names[0]):
+            return None
+        path = os.path.join(ready.wal_directory(self._options.pg.path), names[0])
+        try:
+            found = identity(path)
+            segment = archive_push.examine(path, self._options)
+            archive_push.check_cluster(control.load(self._options.pg.path), archive)
+            if self._options.archive_header_check:
+                archive_push.check_header(segment, archive)
+            writer = archive_push.begin(
+                self._storage, self._stanza, archive, segment, self._options
+            )
+        except HostConnectError:
+            raise
+        except (EngineError, OSError):
+            return None
+        return _Ahead(names[0], found, archive, segment, writer)
+
+    def _conclude(self, ahead: _Ahead) -> _Sent:
+        """Give it its name, unless the archive has one of that name."""
+        try:
+            copies = self._segments.find(ahead.archive.current.archive_id, ahead.name)
+            there = archive_push.is_stored(copies, ahead.segment, self._repo)
+        except BaseException:
+            ahead.writer.abort()
+            raise
+        if there:
+            ahead.writer.abort()
+            return _Sent(ahead.name, ahead.found, Done(), False)
+        return _Sent(ahead.name, ahead.found, ahead.writer.finish(), True)
 
     def _send(self, name: str, archive: ArchiveInfo) -> _Sent:
         path = os.path.join(ready.wal_directory(self._options.pg.path), name)

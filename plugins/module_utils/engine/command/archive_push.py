@@ -260,6 +260,13 @@ def send(
     return _write(storage, stanza, archive, segment, options).finish()
 
 
+def begin(
+    storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
+) -> Writer:
+    """Have all of the file on its way; finish the writer, and it gets its name in the archive."""
+    return _write(storage, stanza, archive, segment, options)
+
+
 def _write(
     storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
 ) -> Writer:

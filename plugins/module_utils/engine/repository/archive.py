@@ -18,7 +18,7 @@ from . import layout
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..storage.base import FileInfo, Storage
+    from ..storage.base import FileInfo, Listing, Storage
 
 _SEGMENT = re.compile(
     r"(?P<name>[0-9A-F]{24}(?:\.partial)?)-(?P<sha1>[0-9a-f]{40})"
@@ -73,10 +73,18 @@ class Archive:
         self._storage = storage
         self._stanza = stanza
         self._listed: dict[str, dict[str, list[StoredSegment]]] = {}
+        self._asked: list[tuple[list[str], t.Callable[[], Sequence[Listing]]]] = []
 
     def forget(self) -> None:
         """List anew from now on."""
         self._listed.clear()
+        self._asked.clear()
+
+    def ask(self, archive_id: str, names: Iterable[str]) -> None:
+        """Have on its way what ``find_many`` will need, as far as that goes without waiting."""
+        unknown = sorted(set(self._directories(archive_id, names).values()) - self._listed.keys())
+        if unknown:
+            self._asked.append((unknown, self._storage.begin_list_many(unknown)))
 
     def find(self, archive_id: str, name: str) -> list[StoredSegment]:
         """Every stored copy of a segment (or of a ``.partial`` one). More than one is trouble."""
@@ -84,12 +92,21 @@ class Archive:
 
     def find_many(self, archive_id: str, names: Iterable[str]) -> dict[str, list[StoredSegment]]:
         """``find`` for many segments; takes no longer than for one."""
-        wanted = {name: layout.wal_directory(self._stanza, archive_id, name) for name in names}
-        unknown = sorted(set(wanted.values()) - self._listed.keys())
-        if unknown:
-            for path, entries in zip(unknown, _list_all(self._storage, unknown)):
-                self._listed[path] = _by_name(path, entries)
+        names = list(names)
+        self._take_answers()
+        self.ask(archive_id, names)
+        self._take_answers()
+        wanted = self._directories(archive_id, names)
         return {name: self._listed[path].get(name, []) for name, path in wanted.items()}
+
+    def _directories(self, archive_id: str, names: Iterable[str]) -> dict[str, str]:
+        return {name: layout.wal_directory(self._stanza, archive_id, name) for name in names}
+
+    def _take_answers(self) -> None:
+        while self._asked:
+            paths, listings = self._asked.pop()
+            for path, entries in zip(paths, _entries(listings())):
+                self._listed[path] = _by_name(path, entries)
 
     def missing(self, archive_id: str, names: Sequence[str]) -> list[str]:
         """Those of ``names`` that the archive does not have, in their order."""
@@ -110,8 +127,12 @@ def _by_name(path: str, entries: Iterable[FileInfo]) -> dict[str, list[StoredSeg
 
 def _list_all(storage: Storage, paths: Sequence[str]) -> list[list[FileInfo]]:
     """The entries of each directory; none for one that is not there."""
+    return _entries(storage.list_many(paths))
+
+
+def _entries(found_all: Iterable[Listing]) -> list[list[FileInfo]]:
     listings: list[list[FileInfo]] = []
-    for found in storage.list_many(paths):
+    for found in found_all:
         if isinstance(found, StorageMissingError):
             listings.append([])
         elif isinstance(found, EngineError):

@@ -21,6 +21,10 @@ if t.TYPE_CHECKING:
 BATCH_SIZE = 8 * 1024 * 1024
 BATCH_FILES = 100
 
+BUNDLE_FILES = 4096
+"""A bundle is closed when it has so many: a worker holds what it knows of all of them. Files of a
+page fill one of the usual 20 MiB with 2560."""
+
 LEAST_SHARE = 1024 * 1024
 """Bytes below which it is not worth while to give another process a bundle of its own."""
 
@@ -73,7 +77,7 @@ class BundleRule:
     """The options ``repo-bundle-size`` and ``repo-bundle-limit``, in bytes."""
 
     size: int
-    """A bundle is closed when it holds at least so much."""
+    """A bundle is closed when it holds at least so much, or BUNDLE_FILES."""
     limit: int
     """Larger files are stored alone."""
 
@@ -153,12 +157,12 @@ def _queue_groups(
         known.sort(key=lambda pair: pair[0])
         new.sort(key=lambda file: (file.timestamp, file.name))
         bundled = [file for _location, file in known] + new
-        groups += [(Kind.BUNDLE, group) for group in _fill(bundled, rule.size, None)]
+        groups += [(Kind.BUNDLE, group) for group in _fill(bundled, rule.size, BUNDLE_FILES)]
     return groups
 
 
-def _fill(files: Iterable[_T], size: int, count: int | None) -> Iterator[tuple[_T, ...]]:
-    """Groups of files in order, each closed when it holds at least ``size`` bytes."""
+def _fill(files: Iterable[_T], size: int, count: int) -> Iterator[tuple[_T, ...]]:
+    """Groups of files in order, each closed when it holds ``size`` bytes or ``count`` files."""
     group: list[_T] = []
     filled = 0
     for file in files:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import enum
+import functools
 import re
 import secrets
 import typing as t
@@ -270,6 +271,10 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def list_many(self, paths: t.Iterable[str]) -> t.Sequence[Listing]:
         """``list`` of each path; what fails gives its error instead. A lost transport raises."""
+
+    def begin_list_many(self, paths: t.Iterable[str]) -> t.Callable[[], t.Sequence[Listing]]:
+        """``list_many``, as far as it goes without waiting; to call what this gives is the rest."""
+        return functools.partial(self.list_many, list(paths))
 
     def info(self, path: str) -> FileInfo | None:
         """What a name stands for (a link is not followed); None only when it surely is missing."""

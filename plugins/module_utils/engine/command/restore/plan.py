@@ -36,6 +36,10 @@ NOWHERE = Stored("", 0, 0, Framing.WHOLE)
 JOB_FILES = 128
 JOB_SIZE = 16 * 1024 * 1024
 
+# Of a bundle so many are fetched by one worker: a small cluster's at once, but not all of those
+# that fit into 20 MiB when they are of a few bytes.
+BUNDLE_JOB_FILES = 1024
+
 
 @dataclass(frozen=True)
 class Places:
@@ -269,13 +273,21 @@ def plan(
             bundles.setdefault(place.path, []).append(item)
         else:
             singles.append(item)
-    groups = [*bundles.values(), *_group(singles)]
+    groups = [part for files in bundles.values() for part in _parts(files)]
+    groups += _group(singles)
     start = manifest.backup.timestamp_copy_start
     chain = Chain.of(stanza, manifest)
     jobs = [RestoreJob(chain, keep, start, tuple(group), repo) for group in groups]
     jobs.sort(key=lambda job: -job.size)
     size = sum(job.size for job in jobs)
     return RestorePlan(tuple(jobs), tuple(empty), size, len(files))
+
+
+def _parts(bundle: list[RestoreFile]) -> t.Iterator[list[RestoreFile]]:
+    """Neighbours in a bundle, which lie in one range of it."""
+    bundle.sort(key=lambda file: file.stored.offset)
+    for start in range(0, len(bundle), BUNDLE_JOB_FILES):
+        yield bundle[start : start + BUNDLE_JOB_FILES]
 
 
 def _restore_file(file: ManifestFile, place: Stored, where: Places, owners: Owners) -> RestoreFile:

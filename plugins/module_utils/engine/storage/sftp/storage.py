@@ -91,6 +91,12 @@ class SftpStorage(Storage):
 
     def list_many(self, paths: t.Iterable[str]) -> list[list[FileInfo] | EngineError]:
         """See Storage."""
+        return self.begin_list_many(paths)()
+
+    def begin_list_many(
+        self, paths: t.Iterable[str]
+    ) -> t.Callable[[], list[list[FileInfo] | EngineError]]:
+        """See Storage."""
         wanted = list(paths)
         listings: dict[int, list[FileInfo] | EngineError] = {}
         batch = Batch(self._channel)
@@ -100,8 +106,12 @@ class SftpStorage(Storage):
                 listings[number] = entries
 
             Listing(self.server, batch, path, listed)
-        self._channel.wait_until(lambda: len(listings) == len(wanted))
-        return [listings[number] for number in range(len(wanted))]
+
+        def rest() -> list[list[FileInfo] | EngineError]:
+            self._channel.wait_until(lambda: len(listings) == len(wanted))
+            return [listings[number] for number in range(len(wanted))]
+
+        return rest
 
     def info_many(self, paths: t.Iterable[str]) -> list[FileInfo | None]:
         """See Storage."""
