@@ -34,7 +34,7 @@ raise SystemExit(bool(failed))
 """
 
 
-@pytest.mark.parametrize("python", interpreters().values(), ids=lambda path: str(path))
+@pytest.mark.parametrize("python", interpreters().values(), ids=str)
 def test_every_file_of_the_engine_loads(python: Path) -> None:
     # -S: no library of that Python takes part, so that none is loaded before it is needed.
     done = subprocess.run(

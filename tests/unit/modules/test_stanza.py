@@ -37,7 +37,8 @@ class Host:
 
     def __init__(self, root: Path, fake_module: t.Any, answer_of: t.Any) -> None:
         self.root = root
-        self.cluster: tuple[str, int] | EngineError = OLD
+        self.cluster = OLD
+        self.unreadable: EngineError | None = None
         self._fake, self._answer_of = fake_module, answer_of
         for name in ("data", "repo", "repo2"):
             (root / name).mkdir()
@@ -77,8 +78,8 @@ class Host:
 
     @contextlib.contextmanager
     def control(self, options: t.Any, claim: t.Any) -> t.Iterator[ControlData]:
-        if isinstance(self.cluster, EngineError):
-            raise self.cluster
+        if self.unreadable is not None:
+            raise self.unreadable
         version, system_id = self.cluster
         yield control_of(version=version, system_id=system_id)
 
@@ -146,13 +147,13 @@ def test_what_is_in_its_place_is_refused(host: Host, check: bool) -> None:
 
 def test_a_cluster_that_is_not_there_yet_is_only_a_warning(host: Host, fake_module: t.Any) -> None:
     """A play in check mode has not made it."""
-    host.cluster = DbConnectError("no server")
+    host.unreadable = DbConnectError("no server")
     assert host.done("present", check=True)["created"] == [1]
     assert "not compared with a running cluster: no server" in fake_module.warnings[-1]
     assert host("present").result["failure"]["type"] == "DbConnectError"
-    host.cluster = OLD
+    host.unreadable = None
     host.done("present")
-    host.cluster = DbConnectError("no server")
+    host.unreadable = DbConnectError("no server")
     assert host.done("present", check=True)["created"] == []
 
 
@@ -164,14 +165,14 @@ def test_a_server_that_is_stopped_has_a_control_file(
     host.done("present")
     (host.root / "data/global").mkdir()
     make_control(host.root / "data")
-    host.cluster = DbConnectError("no server")
+    host.unreadable = DbConnectError("no server")
     answer = host("present", check=True)
     assert (answer.failed, answer.result.get("code")) == (code is not None, code)
     assert not answer.result.get("changed")
 
 
 def test_a_cluster_that_is_not_what_it_should_be_is_refused(host: Host) -> None:
-    host.cluster = DbMismatchError("the server runs elsewhere")
+    host.unreadable = DbMismatchError("the server runs elsewhere")
     assert host("present", check=True).result["failure"]["type"] == "DbMismatchError"
 
 
