@@ -20,7 +20,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     FormatError,
     HostConnectError,
-    OptionInvalidError,
+    OptionInvalidValueError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
@@ -114,7 +114,7 @@ def test_nothing_is_written_into_another_cluster(options, tmp_path, monkeypatch)
     (tmp_path / "copy").mkdir()
     monkeypatch.chdir(tmp_path / "copy")
     relative = dataclasses.replace(options, parameters=(NAME, "pg_wal/RECOVERYXLOG"))
-    with pytest.raises(OptionInvalidError, match="is not the same as option pg1-path"):
+    with pytest.raises(OptionInvalidValueError, match="is not the same as option pg1-path"):
         archive_get.run(relative)
 
 

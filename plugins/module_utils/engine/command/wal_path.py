@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 
 from ..config.options import Options
-from ..errors import OptionInvalidError, OptionRequiredError
+from ..errors import OptionInvalidValueError, OptionRequiredError
 
 
 def resolve(path: str, options: Options) -> str:
     """The absolute path.
 
-    Raises OptionRequiredError for a relative one without pg1-path, and OptionInvalidError when the
+    Raises OptionRequiredError for a relative one without pg1-path, and OptionInvalidValueError when the
     working directory is another one than that.
     """
     if os.path.isabs(path):
@@ -34,7 +34,7 @@ def resolve(path: str, options: Options) -> str:
     except FileNotFoundError:
         here = "(removed)"
     if here != os.path.realpath(options.pg.path):
-        raise OptionInvalidError(
+        raise OptionInvalidValueError(
             f"PostgreSQL working directory '{here}' is not the same as option pg1-path "
             f"'{options.pg.path}'",
             hint="is the PostgreSQL data_directory configured the same as the pg1-path option? For"
