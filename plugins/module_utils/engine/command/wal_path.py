@@ -19,8 +19,8 @@ from ..errors import OptionInvalidValueError, OptionRequiredError
 def resolve(path: str, options: Options) -> str:
     """The absolute path.
 
-    Raises OptionRequiredError for a relative one without pg1-path, and OptionInvalidValueError when the
-    working directory is another one than that.
+    Raises OptionRequiredError for a relative one without pg1-path, and OptionInvalidValueError
+    when the working directory is another one than that.
     """
     if os.path.isabs(path):
         return path
