@@ -18,6 +18,7 @@ lint: ## ruff, mypy, yamllint, ansible-lint, shellcheck
 
 sanity: ## ansible-test sanity, antsibull-docs and -changelog, the collection built and installed, the oldest ansible-core
 	@scripts/sanity
+	@scripts/sanity pythons
 	@scripts/sanity newest
 	@scripts/sanity oldest
 

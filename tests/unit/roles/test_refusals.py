@@ -82,7 +82,7 @@ def test_a_host_without_an_address_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        {"pgsftp_repository_cipher_pass": "secret"},
+        {"pgsftp_repository_cipher_pass": "s3same"},
         {"pgsftp_repository_cipher_type": "aes-256-cbc"},
     ],
 )
@@ -97,7 +97,7 @@ def test_an_encrypted_repository_is_configured(tmp_path: Path) -> None:
     variables = {
         "pgsftp_repository_passphrase": "x",
         "pgsftp_repository_cipher_type": "aes-256-cbc",
-        "pgsftp_repository_cipher_pass": "secret",
+        "pgsftp_repository_cipher_pass": "s3same",
     }
     rules = [said("", module="getent")]
     plan = play(
@@ -105,5 +105,5 @@ def test_an_encrypted_repository_is_configured(tmp_path: Path) -> None:
     )
     lines = plan.files["/etc/pgbackrest.conf"].splitlines()
     assert "repo1-cipher-type=aes-256-cbc" in lines
-    assert "repo1-cipher-pass=secret" in lines
-    assert "secret" not in plan.output
+    assert "repo1-cipher-pass=s3same" in lines
+    assert "s3same" not in plan.output
