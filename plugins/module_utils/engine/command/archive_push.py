@@ -204,7 +204,7 @@ def push(
     asked = None
     if not segment.is_segment:
         asked = archived_file.ask(storage, stanza, archive, segment.path, segment.name)
-    writer = _write(storage, stanza, archive, segment, options)
+    writer = begin(storage, stanza, archive, segment, options)
     try:
         if asked is not None:
             there = asked.is_stored(repo)
@@ -257,20 +257,16 @@ def send(
     storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
 ) -> Completion:
     """Write the file to the archive; it is durable under its name when the completion says so."""
-    return _write(storage, stanza, archive, segment, options).finish()
+    return begin(storage, stanza, archive, segment, options).finish()
 
 
 def begin(
     storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
 ) -> Writer:
-    """Have all of the file on its way; finish the writer, and it gets its name in the archive."""
-    return _write(storage, stanza, archive, segment, options)
+    """Have all of the file on its way; it gets its name when the writer is finished.
 
-
-def _write(
-    storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
-) -> Writer:
-    """All of the file, on its way; it gets its name when the writer is finished."""
+    Raises FileReadError for a file that cannot be read, or changes meanwhile.
+    """
     archive_id = archive.current.archive_id
     if segment.sha1 is None:
         path = layout.wal_file_path(stanza, archive_id, segment.name)
