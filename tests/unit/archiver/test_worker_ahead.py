@@ -76,10 +76,15 @@ def test_where_one_was_there_the_next_is_sent_when_it_is_not(bench, repo, monkey
     for name in NAMES[:3]:
         bench.trips(name)
     begun = []
-    begin = worker.archive_push.begin
-    monkeypatch.setattr(
-        worker.archive_push, "begin", lambda *words: begun.append(words[3].name) or begin(*words)
-    )
+    begin = worker._Worker._begin
+
+    def ahead(self, names):
+        made = begin(self, names)
+        if made is not None:
+            begun.append(made.name)
+        return made
+
+    monkeypatch.setattr(worker._Worker, "_begin", ahead)
     for name in NAMES[:5]:
         bench.trips(name)
     assert [told.sent for told in bench.told[3:]] == [False] * 3 + [True] * 2
