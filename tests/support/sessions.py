@@ -20,14 +20,16 @@ from ansible_collections.pgsftp.backup.tests.support.sftp_server import Defects,
 
 class Opener:
     """Opens sessions with an in-process server; session N ends after ``cuts[N]`` requests, all that
-    have no number after ``every``. ``asked`` has the time of each attempt.
+    have no number after ``every``. ``asked`` has the time of each attempt, ``defects`` what else is
+    wrong with each server.
     """
 
-    def __init__(self, root, cuts, refusals, every):
+    def __init__(self, root, cuts, refusals, every, defects):
         self.clock = Clock()
         self.turns = Turns(clock=self.clock, sleep=self.clock.sleep)
         self.asked = []
         self._every = every
+        self._defects = defects
         self._root = root
         self._cuts = list(cuts)
         self._refusals = list(refusals)
@@ -42,7 +44,7 @@ class Opener:
                 raise error
         cut = self._cuts[self.opened] if self.opened < len(self._cuts) else self._every
         self.opened += 1
-        server = SftpServer(Defects(cut_after=cut))
+        server = SftpServer(Defects(cut_after=cut, **self._defects))
         self.servers.append(server)
         line = Line(server, 1 << 40)
         return SftpStorage(
@@ -50,9 +52,9 @@ class Opener:
         )
 
 
-def sessions(root, cuts=(), refusals=(), every=None, **changes):
+def sessions(root, cuts=(), refusals=(), every=None, defects=None, **changes):
     root.mkdir(exist_ok=True)
-    return Sessions(Opener(root, cuts, refusals, every), **changes)
+    return Sessions(Opener(root, cuts, refusals, every, defects or {}), **changes)
 
 
 def refused():

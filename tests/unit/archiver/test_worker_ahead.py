@@ -148,6 +148,18 @@ def test_a_server_that_grants_hardly_a_handle(data, repo, handles):
     assert [told.sent for told in bench.told] == [True] * 3
 
 
+@pytest.mark.parametrize("announced", [False, True])
+def test_one_handle_where_the_first_archive_info_is_gone(data, repo, announced):
+    """The copy cannot be opened while the segment that was sent ahead keeps the handle."""
+    limits = {"limits": (262144, 261120, 261120, 1)} if announced else {"extensions": {}}
+    bench = Bench(repo, data.path, Defects(handles=1, **limits))
+    bench.trips(NAMES[0])
+    (repo / "archive" / "demo" / "archive.info").unlink()
+    bench.trips(NAMES[1])
+    assert [type(told) for told in bench.told] == [worker.Stored] * 2
+    assert names(repo) == [f"15-1/{name}" for name in NAMES[:2]]
+
+
 def test_a_repository_without_room(data, repo):
     defects = Defects()
     bench = Bench(repo, data.path, defects)

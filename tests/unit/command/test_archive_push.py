@@ -17,7 +17,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.resilient import (
+    ResilientStorage,
+)
 from ansible_collections.pgsftp.backup.tests.support.pg_files import SYSTEM_ID, DataDirectory
+from ansible_collections.pgsftp.backup.tests.support.sessions import sessions
 
 NAMES = [f"0000000100000000000000{number:02X}" for number in range(1, 5)]
 
@@ -80,6 +84,26 @@ def test_a_history_is_never_dropped(data, push):
     data.ready(NAMES)
     history = data.wal("00000002.history", b"1\t0/3000000\tno reason\n")
     assert push(history, "--archive-push-queue-max=0").stored
+
+
+@pytest.mark.parametrize("announced", [False, True])
+@pytest.mark.parametrize("handles", [1, 2])
+def test_a_server_that_grants_hardly_a_handle(data, tmp_path, handles, announced):
+    """The listing comes before the file that is written, which keeps its handle to the end."""
+    repo = tmp_path / "repo"
+    new_stanza(repo)
+    paths = data.ready([*NAMES, "00000002.history"])
+    words = ["--no-config", "--stanza=demo", f"--repo1-path={repo}", f"--pg1-path={data.path}"]
+    options = load("archive-push", [*words, str(paths[0])], {})
+    limits = {"limits": (262144, 261120, 261120, handles)} if announced else {"extensions": {}}
+    for again in (False, True):
+        storage = ResilientStorage(sessions(repo, defects={"handles": handles, **limits}))
+        archive = archive_info.load(storage, "demo", None)
+        for path in map(str, paths):
+            segment = archive_push.examine(path, options)
+            repo1 = options.repos[0]
+            assert archive_push.push(storage, "demo", archive, segment, options, repo1) is not again
+        storage.close()
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -126,6 +126,21 @@ def test_a_server_that_ends_each_session_at_the_same_request(root, verb, every):
     assert len(asked) == MOST_LOSSES
 
 
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_what_was_asked_ahead_is_asked_again(root, cut):
+    (root / "d").mkdir(parents=True)
+    (root / "d" / "x").touch()
+    some = sessions(root, cuts=[cut])
+    storage = ResilientStorage(some)
+    rest = storage.begin_list_many(["d", "e"])
+    storage.info_many(["d/x"])
+    assert "opendir" in some._opener.servers[0].requests or cut == 1
+    listed, missing = rest()
+    assert [entry.name for entry in listed] == ["x"]
+    assert isinstance(missing, errors.StorageMissingError)
+    assert some._opener.opened == 2
+
+
 def test_of_files_whose_names_come_in_order_each_is_given_up(root):
     some = sessions(root, every=2)
     storage = ResilientStorage(some)

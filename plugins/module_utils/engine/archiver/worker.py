@@ -22,7 +22,13 @@ from .. import log
 from ..command import archive_push, archived_file
 from ..command.cipher import cipher_pass
 from ..config.options import Options, RepoOptions
-from ..errors import AssertError, EngineError, FileMissingError, HostConnectError
+from ..errors import (
+    AssertError,
+    EngineError,
+    FileMissingError,
+    HostConnectError,
+    StorageLimitError,
+)
 from ..postgres import control, ready, wal
 from ..repository import archive_info
 from ..repository.archive import Archive
@@ -249,7 +255,15 @@ class _Worker:
             segments = list(filter(_is_segment, names))
             loading = self._ask(segments)
             ahead = self._begin(names)
-            archive = self._answer(loading, segments)
+            try:
+                archive = self._answer(loading, segments)
+            except StorageLimitError:
+                if ahead is None:
+                    raise
+                # The answer needs the handle that the segment keeps.
+                ahead.writer.abort()
+                ahead = None
+                archive = self._answer(self._ask(segments), segments)
             archive_push.check_cluster(control.load(self._options.pg.path), archive)
             if ahead is not None and ahead.archive != archive:
                 ahead.writer.abort()

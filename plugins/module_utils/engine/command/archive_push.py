@@ -201,16 +201,20 @@ def push(
     other content is there. The bytes are on their way while the archive is asked, but get no name
     before it has answered.
     """
+    archive_id = archive.current.archive_id
+    segments = Archive(storage, stanza)
     asked = None
-    if not segment.is_segment:
+    # First, since a server may grant a single handle, which the file keeps until it is finished.
+    if segment.is_segment:
+        segments.ask(archive_id, [segment.name])
+    else:
         asked = archived_file.ask(storage, stanza, archive, segment.path, segment.name)
     writer = begin(storage, stanza, archive, segment, options)
     try:
         if asked is not None:
             there = asked.is_stored(repo)
         else:
-            copies = Archive(storage, stanza).find(archive.current.archive_id, segment.name)
-            there = is_stored(copies, segment, repo)
+            there = is_stored(segments.find(archive_id, segment.name), segment, repo)
     except BaseException:
         writer.abort()
         raise

@@ -10,10 +10,11 @@ for what a command writes about a backup; the data itself is read again by whoev
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..errors import EngineError, TransportLostError
-from .base import Bytes, Completion, Done, FileInfo, Publish, Reader, Storage, Writer
+from .base import Bytes, Completion, Done, FileInfo, Listing, Publish, Reader, Storage, Writer
 from .sessions import Effort, Sessions
 from .survey import Survey
 
@@ -58,6 +59,21 @@ class ResilientStorage(Storage):
         """See Storage."""
         wanted = list(paths)
         return self._again(lambda storage: storage.list_many(wanted))
+
+    def begin_list_many(self, paths: t.Iterable[str]) -> t.Callable[[], t.Sequence[Listing]]:
+        """See Storage."""
+        wanted = list(paths)
+        begun: t.Callable[[], t.Sequence[Listing]] | None = None
+        with contextlib.suppress(TransportLostError):  # which the rest finds, and deals with
+            begun = self._sessions.current.begin_list_many(wanted)
+
+        def rest() -> t.Sequence[Listing]:
+            if begun is not None:
+                with contextlib.suppress(TransportLostError):
+                    return begun()
+            return self.list_many(wanted)
+
+        return rest
 
     def info_many(self, paths: t.Iterable[str]) -> t.Sequence[FileInfo | None]:
         """See Storage."""

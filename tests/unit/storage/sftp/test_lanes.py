@@ -259,6 +259,25 @@ def test_a_lane_that_is_lost_loses_the_session(tmp_path, data, after):
     assert os.listdir(tmp_path / "repo/backup") == ["large"]
 
 
+def test_a_lane_that_is_lost_when_the_next_large_file_begins(tmp_path, data, monkeypatch):
+    """What was given to a file before its handle came is sent when the answer is handled."""
+    monkeypatch.setattr(writer, "EXPECTED_LARGE", SIZE)
+    site = Site(tmp_path / "repo")
+    first = site.storage.writer("first", publish=Publish.RENAME, most=SIZE)
+    for offset in range(0, SIZE, 700_001):
+        first.write(data[offset : offset + 700_001])
+    second = site.storage.writer("second", publish=Publish.RENAME, most=SIZE)
+    second._send(data[:100_000])
+    for line in site.lines[1:]:
+        line.closed = True
+    # Not through the server, which looks after its lanes first.
+    with pytest.raises(errors.TransportLostError, match="carries a part of a large file is lost"):
+        site.storage.channel.wait_until(second._ended)
+    for verb in (second.wait, lambda: site.storage.list("")):
+        with pytest.raises(errors.TransportLostError, match="part of a large file"):
+            verb()
+
+
 def test_a_lane_that_falls_silent(tmp_path, data):
     site = Site(tmp_path / "repo", silent_after=4)
     site.storage._channel.timeout = 0.3

@@ -295,6 +295,9 @@ class Channel:
             raise self.give_up(
                 type(error)(f"{error.message} ({self._name})", hint=error.hint)
             ) from error
+        except EngineError as error:
+            # Whoever handled an answer found a lane lost; the answers after it are not handled.
+            raise self.give_up(error) from error
 
     def _handle(self, kind: int, body: memoryview, waited: bool) -> None:
         if kind == protocol.VERSION_REPLY:
