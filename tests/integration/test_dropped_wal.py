@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -43,6 +44,16 @@ def ready(site):
 def archive_by(site, command):
     site.cluster.configure(archive_command=command)
     site.cluster.reload()
+
+
+def promoted(cluster):
+    cluster.stop()
+    signal_file = cluster.data / "standby.signal"
+    signal_file.touch()
+    own(signal_file)
+    cluster.start()
+    cluster.promote()
+    cluster.psql("checkpoint")
 
 
 def test_an_incremental_backup_without_loss_stays_one(site):
@@ -113,28 +124,24 @@ def test_wal_dropped_after_a_promotion_makes_the_next_backup_a_full_one(site):
     cluster = site.cluster
     push = cluster.psql("show archive_command")
 
-    def promoted():
-        cluster.stop()
-        signal_file = cluster.data / "standby.signal"
-        signal_file.touch()
-        own(signal_file)
-        cluster.start()
-        cluster.promote()
-        cluster.psql("checkpoint")
-
     def written(number):
         cluster.psql(f"insert into told values ({number})")
         ended = cluster.psql("select pg_walfile_name(pg_switch_wal())")
         cluster.wait_archived(ended)
         return ended
 
-    promoted()
+    promoted(cluster)
     written(0)
     done = site.run("backup", "--type=incr")
     assert "changed to full" not in done.stdout + done.stderr
-    promoted()
+    promoted(cluster)
     timeline = cluster.psql("select timeline_id from pg_control_checkpoint()")
-    cluster.wait_archived(f"{int(timeline):08X}.history")
+    # What the old timeline left unfinished is archived after it.
+    done = cluster.data / f"pg_wal/archive_status/{int(timeline):08X}.history.done"
+    deadline = time.monotonic() + 30
+    while not done.exists():
+        assert time.monotonic() < deadline, cluster.log.read_text()
+        time.sleep(0.1)
     archive_by(site, "true")
     time.sleep(1)
     first = written(1)
@@ -144,3 +151,36 @@ def test_wal_dropped_after_a_promotion_makes_the_next_backup_a_full_one(site):
     done = site.run("backup", "--type=incr", "--archive-timeout=2")
     assert f"WAL from {first} to {first} since backup" in done.stdout
     assert "is missing in the archive, incr backup has been changed to full" in done.stdout
+
+
+def test_a_history_at_the_head_of_the_queue_does_not_fill_the_disk_of_the_server(site):
+    """PostgreSQL asks for it first, and for nothing else before it is done."""
+    cluster = site.cluster
+    push = cluster.psql("show archive_command")
+    archive_by(site, "false")
+    promoted(cluster)
+    timeline = int(cluster.psql("select timeline_id from pg_control_checkpoint()"))
+    for number in range(6):
+        cluster.psql(f"insert into told values ({number}); select pg_switch_wal()")
+    assert any(path.name == f"{timeline:08X}.history.ready" for path in ready(site))
+    # No repository can be reached.
+    away = site.config.with_name("away.conf")
+    away.write_text(
+        re.sub("(?m)^repo1-path=.*", "repo1-path=/proc/nowhere", site.config.read_text())
+    )
+    own(away)
+    archive_by(site, push.replace(str(site.config), str(away)))
+    deadline = time.monotonic() + 120
+    while len(ready(site)) > 2:
+        assert time.monotonic() < deadline, cluster.log.read_text()
+        time.sleep(0.1)
+    assert f"dropped WAL file '{timeline:08X}.history'" in cluster.log.read_text()
+    archive_by(site, push)
+    deadline = time.monotonic() + 120
+    while ready(site):
+        assert time.monotonic() < deadline, cluster.log.read_text()
+        time.sleep(0.1)
+    done = site.run("backup", "--type=incr", "--archive-timeout=2")
+    assert f"changed to full: the archive has no history of timeline {timeline}" in done.stdout
+    done = site.run("backup", "--type=incr", "--archive-timeout=2")
+    assert "changed to full" not in done.stdout

@@ -10,6 +10,7 @@ import os
 import selectors
 import socket
 from multiprocessing import Pipe
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +33,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     LockAcquireError,
     ServiceError,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import control
 
 NAME = "000000010000000000000001"
 
@@ -256,6 +258,32 @@ def test_only_what_is_not_stored_everywhere_fills_the_queue(service, tmp_path, s
         assert asking.answer(asking.asker.since) == ""
     else:
         assert asking.socket.recv(4096).startswith(b"exit 0 WARN: dropped WAL file")
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_history_is_tried_before_it_is_dropped(service, tmp_path, monkeypatch, refused):
+    cluster = SimpleNamespace(wal_segment_size=3)
+    monkeypatch.setattr(control, "load", lambda _path: cluster)
+    service._options = dataclasses.replace(service._options, archive_push_queue_max=2)
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    status = tmp_path / "pg_wal" / "archive_status"
+    status.mkdir()
+    for name in (NAME, "00000002.history"):
+        (status / f"{name}.ready").touch()
+    path = tmp_path / "pg_wal" / "00000002.history"
+    path.write_bytes(b"history")
+    asking = Asking(service, tmp_path, path)
+    since = asking.asker.since
+    # As long as a repository may take it, also while it is late.
+    assert asking.answer(since + 2) in ("", ".")
+    for crew in service._crews:
+        if refused:
+            crew.queue.refuse(path.name, ArchiveDuplicateError("another"), since)
+        else:
+            crew.error, crew.failed, crew.sessions = HostConnectError("away"), since + 1, 0
+    text = asking.answer(since + pushing.HOLD + 1)
+    assert f"exit 0 WARN: dropped WAL file '{path.name}'" in text
+    assert "the next backup, which will be a full one" in text
 
 
 def test_what_is_stored_is_not_dropped(service, tmp_path):

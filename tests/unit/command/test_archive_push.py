@@ -24,6 +24,10 @@ from ansible_collections.pgsftp.backup.tests.support.pg_files import SYSTEM_ID, 
 from ansible_collections.pgsftp.backup.tests.support.sessions import sessions
 
 NAMES = [f"0000000100000000000000{number:02X}" for number in range(1, 5)]
+OTHERS = {
+    "00000002.history": b"1\t0/3000000\tno recovery target specified\n",
+    "000000010000000000000003.00000028.backup": b"START WAL LOCATION: 0/3000028\n",
+}
 
 
 def new_stanza(repo, sub_key=None, cipher_pass=None):
@@ -80,10 +84,23 @@ def test_what_there_is_room_for_is_stored(data, push):
     assert push(paths[1]).stored
 
 
-def test_a_history_is_never_dropped(data, push):
+def test_what_is_no_wal_is_tried_before_it_is_dropped(data, push):
     data.ready(NAMES)
-    history = data.wal("00000002.history", b"1\t0/3000000\tno reason\n")
+    history = data.wal("00000002.history", OTHERS["00000002.history"])
     assert push(history, "--archive-push-queue-max=0").stored
+
+
+@pytest.mark.parametrize("name", ["00000002.history", f"{NAMES[0]}.00000028.backup"])
+def test_what_is_no_wal_holds_up_no_more_wal_than_the_queue_may_hold(data, push, caplog, name):
+    """PostgreSQL asks for nothing else before it is done, so that no WAL could be dropped."""
+    data.ready(NAMES)
+    path = data.wal(name, b"small")
+    with pytest.raises(FileMissingError):
+        push(path, "--archive-push-queue-max=4MiB", repo="/proc/nowhere")
+    with caplog.at_level(logging.WARNING):
+        assert push(path, "--archive-push-queue-max=3MiB", repo="/proc/nowhere").dropped
+    assert f"dropped WAL file '{name}' because archive queue exceeded 3MB" in caplog.text
+    assert ("full one" in caplog.text) is name.endswith(".history")
 
 
 @pytest.mark.parametrize("announced", [False, True])
@@ -116,12 +133,6 @@ def test_a_segment_that_is_there_already_is_told_unless_nobody_wants_to_know(
         assert not push(path, *(() if check else ("--no-archive-mode-check",))).stored
     said = f"WAL file '{NAMES[0]}' already exists in the repo1 archive with the same checksum"
     assert (said in caplog.text) is check
-
-
-OTHERS = {
-    "00000002.history": b"1\t0/3000000\tno recovery target specified\n",
-    "000000010000000000000003.00000028.backup": b"START WAL LOCATION: 0/3000028\n",
-}
 
 
 @pytest.fixture

@@ -153,11 +153,12 @@ class Db:
 def wanted(tmp_path: Path) -> t.Callable[..., str]:
     """The type of a backup after one on the first timeline that ended in segment 1."""
 
-    def found(there: t.Iterable[str], archived: str | None, history: bytes = HISTORY) -> str:
+    def found(there: t.Iterable[str], archived: str | None, history: bytes | None = HISTORY) -> str:
         info = archive_info.create(1, "15", None)
         top = tmp_path / "archive/demo/15-1"
         top.mkdir(parents=True)
-        (top / "00000002.history").write_bytes(history)
+        if history is not None:
+            (top / "00000002.history").write_bytes(history)
         for segment in there:
             path = tmp_path / layout.segment_path("demo", "15-1", segment, 40 * "a")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,3 +207,31 @@ def test_a_history_past_which_no_recovery_gets_makes_the_next_backup_a_full_one(
         assert wanted(there, None, b"no history") == "full"
     assert "00000002.history' is damaged" in caplog.text
     assert "incr backup has been changed to full" in caplog.text
+
+
+def test_a_history_that_was_dropped_makes_the_next_backup_a_full_one(wanted, caplog):
+    """Recovery from what is before it ends there, although all segments are in the archive."""
+    there = [on(1, 2), *(on(SECOND, number) for number in (3, 4))]
+    with caplog.at_level("WARNING"):
+        assert wanted(there, on(SECOND, 4), None) == "full"
+    assert "incr backup has been changed to full: the archive has no history of" in caplog.text
+
+
+def test_a_history_that_is_late_is_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "archive/demo/15-1/00000002.history"
+    path.parent.mkdir(parents=True)
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+        if now[0] > TIMEOUT / 2:
+            path.write_bytes(HISTORY)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    options = Options(command="backup", stanza="demo", archive_timeout=TIMEOUT)
+    last = BackupEntry("20261122-193512F", "full", 1, 0, 1, 1, 1, 1, 1, name(1), name(1))
+    info = archive_info.create(1, "15", None)
+    way = gap._way(PosixStorage(str(tmp_path)), options, info, last, on(SECOND, 5))
+    assert [stretch.timeline for stretch in way] == [1, SECOND]
+    assert TIMEOUT / 2 < now[0] < TIMEOUT

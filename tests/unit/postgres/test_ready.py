@@ -31,8 +31,8 @@ def test_a_queue_overflows_by_what_its_wal_takes(maximum, too_much):
     assert not ready.overflows([], MIB, maximum)
 
 
-def test_only_wal_is_ever_dropped():
-    assert ready.may_be_dropped(NAMES[0])
-    assert ready.may_be_dropped(f"{NAMES[0]}.partial")
-    assert not ready.may_be_dropped("00000002.history")
-    assert not ready.may_be_dropped(f"{NAMES[0]}.00000028.backup")
+def test_segments_hold_wal_and_what_tells_of_them_does_not():
+    assert ready.holds_wal(NAMES[0])
+    assert ready.holds_wal(f"{NAMES[0]}.partial")
+    assert not ready.holds_wal("00000002.history")
+    assert not ready.holds_wal(f"{NAMES[0]}.00000028.backup")

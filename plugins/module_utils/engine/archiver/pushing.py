@@ -18,6 +18,7 @@ from ..errors import (
     FileMissingError,
     HostConnectError,
 )
+from ..postgres import ready
 from .crew import Crew
 from .desk import Asker, Desk
 from .queue import identity
@@ -47,7 +48,7 @@ class Pushing:
         asker.attend, asker.leave = self.attend, self._leave
         for crew in self._crews():
             crew.queue.ask(asker.name)
-        if not self._is_dropped(asker):
+        if not (ready.holds_wal(asker.name) and self._is_dropped(asker)):
             self.attend(asker, now)
 
     def renew(self) -> None:
@@ -83,8 +84,10 @@ class Pushing:
         errors = [(crew, self._verdict(crew, asker, now)) for crew in lacking]
         known = [(crew, error) for crew, error in errors if error is not None]
         if len(known) == len(lacking):
-            self._desk.fail(asker, self._combined(known))
-        elif self._desk.beat(asker, now):
+            # What is no WAL is small, so that it is worth a try; but WAL waits behind it.
+            if ready.holds_wal(asker.name) or not self._is_dropped(asker):
+                self._desk.fail(asker, self._combined(known))
+        elif self._desk.beat(asker, now) and ready.holds_wal(asker.name):
             self._is_dropped(asker)
 
     def _is_dropped(self, asker: Asker) -> bool:

@@ -69,11 +69,26 @@ class Segment:
 
 def run(options: Options) -> PushResult:
     """Push the file named by the parameter; raises what kept any repository from having it."""
-    stanza = options.require_stanza()
     path = _source(options)
-    lock.check_stop(options.lock_path, stanza)
-    if is_dropped(path, options):
-        return PushResult(os.path.basename(path), stored=False, dropped=True)
+    name = os.path.basename(path)
+    lock.check_stop(options.lock_path, options.require_stanza())
+    if ready.holds_wal(name) and is_dropped(path, options):
+        return PushResult(name, stored=False, dropped=True)
+    try:
+        stored = _store(path, options)
+    except EngineError:
+        # The others are small, so that they are worth a try; but WAL waits behind them.
+        if not ready.holds_wal(name) and is_dropped(path, options):
+            return PushResult(name, stored=False, dropped=True)
+        raise
+    if stored:
+        log.info("pushed WAL file '%s' to the archive", name)
+    return PushResult(name, stored)
+
+
+def _store(path: str, options: Options) -> bool:
+    """Put the file into all repositories; false where all had it."""
+    stanza = options.require_stanza()
     segment = examine(path, options)
     cluster = control.load(options.pg.path) if options.pgs else None
 
@@ -91,10 +106,7 @@ def run(options: Options) -> PushResult:
     failed = [(repo, cause) for repo, cause in failures if cause is not None]
     if failed:
         raise _combined(failed, options)
-    stored = any(row.result for row in outcomes)
-    if stored:
-        log.info("pushed WAL file '%s' to the archive", segment.name)
-    return PushResult(segment.name, stored)
+    return any(row.result for row in outcomes)
 
 
 def _source(options: Options) -> str:
@@ -115,14 +127,19 @@ def is_dropped(
 
     No repository is asked before: they may be what the queue waits for. Whoever knows which files
     are not stored yet gives them with ``lacking``, out of those that PostgreSQL has ready.
+
+    A history or a label counts, too, when it cannot be stored: PostgreSQL asks for a history before
+    anything else, and for nothing else before it is done.
     """
     name = os.path.basename(path)
     maximum = options.archive_push_queue_max
-    if maximum is None or not options.pgs or not ready.may_be_dropped(name):
+    if maximum is None or not options.pgs:
         return False
     try:
         size = os.path.getsize(path)
-    except OSError:
+        if not ready.holds_wal(name):
+            size = control.load(options.pg.path).wal_segment_size
+    except (OSError, EngineError):
         return False
     names: t.Collection[str] = ready.scan(options.pg.path).names
     if lacking is not None:
@@ -134,10 +151,18 @@ def is_dropped(
 
 
 def dropped_text(name: str, maximum: int) -> str:
-    """What to tell of a segment that was dropped; ``maximum`` is the limit in bytes."""
+    """What to tell of a file that was dropped; ``maximum`` is the limit in bytes."""
+    said = f"dropped WAL file '{name}' because archive queue exceeded {size_text(maximum)}\n"
+    if wal.is_history(name):
+        return (
+            f"{said}HINT: recovery along its timeline begins with the next backup, which will be a"
+            " full one."
+        )
+    if not ready.holds_wal(name):
+        return f"{said}HINT: no recovery needs it: WAL waited behind it."
     return (
-        f"dropped WAL file '{name}' because archive queue exceeded {size_text(maximum)}\n"
-        "HINT: recovery to a point after it begins with the next backup, which will be a full one."
+        f"{said}HINT: recovery to a point after it begins with the next backup, which will be a"
+        " full one."
     )
 
 

@@ -66,7 +66,10 @@ class Asked(t.NamedTuple):
                 f"WAL file '{name}' already exists in the repo{repo.key} archive with different"
                 " content",
                 hint="are multiple primaries archiving to this stanza?"
-                f" 'pgsftp --repo={repo.key} repo-get {self.path}' shows the stored one.",
+                f" 'pgsftp --repo={repo.key} repo-get {self.path}' shows the stored one. If the"
+                " server that archived it is gone for good, and nobody recovers along its timeline,"
+                f" remove '{self.path}' from the repository: this one is pushed then. Take a full"
+                " backup after that.",
             )
         return True
 

@@ -70,15 +70,11 @@ def overflows(names: t.Iterable[str], segment_size: int, maximum: int | None) ->
     """
     if maximum is None:
         return False
-    waiting = sum(1 for name in names if wal.is_segment(name) or wal.is_partial(name))
-    return waiting * segment_size > maximum
+    return sum(map(holds_wal, names)) * segment_size > maximum
 
 
-def may_be_dropped(name: str) -> bool:
-    """Whether a file is one that a full queue may cost: WAL, but no history and no label.
-
-    Those are small, and without a history the WAL that comes after it is of no use.
-    """
+def holds_wal(name: str) -> bool:
+    """Whether a file is a segment, complete or not; false for a history or a label."""
     return wal.is_segment(name) or wal.is_partial(name)
 
 

@@ -9,6 +9,8 @@ repository. What is in the archive tells.
 
 from __future__ import annotations
 
+import time
+
 from ... import log
 from ...config.options import Options
 from ...errors import ArchiveTimeoutError, FormatError
@@ -22,6 +24,9 @@ from ...repository.cluster_archive import ClusterArchive
 from ...storage.base import Storage
 from .. import wal
 from .source import OnlineSource, Source
+
+# Seconds between two looks for a history that may be on its way.
+_PAUSE = 0.5
 
 
 def type_after(
@@ -44,8 +49,8 @@ def type_after(
     db = source.cluster.primary.db
     current = db.current_wal_segment()
     try:
-        way = _way(storage, options.require_stanza(), archive_info, last, current)
-    except FormatError as cause:
+        way = _way(storage, options, archive_info, last, current)
+    except (ArchiveTimeoutError, FormatError) as cause:
         log.warn(
             "no recovery leads from backup %s to now, %s backup has been changed to full: %s",
             last.label,
@@ -88,21 +93,32 @@ def _last(info: BackupInfo) -> BackupEntry | None:
 
 
 def _way(
-    storage: Storage, stanza: str, archive_info: ArchiveInfo, last: BackupEntry, current: str
+    storage: Storage, options: Options, archive_info: ArchiveInfo, last: BackupEntry, current: str
 ) -> timeline.Path:
     """How the current timeline was reached, if it is not that of the backup.
 
-    No history is ever dropped, so that what it tells of can be looked for. Raises FormatError when
-    it is damaged: no recovery gets past it.
+    Raises FormatError when its history is damaged, and ArchiveTimeoutError when it was dropped: no
+    recovery gets past either.
     """
     number = timeline_of(current)
     if timeline_of(last.archive_stop or "") == number:
         return ()
     cluster = archive_info.current
-    archived = ClusterArchive(
-        storage, stanza, archive_info, version=cluster.version, system_id=cluster.system_id
-    )
-    return timeline.path(number, archived.forks(number))
+    stanza = options.require_stanza()
+    deadline = time.monotonic() + options.archive_timeout
+    while True:
+        archived = ClusterArchive(
+            storage, stanza, archive_info, version=cluster.version, system_id=cluster.system_id
+        )
+        if number in archived.timelines():
+            return timeline.path(number, archived.forks(number))
+        # It is archived before anything of its timeline, but may be on its way.
+        if time.monotonic() >= deadline:
+            raise ArchiveTimeoutError(
+                f"the archive has no history of timeline {number}",
+                hint="was it dropped, as archive-push-queue-max allows?",
+            )
+        time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
 
 
 def _segment_of(name: str | None) -> str | None:
