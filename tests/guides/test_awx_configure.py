@@ -48,7 +48,7 @@ def type_it(controller):
 def test_everything_is_made_once():
     data = awx.configured()
     with Controller() as controller:
-        assert type_it(controller) == 9
+        assert type_it(controller) == 10
         for endpoint, rows in (
             ("job_templates", data["awx_templates"]),
             ("workflow_job_templates", data["awx_workflows"]),
@@ -75,6 +75,10 @@ def test_everything_is_made_once():
         (approval,) = controller.rows["workflow_approval_templates"].values()
         assert approval["timeout"] == 3600
         assert flow["agreed"]["unified_job_template"] == approval["id"]
+
+        # Templates of AWX's own reach it untouched.
+        injected = controller.named("credential_types")["pgsftp secrets"]["injectors"]
+        assert injected["extra_vars"]["awx_cipher_pass"] == "{{ cipher_pass }}"
 
         credentials = controller.named("credentials")
         assert set(credentials) == set(SECRETS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import Templar
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TOP = Path(__file__).resolve().parents[2]
 VARS = sorted((TOP / "playbooks/awx/vars").glob("*.yml"))
@@ -23,6 +24,7 @@ VARS = sorted((TOP / "playbooks/awx/vars").glob("*.yml"))
 SINGLE = {
     "awx_organization": "organization",
     "awx_execution_environment": "execution_environment",
+    "awx_credential_type": "credential_type",
     "awx_project": "project",
     "awx_inventory": "inventory",
     "awx_inventory_source": "inventory_source",
@@ -65,8 +67,7 @@ def answers(template: t.Mapping[str, t.Any], **given: t.Any) -> dict[str, t.Any]
 
 
 VAULT_PASSWORD = "of-the-vault"
-# What a credential adds to a run of ansible-runner, by its type. None sets variables: they would
-# be the same for all hosts, and beat what the inventory has for each.
+# What a credential adds to a run of ansible-runner, by its type.
 CREDENTIALS: dict[str, dict[str, t.Any]] = {
     "Machine": {},
     "Vault": {
@@ -83,6 +84,21 @@ def credentials() -> dict[str, t.Any]:
     for name in configured()["awx_template_defaults"]["credentials"]:
         found.update(CREDENTIALS[kinds[name]])
     return found
+
+
+def injected(path: Path, **typed: str) -> dict[str, t.Any]:
+    """What a credential of our own type adds, with this typed in: extra variables in a file.
+
+    AWX fills in the injectors' templates, and has Ansible take what comes of it as it is.
+    """
+    variables = configured()["awx_credential_type"]["injectors"]["extra_vars"]
+    environment = ImmutableSandboxedEnvironment()
+    rows = [
+        f"{name}: !unsafe {json.dumps(environment.from_string(text).render(typed))}\n"
+        for name, text in variables.items()
+    ]
+    path.write_text("".join(rows), encoding="utf-8")
+    return {"cmdline": f"-e @{path}"}
 
 
 def vaulted(secret: str) -> str:

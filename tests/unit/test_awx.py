@@ -282,7 +282,9 @@ def _scheduled(**given):
 
 def test_no_secret_is_in_the_data():
     text = "".join(path.read_text("utf-8") for path in awx.VARS)
-    assert not re.search(r"(?i)(password|passphrase|secret): +[\"']?[A-Za-z0-9]{4,}", text)
+    assert not re.search(
+        r"(?im)(password|passphrase|secret): +(?!true$)[\"']?[A-Za-z0-9]{4,}", text
+    )
     for row in CONFIGURED["awx_credentials"]:
         assert set(row.get("inputs", {})) <= {"username", "become_method"}
 
@@ -337,6 +339,52 @@ pgsftp_repository_cipher_pass: {encrypted["cipher"]}
         own = secrets[host]
         found = json.loads((tmp_path / f"{host}.json").read_text())
         assert found == [own, own, secrets["replication"], secrets["cipher"]]
+
+
+def test_a_job_has_the_secrets_of_a_credential_where_the_inventory_says_so(tmp_path):
+    """As docs/awx.md has it; what is left empty is as if there was none."""
+    mine = shutil.copytree(awx.TOP / "inventories/example", tmp_path / "mine")
+    text = (awx.TOP / "docs/awx.md").read_text("utf-8").partition("## Secrets in AWX")[2]
+    (mine / "group_vars/all/vault.yml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    (tmp_path / "show.yml").write_text(SHOW)
+    inventory = awx.synced(mine, tmp_path / "hosts")
+    (tmp_path / "job").mkdir()
+    typed = {"sftp_passphrase": "one: {{ x }} #", "replication_password": "two '\""}
+    runner = ansible_runner.run(
+        private_data_dir=str(tmp_path / "job"),
+        project_dir=str(tmp_path),
+        playbook="show.yml",
+        inventory=str(inventory),
+        quiet=True,
+        **awx.injected(tmp_path / "secrets.yml", **typed),
+    )
+    assert (runner.status, runner.rc) == ("successful", 0), runner.stdout.read()
+    for host in ("pg1-srv", "pg2-srv"):
+        found = json.loads((tmp_path / f"{host}.json").read_text())
+        assert found == [typed["sftp_passphrase"]] * 2 + [typed["replication_password"], ""]
+
+
+def test_a_credential_sets_no_variable_of_a_role():
+    """It would be the same for all hosts, and beat what the inventory has for each."""
+    kind = CONFIGURED["awx_credential_type"]
+    fields = {field["id"]: field for field in kind["inputs"]["fields"]}
+    assert all(field["secret"] for field in fields.values())
+    assert set(kind["inputs"]["required"]) <= set(fields)
+    injected = kind["injectors"]["extra_vars"]
+    assert injected == {f"awx_{name}": f"{{{{ {name} }}}}" for name in fields}
+    for path in (awx.TOP / "roles").glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(path.read_text("utf-8"))["argument_specs"].values():
+            assert not set(injected) & set(entry.get("options", {}))
+
+
+@pytest.mark.parametrize(
+    ("secrets", "kind"), [("vault", "Vault"), ("credential", "pgsftp secrets")]
+)
+def test_where_the_secrets_are_is_chosen(secrets, kind):
+    data = awx.configured(awx_secrets=secrets)
+    hosts, other = data["awx_credentials"]
+    assert (hosts["credential_type"], other["credential_type"]) == ("Machine", kind)
+    assert data["awx_template_defaults"]["credentials"] == [hosts["name"], other["name"]]
 
 
 @pytest.mark.parametrize(("given", "status"), [("", 0), ("no", 0), ("yes", 2)])
