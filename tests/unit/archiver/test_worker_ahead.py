@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import worker
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import archive_push
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.tests.support.archiver_worker import Bench
@@ -61,6 +62,23 @@ def test_several_wait_for_the_listing(bench):
     bench.trips(NAMES[0])
     assert bench.trips(*NAMES[1:]) <= 6
     assert {told.name for told in bench.told} == set(NAMES)
+
+
+def test_only_what_is_to_be_compared_is_read_twice(bench, monkeypatch):
+    """A segment's digest, with which its name ends, is known when all of it is sent."""
+    read = []
+    digest = archive_push.digest
+
+    def counted(file):
+        read.append(file.name)
+        return digest(file)
+
+    monkeypatch.setattr(archive_push, "digest", counted)
+    bench.trips(*NAMES[:3])
+    assert read == []
+    bench.trips(*NAMES[1:4])
+    assert read == NAMES[1:3]
+    assert [told.sent for told in bench.told[3:]] == [False, False, True]
 
 
 def test_what_is_there_already_gets_no_second_name(bench, repo):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 
@@ -14,6 +15,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load i
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ArchiveDuplicateError,
     FileMissingError,
+    FileReadError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
@@ -24,6 +26,24 @@ from ansible_collections.pgsftp.backup.tests.support.pg_files import SYSTEM_ID, 
 from ansible_collections.pgsftp.backup.tests.support.sessions import sessions
 
 NAMES = [f"0000000100000000000000{number:02X}" for number in range(1, 5)]
+
+
+def test_a_segment_that_changes_while_it_is_read_gets_no_name(data, push, tmp_path, monkeypatch):
+    (path,) = data.ready(NAMES[:1])
+
+    class Changing(archive_push.Encoder):
+        def finish(self):
+            os.utime(path, ns=(0, 0))
+            return super().finish()
+
+    monkeypatch.setattr(archive_push, "Encoder", Changing)
+    with pytest.raises(FileReadError, match=f"{NAMES[0]}' changed while it was pushed"):
+        push(path)
+    monkeypatch.undo()
+    assert not list((tmp_path / "repo").rglob(f"{NAMES[0]}*"))
+    assert push(path).stored
+
+
 OTHERS = {
     "00000002.history": b"1\t0/3000000\tno recovery target specified\n",
     "000000010000000000000003.00000028.backup": b"START WAL LOCATION: 0/3000028\n",
@@ -117,7 +137,7 @@ def test_a_server_that_grants_hardly_a_handle(data, tmp_path, handles, announced
         storage = ResilientStorage(sessions(repo, defects={"handles": handles, **limits}))
         archive = archive_info.load(storage, "demo", None)
         for path in map(str, paths):
-            segment = archive_push.examine(path, options)
+            segment = archive_push.examine(path)
             repo1 = options.repos[0]
             assert archive_push.push(storage, "demo", archive, segment, options, repo1) is not again
         storage.close()

@@ -105,7 +105,7 @@ class _FullWriter(Writer):
     def write(self, data: object) -> None:
         raise StorageFullError("full")
 
-    def finish(self, *, after: object = (), twin: object = None) -> object:  # type: ignore[override]
+    def finish(self, **_more: object) -> object:  # type: ignore[override]
         raise StorageFullError("full")
 
     def abort(self) -> None:

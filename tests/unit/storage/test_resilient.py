@@ -8,7 +8,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import (
+    Missing,
+    Publish,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.resilient import (
     ResilientStorage,
 )
@@ -29,6 +32,8 @@ def everything(storage):
     for writer in writers:
         last = [writer.finish(after=last)]
     last[0].wait()
+    storage.writer("called later", publish=Publish.RENAME).finish(name="empty").wait()
+    storage.remove("empty", missing=Missing.ERROR)
     storage.write("info", b"one")
     storage.write("info", b"two")
     seen = [

@@ -85,6 +85,15 @@ def test_nothing_has_a_name_before_it_is_finished(storage, root):
     assert storage.info("x").size == 600_000
 
 
+@pytest.mark.parametrize("directory", ["", "d/e/"])
+def test_what_it_is_called_may_come_with_the_last_byte(storage, root, directory):
+    writer = storage.writer(f"{directory}begun", publish=Publish.RENAME)
+    writer.write(b"x")
+    writer.finish(name="called").wait()
+    assert os.listdir(root / directory) == ["called"]
+    assert storage.read(f"{directory}called") == b"x"
+
+
 def test_what_is_aborted_leaves_nothing(storage):
     storage.write("there", b"old")
     for name, publish in (("there", Publish.RENAME), ("new", Publish.DIRECT)):

@@ -11,6 +11,7 @@ import itertools
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    AssertError,
     CryptoError,
     EngineError,
     FormatError,
@@ -18,6 +19,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
     PLAIN,
     Decoder,
+    Digests,
     Encoder,
     Encoding,
     Framing,
@@ -52,6 +54,15 @@ def test_what_goes_in_comes_out(encoding: Encoding, framing: Framing, content: b
     assert decoder.source_size == len(content)
     assert decoder.source_sha1 == hashlib.sha1(content).hexdigest()
     assert decoder.stored_size == len(stored)
+
+
+def test_of_wal_nobody_wants_the_digest_of_what_is_stored() -> None:
+    encoder = Encoder(Encoding("gz"), digests=Digests.SOURCE)
+    stored = encoder.update(CONTENT) + encoder.finish()
+    assert stored == encode(CONTENT, Encoding("gz"))
+    assert encoder.source_sha1 == hashlib.sha1(CONTENT).hexdigest()
+    with pytest.raises(AssertError):
+        _dummy = encoder.stored_sha1
 
 
 def test_the_two_framings_differ_where_the_format_says_so() -> None:

@@ -34,7 +34,7 @@ from ..repository import archive_info
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..repository.twins import Loading
-from ..storage.base import Completion, Done, Storage, Writer
+from ..storage.base import Completion, Done, Storage
 from ..storage.open import Opener
 from ..storage.sftp.storage import SftpStorage
 from .lending import Lender, Sibling
@@ -111,8 +111,7 @@ class _Ahead(t.NamedTuple):
     name: str
     found: Identity
     archive: ArchiveInfo
-    segment: archive_push.Segment
-    writer: Writer
+    sending: archive_push.Sending
 
 
 def serve(connection: Connection, work: Work) -> None:
@@ -261,18 +260,18 @@ class _Worker:
                 if ahead is None:
                     raise
                 # The answer needs the handle that the segment keeps.
-                ahead.writer.abort()
+                ahead.sending.writer.abort()
                 ahead = None
                 archive = self._answer(self._ask(segments), segments)
             archive_push.check_cluster(control.load(self._options.pg.path), archive)
             if ahead is not None and ahead.archive != archive:
-                ahead.writer.abort()
+                ahead.sending.writer.abort()
                 ahead = None
         except HostConnectError:
             raise
         except EngineError as error:
             if ahead is not None:
-                ahead.writer.abort()
+                ahead.sending.writer.abort()
             for name in names:
                 self._refuse(name, error)
             return
@@ -321,48 +320,49 @@ class _Worker:
         path = os.path.join(ready.wal_directory(self._options.pg.path), names[0])
         try:
             found = identity(path)
-            segment = archive_push.examine(path, self._options)
+            file = archive_push.examine(path)
             archive_push.check_cluster(control.load(self._options.pg.path), archive)
             if self._options.archive_header_check:
-                archive_push.check_header(segment, archive)
-            writer = archive_push.begin(
-                self._storage, self._stanza, archive, segment, self._options
-            )
+                archive_push.check_header(file, archive)
+            sending = archive_push.begin(self._storage, self._stanza, archive, file, self._options)
         except HostConnectError:
             raise
         except (EngineError, OSError):
             return None
-        return _Ahead(names[0], found, archive, segment, writer)
+        return _Ahead(names[0], found, archive, sending)
 
     def _conclude(self, ahead: _Ahead) -> _Sent:
         """Give it its name, unless the archive has one of that name."""
         try:
             copies = self._segments.find(ahead.archive.current.archive_id, ahead.name)
-            there = archive_push.is_stored(copies, ahead.segment, self._repo)
+            there = archive_push.is_stored(copies, ahead.sending.sha1, self._repo)
         except BaseException:
-            ahead.writer.abort()
+            ahead.sending.writer.abort()
             raise
         if there:
-            ahead.writer.abort()
+            ahead.sending.writer.abort()
             return _Sent(ahead.name, ahead.found, Done(), False)
-        return _Sent(ahead.name, ahead.found, ahead.writer.finish(), True)
+        return _Sent(ahead.name, ahead.found, ahead.sending.finish(), True)
 
     def _send(self, name: str, archive: ArchiveInfo) -> _Sent:
         path = os.path.join(ready.wal_directory(self._options.pg.path), name)
         found = identity(path)
-        segment = archive_push.examine(path, self._options)
-        if segment.is_segment:
+        file = archive_push.examine(path)
+        if file.holds_wal:
             if self._options.archive_header_check:
-                archive_push.check_header(segment, archive)
+                archive_push.check_header(file, archive)
             copies = self._segments.find(archive.current.archive_id, name)
-            there = archive_push.is_stored(copies, segment, self._repo)
+            # Only what is to be compared is read for that.
+            there = bool(copies) and archive_push.is_stored(
+                copies, archive_push.digest(file), self._repo
+            )
         else:
             asked = archived_file.ask(self._storage, self._stanza, archive, path, name)
             there = asked.is_stored(self._repo)
         if there:
             return _Sent(name, found, Done(), False)
-        done = archive_push.send(self._storage, self._stanza, archive, segment, self._options)
-        return _Sent(name, found, done, True)
+        sending = archive_push.begin(self._storage, self._stanza, archive, file, self._options)
+        return _Sent(name, found, sending.finish(), True)
 
     def _finish(self, sent: _Sent) -> None:
         try:

@@ -8,6 +8,8 @@ Success means that the file is durable under its final name in all of them.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import typing as t
 from dataclasses import asdict, dataclass
@@ -30,7 +32,7 @@ from ..repository.archive_info import ArchiveInfo
 from ..storage.base import Completion, Publish, Storage, Writer
 from ..storage.open import open_storage
 from ..transform.compression import compress_type
-from ..transform.pipeline import Encoder, Encoding
+from ..transform.pipeline import Digests, Encoder, Encoding
 from ..worker.progress import size_text
 from . import archived_file, repositories, wal_path
 from .cipher import cipher_pass
@@ -53,18 +55,29 @@ class PushResult:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A WAL file on its way: where it is, and what the archive calls it."""
+class WalFile:
+    """A file of WAL to be stored: where it is, and what PostgreSQL calls it."""
 
     path: str
     name: str
-    sha1: str | None
-    """Of segments only; other files carry no checksum in their name."""
 
     @property
-    def is_segment(self) -> bool:
-        """Whether it holds WAL, complete or partial."""
-        return self.sha1 is not None
+    def holds_wal(self) -> bool:
+        """Whether it is a segment, complete or partial, whose digest is part of its stored name."""
+        return ready.holds_wal(self.name)
+
+
+class Sending(t.NamedTuple):
+    """All of a file on its way; it has no name in the archive yet."""
+
+    writer: Writer
+    name: str
+    """What it will be called in its directory of the archive."""
+    sha1: str
+
+    def finish(self) -> Completion:
+        """Give it its name; it is durable under that when the completion says so."""
+        return self.writer.finish(name=self.name)
 
 
 def run(options: Options) -> PushResult:
@@ -89,7 +102,7 @@ def run(options: Options) -> PushResult:
 def _store(path: str, options: Options) -> bool:
     """Put the file into all repositories; false where all had it."""
     stanza = options.require_stanza()
-    segment = examine(path, options)
+    file = examine(path)
     cluster = control.load(options.pg.path) if options.pgs else None
 
     def one(repo: RepoOptions) -> bool:
@@ -97,9 +110,9 @@ def _store(path: str, options: Options) -> bool:
             archive = archive_info.load(storage, stanza, cipher_pass(repo))
             if cluster is not None:
                 check_cluster(cluster, archive)
-            if segment.is_segment and options.archive_header_check:
-                check_header(segment, archive)
-            return push(storage, stanza, archive, segment, options, repo)
+            if file.holds_wal and options.archive_header_check:
+                check_header(file, archive)
+            return push(storage, stanza, archive, file, options, repo)
 
     outcomes = repositories.at_once(options.repos, one)
     failures = [(row.repo, row.failure) for row in outcomes]
@@ -166,17 +179,27 @@ def dropped_text(name: str, maximum: int) -> str:
     )
 
 
-def examine(path: str, options: Options) -> Segment:
-    """Name and digest of the file; FileMissingError when it is not there."""
-    name = os.path.basename(path)
+def examine(path: str) -> WalFile:
+    """The file, which can be read; FileMissingError or FileReadError when it cannot."""
+    with _reading(path):
+        pass
+    return WalFile(path, os.path.basename(path))
+
+
+def digest(file: WalFile) -> str:
+    """SHA-1 of the file, in hex."""
+    found = hashlib.sha1()
+    with _reading(file.path) as source:
+        for data in iter(lambda: source.read(CHUNK), b""):
+            found.update(data)
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> t.Iterator[t.BinaryIO]:
     try:
         with open(path, "rb") as file:
-            if not (wal.is_segment(name) or wal.is_partial(name)):
-                return Segment(path, name, None)
-            encoder = Encoder(Encoding())
-            for data in iter(lambda: file.read(CHUNK), b""):
-                encoder.update(data)
-            return Segment(path, name, encoder.source_sha1)
+            yield file
     except FileNotFoundError as cause:
         raise FileMissingError(
             f"unable to open missing file '{path}' for read",
@@ -199,14 +222,14 @@ def check_cluster(found: control.ControlData, archive: ArchiveInfo) -> None:
         )
 
 
-def check_header(segment: Segment, archive: ArchiveInfo) -> None:
+def check_header(file: WalFile, archive: ArchiveInfo) -> None:
     """The segment must be of the stanza's cluster; else ArchiveMismatchError."""
-    with open(segment.path, "rb") as file:
-        header = wal.header(file.read(HEADER_SIZE))
+    with _reading(file.path) as source:
+        header = wal.header(source.read(HEADER_SIZE))
     current = archive.current
     if (header.version, header.system_id) != (current.version, current.system_id):
         raise ArchiveMismatchError(
-            f"WAL file '{segment.path}' version {header.version}, system-id {header.system_id} do "
+            f"WAL file '{file.path}' version {header.version}, system-id {header.system_id} do "
             f"not match stanza version {current.version}, system-id {current.system_id}",
             hint="are you archiving to the correct stanza?",
         )
@@ -216,7 +239,7 @@ def push(
     storage: Storage,
     stanza: str,
     archive: ArchiveInfo,
-    segment: Segment,
+    file: WalFile,
     options: Options,
     repo: RepoOptions,
 ) -> bool:
@@ -230,25 +253,25 @@ def push(
     segments = Archive(storage, stanza)
     asked = None
     # First, since a server may grant a single handle, which the file keeps until it is finished.
-    if segment.is_segment:
-        segments.ask(archive_id, [segment.name])
+    if file.holds_wal:
+        segments.ask(archive_id, [file.name])
     else:
-        asked = archived_file.ask(storage, stanza, archive, segment.path, segment.name)
-    writer = begin(storage, stanza, archive, segment, options)
+        asked = archived_file.ask(storage, stanza, archive, file.path, file.name)
+    sending = begin(storage, stanza, archive, file, options)
     try:
         if asked is not None:
             there = asked.is_stored(repo)
         else:
-            there = is_stored(segments.find(archive_id, segment.name), segment, repo)
+            there = is_stored(segments.find(archive_id, file.name), sending.sha1, repo)
     except BaseException:
-        writer.abort()
+        sending.writer.abort()
         raise
     if there:
-        writer.abort()
-        if segment.is_segment and options.archive_mode_check:
-            log.warn("%s", duplicate_text(segment.name, repo.key))
+        sending.writer.abort()
+        if file.holds_wal and options.archive_mode_check:
+            log.warn("%s", duplicate_text(file.name, repo.key))
         return False
-    writer.finish().wait()
+    sending.finish().wait()
     return True
 
 
@@ -260,8 +283,8 @@ def duplicate_text(name: str, repo: int) -> str:
     )
 
 
-def is_stored(copies: t.Sequence[StoredSegment], segment: Segment, repo: RepoOptions) -> bool:
-    """Whether the archive, which has these copies, has the segment.
+def is_stored(copies: t.Sequence[StoredSegment], sha1: str, repo: RepoOptions) -> bool:
+    """Whether the archive, which has these copies of a segment, has the one with this digest.
 
     Raises ArchiveDuplicateError when it has one of that name with other content.
     """
@@ -269,67 +292,57 @@ def is_stored(copies: t.Sequence[StoredSegment], segment: Segment, repo: RepoOpt
         return False
     if len(copies) > 1:
         raise ArchiveDuplicateError(
-            f"duplicates found in the repo{repo.key} archive for WAL segment {segment.name}: "
+            f"duplicates found in the repo{repo.key} archive for WAL segment {copies[0].name}: "
             f"{', '.join(sorted(copy.sha1 for copy in copies))}",
             hint="are multiple primaries archiving to this stanza?",
         )
-    if copies[0].sha1 != segment.sha1:
+    if copies[0].sha1 != sha1:
         raise ArchiveDuplicateError(
-            f"WAL file '{segment.name}' already exists in the repo{repo.key} archive with a "
-            f"different checksum: stored {copies[0].sha1}, pushed {segment.sha1}",
+            f"WAL file '{copies[0].name}' already exists in the repo{repo.key} archive with a "
+            f"different checksum: stored {copies[0].sha1}, pushed {sha1}",
             hint="are multiple primaries archiving to this stanza?",
         )
     return True
 
 
-def send(
-    storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
-) -> Completion:
-    """Write the file to the archive; it is durable under its name when the completion says so."""
-    return begin(storage, stanza, archive, segment, options).finish()
-
-
 def begin(
-    storage: Storage, stanza: str, archive: ArchiveInfo, segment: Segment, options: Options
-) -> Writer:
-    """Have all of the file on its way; it gets its name when the writer is finished.
+    storage: Storage, stanza: str, archive: ArchiveInfo, file: WalFile, options: Options
+) -> Sending:
+    """Have all of the file on its way; it gets its name when that is finished.
 
-    Raises FileReadError for a file that cannot be read, or changes meanwhile.
+    It is read once: its digest is known, and with that its name, when all of it is sent. Raises
+    FileMissingError, and FileReadError for one that cannot be read, or changes meanwhile.
     """
-    archive_id = archive.current.archive_id
-    if segment.sha1 is None:
-        path = layout.wal_file_path(stanza, archive_id, segment.name)
-        return _fill(storage, path, segment, Encoding(cipher_pass=archive.cipher_pass))
-    extension = compress_type(options.compress_type).extension
-    path = layout.segment_path(stanza, archive_id, segment.name, segment.sha1, extension)
+    path = layout.wal_file_path(stanza, archive.current.archive_id, file.name)
+    if not file.holds_wal:
+        writer, sha1 = _fill(storage, path, file, Encoding(cipher_pass=archive.cipher_pass))
+        return Sending(writer, file.name, sha1)
     encoding = Encoding(options.compress_type, options.compress_level, archive.cipher_pass)
-    return _fill(storage, path, segment, encoding)
+    writer, sha1 = _fill(storage, path, file, encoding)
+    extension = compress_type(options.compress_type).extension
+    return Sending(writer, layout.segment_name(file.name, sha1, extension), sha1)
 
 
-def _fill(storage: Storage, path: str, segment: Segment, encoding: Encoding) -> Writer:
-    writer = storage.writer(path, publish=Publish.RENAME)
-    try:
-        encoder = Encoder(encoding)
-        with open(segment.path, "rb") as file:
-            for data in iter(lambda: file.read(CHUNK), b""):
+def _fill(storage: Storage, path: str, file: WalFile, encoding: Encoding) -> tuple[Writer, str]:
+    """A writer that has taken all of the file, and the file's SHA-1."""
+    encoder = Encoder(encoding, digests=Digests.SOURCE)
+    with _reading(file.path) as source:
+        before = os.fstat(source.fileno())
+        writer = storage.writer(path, publish=Publish.RENAME)
+        try:
+            for data in iter(lambda: source.read(CHUNK), b""):
                 writer.write(encoder.update(data))
-        writer.write(encoder.finish())
-        if segment.sha1 is not None and encoder.source_sha1 != segment.sha1:
-            # Otherwise the name would promise another content than the file has.
-            raise FileReadError(
-                f"'{segment.path}' changed while it was pushed",
-                hint="PostgreSQL leaves such a segment alone: what else writes to it?",
-            )
-    except OSError as cause:
-        writer.abort()
-        raise FileReadError(
-            f"unable to read '{segment.path}': {cause.strerror}",
-            hint="may the user who runs this read it?",
-        ) from cause
-    except BaseException:
-        writer.abort()
-        raise
-    return writer
+            writer.write(encoder.finish())
+            after = os.fstat(source.fileno())
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise FileReadError(
+                    f"'{file.path}' changed while it was pushed",
+                    hint="PostgreSQL leaves such a segment alone: what else writes to it?",
+                )
+        except BaseException:
+            writer.abort()
+            raise
+    return writer, encoder.source_sha1
 
 
 def _combined(

@@ -80,7 +80,12 @@ def segment_path(
 ) -> str:
     """A stored segment, also a partial one; ``sha1`` is that of the original file, in hex."""
     directory = wal_directory(stanza, archive_id_name, segment)
-    return f"{directory}/{segment}-{sha1}{extension}"
+    return f"{directory}/{segment_name(segment, sha1, extension)}"
+
+
+def segment_name(segment: str, sha1: str, extension: str = "") -> str:
+    """What a stored segment is called in its directory."""
+    return f"{segment}-{sha1}{extension}"
 
 
 def wal_file_path(stanza: str, archive_id_name: str, wal_file: str) -> str:

@@ -185,9 +185,16 @@ class Writer(abc.ABC):
 
     @abc.abstractmethod
     def finish(
-        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+        self,
+        *,
+        name: str | None = None,
+        after: t.Sequence[Completion] = (),
+        twin: Completion | None = None,
     ) -> Completion:
         """No more bytes follow: make the file durable and publish it. Does not block.
+
+        ``name`` is what it is called in its directory, where that was not known at the beginning
+        (Publish.RENAME).
 
         With ``after``, completions of other writers, it gets its name (Publish.RENAME) only when
         all of those have their own, and never when one fails. ``twin`` holds the same bytes: one of

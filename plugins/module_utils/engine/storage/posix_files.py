@@ -112,9 +112,15 @@ class PosixWriter(Writer):
             raise self._error or StorageError(str(cause)) from cause
 
     def finish(
-        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+        self,
+        *,
+        name: str | None = None,
+        after: t.Sequence[Completion] = (),
+        twin: Completion | None = None,
     ) -> Completion:
         """See Writer. Blocks, as local storage does, which replaces a file in one step."""
+        if name is not None:
+            self._path = os.path.join(os.path.dirname(self._path), name)
         if self._error is None and self._descriptor is not None:
             try:
                 for other in after:

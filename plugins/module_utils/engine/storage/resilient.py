@@ -191,6 +191,7 @@ class _Writer(Writer):
         self._publish = publish
         self._most = most
         self._chunks: list[bytes] = []
+        self._called: str | None = None
         self._after: t.Sequence[Completion] = ()
         self._twin: Completion | None = None
         self._finished = False
@@ -237,11 +238,15 @@ class _Writer(Writer):
             self._recover(cause)
 
     def finish(
-        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+        self,
+        *,
+        name: str | None = None,
+        after: t.Sequence[Completion] = (),
+        twin: Completion | None = None,
     ) -> Completion:
         """See Writer."""
         self._finished = True
-        self._after, self._twin = after, twin
+        self._called, self._after, self._twin = name, after, twin
         try:
             self._finish()
         except TransportLostError as cause:
@@ -251,7 +256,7 @@ class _Writer(Writer):
     def _finish(self) -> None:
         after = [self._here(other) for other in self._after]
         twin = None if self._twin is None else self._here(self._twin)
-        self._end = self._writer.finish(after=after, twin=twin)
+        self._end = self._writer.finish(name=self._called, after=after, twin=twin)
 
     def _here(self, other: Completion) -> Completion:
         """The completion on this session."""

@@ -10,17 +10,27 @@ decompress, digest. One pass; nothing is held but what a codec needs.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import typing as t
 
-from ..errors import FormatError
+from ..errors import AssertError, FormatError
 from .cipher import Decryptor, Encryptor
 from .compression import Buffer, Framing, compressor, decompressor
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["PLAIN", "Decoder", "Encoder", "Encoding", "Framing", "decode", "encode"]
+__all__ = [
+    "PLAIN",
+    "Decoder",
+    "Digests",
+    "Encoder",
+    "Encoding",
+    "Framing",
+    "decode",
+    "encode",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +56,24 @@ class Encoding:
 PLAIN = Encoding()
 
 
+class Digests(enum.Enum):
+    """What an encoder takes the SHA-1 of, which costs as much as a fast codec."""
+
+    BOTH = enum.auto()
+    SOURCE = enum.auto()
+    """Only the original bytes: of WAL no other digest is kept."""
+
+
 class Encoder:
     """Original bytes in, stored bytes out; sizes and digests once finished."""
 
-    def __init__(self, encoding: Encoding, *, framing: Framing = Framing.WHOLE) -> None:
+    def __init__(
+        self,
+        encoding: Encoding,
+        *,
+        framing: Framing = Framing.WHOLE,
+        digests: Digests = Digests.BOTH,
+    ) -> None:
         self._compressor = compressor(
             encoding.compress_type, encoding.compress_level, framing=framing
         )
@@ -57,7 +81,9 @@ class Encoder:
             None if encoding.cipher_pass is None else Encryptor(encoding._pass, framing=framing)
         )
         self._source = hashlib.sha1()
-        self._stored = self._source if encoding.is_plain else hashlib.sha1()
+        self._stored = None
+        if digests is Digests.BOTH:
+            self._stored = self._source if encoding.is_plain else hashlib.sha1()
         self.source_size = 0
         """Bytes taken so far."""
         self.stored_size = 0
@@ -81,7 +107,7 @@ class Encoder:
 
     def _store(self, output: bytes) -> bytes:
         self.stored_size += len(output)
-        if self._stored is not self._source:
+        if self._stored is not None and self._stored is not self._source:
             self._stored.update(output)
         return output
 
@@ -92,7 +118,9 @@ class Encoder:
 
     @property
     def stored_sha1(self) -> str:
-        """SHA-1 of the stored bytes, in hex: a manifest's ``rck``."""
+        """SHA-1 of the stored bytes, in hex: a manifest's ``rck``; AssertError without one."""
+        if self._stored is None:
+            raise AssertError("no digest of what is stored was taken")
         return self._stored.hexdigest()
 
 

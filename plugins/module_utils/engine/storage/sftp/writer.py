@@ -103,11 +103,17 @@ class Writer(base.Writer):
             self._server.wait_until(self._may_go_on)
 
     def finish(
-        self, *, after: t.Sequence[Completion] = (), twin: Completion | None = None
+        self,
+        *,
+        name: str | None = None,
+        after: t.Sequence[Completion] = (),
+        twin: Completion | None = None,
     ) -> Completion:
         """See base.Writer."""
         if not self._finished:
             self._finished = True
+            if name is not None:
+                self._path = base.join(base.parent(self._path), name)
             self._after = [other for other in map(self._follow, after) if other is not None]
             self._twin = None if twin is None else self._follow(twin)
             if self._tail_size and self._phase is not _Phase.FAILED:
