@@ -168,8 +168,8 @@ class Choice:
         reach.check(aim)
         if aim.kind not in ("immediate", *WITHOUT_RECOVERY):
             given = {key.replace("-", "_") for key, _value in self._options.recovery_option}
-            named = self._options.target_timeline or "recovery_target_timeline" in given
-            reach.check_branches(doubtful=aim.kind == "default" and not named)
+            named = bool(self._options.target_timeline) or "recovery_target_timeline" in given
+            reach.check_branches(aim, named=named)
 
     def reach(self, chosen: Chosen, aim: Goal) -> Reach | None:
         """The WAL for the recovery; None where there is none that could be checked."""
