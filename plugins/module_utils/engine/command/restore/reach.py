@@ -25,6 +25,7 @@ from .times import CLOCK_SKEW
 if t.TYPE_CHECKING:
     from ...postgres.goal import Goal
     from ...repository.backup_info import BackupEntry
+    from .histories import Histories
 
 # Types of which the archive cannot know where recovery ends, or whether there is one.
 WITHOUT_RECOVERY = ("none", "preserve")
@@ -66,7 +67,7 @@ def start_of(entry: BackupEntry, segment_size: int) -> Start:
     )
 
 
-def way(archive: ClusterArchive, entry: BackupEntry, target: str) -> timeline.Path:
+def way(archive: ClusterArchive | Histories, entry: BackupEntry, target: str) -> timeline.Path:
     """The timelines from the backup to the target timeline (``latest``, ``current``, a number).
 
     Raises DbMismatchError when no way leads from the backup there.
@@ -181,6 +182,11 @@ class Reach:
     def is_whole(self, goal: Goal) -> bool:
         """Whether another archive could not add anything that is missed."""
         known = self._known_end()
+        if goal.time is not None:
+            # One that was away for the last hours has no gap, and does not reach the target.
+            written = self._written_at(known)
+            if written is None or written < goal.time:
+                return False
         if goal.lsn is not None:
             known = max(known, goal.lsn // self._size)
         return not self._missing(self._start.first, known)
