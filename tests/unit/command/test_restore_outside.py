@@ -217,7 +217,7 @@ def test_a_data_directory_that_holds_nothing(gone):
     """What a disaster has spared elsewhere may be taken over, if it is said."""
     with pytest.raises(errors.PathNotEmptyError, match="does not lead there") as caught:
         gone.check(gone.origin)
-    assert "--force takes it over" in caught.value.hint
+    assert "--force takes it over, in a task with confirm_host" in caught.value.hint
     gone.check(gone.origin, force=True)
     # Wherever the tablespace is to be.
     made(gone.root / "other/PG_15_1/file")

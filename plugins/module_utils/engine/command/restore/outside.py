@@ -157,14 +157,14 @@ def refuse_strangers(
             raise PathNotEmptyError(
                 f"unable to restore to path '{place.path}' because it contains files, and"
                 f" '{place.link}' does not lead there",
-                hint=f"{place.option} gives it another place; --force takes it over, if nothing"
-                " else uses it.",
+                hint=f"{place.option} gives it another place; --force takes it over, in a task"
+                " with confirm_host, if nothing else uses it.",
             )
         raise FileExistsError_(
             f"unable to restore file '{place.path}' because it already exists, and '{place.link}'"
             " does not lead there",
-            hint=f"{place.option} gives it another place; --force replaces it, if nothing else uses"
-            " it.",
+            hint=f"{place.option} gives it another place; --force replaces it, in a task with"
+            " confirm_host, if nothing else uses it.",
         )
 
 
