@@ -21,6 +21,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     PgOptions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import contents
+from ansible_collections.pgsftp.backup.tests.support.processes import Processes
 
 LABEL = "20260101-000000F"
 OWNER = ("postgres", "postgres")
@@ -37,6 +38,7 @@ class Host:
 
     def __init__(self, root):
         self.root = root
+        self.processes = Processes(root / "proc")
         self.origin = root / "origin"
         self.copy = root / "copy"
         self.space = made(root / "space/PG_15_1/5/1").parents[1]
@@ -80,6 +82,7 @@ class Host:
 
     def run_in(self, path):
         made(path / "postmaster.pid", f"{os.getpid()}\n")
+        self.processes.add(os.getpid(), name="postgres", cwd=path)
 
     def check(self, data=None, *, force=False, **changes):
         changes = {"link_all": True, **changes}
@@ -94,8 +97,10 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path):
-    return Host(tmp_path)
+def host(tmp_path, monkeypatch):
+    found = Host(tmp_path)
+    monkeypatch.setattr(outside.running, "PROCESSES", str(found.processes.root))
+    return found
 
 
 ALL = ["pg_tblspc/16384", "log", "postgresql.conf"]
@@ -186,6 +191,15 @@ def test_what_nobody_is_known_to_use(host, all_but_one, name):
     host.check(force=True, **options)
     host.link(host.copy, name)
     host.check(**options)
+
+
+def test_a_number_that_was_left_behind_is_no_server(host, all_but_one):
+    """After a crash of the host some process has it; the link of the copy's own leads there."""
+    made(host.origin / "postmaster.pid", f"{os.getpid()}\n")
+    host.processes.add(os.getpid(), name="sshd", cwd=host.root)
+    host.data_directory(host.copy)
+    host.link(host.copy, "log")
+    host.check(**all_but_one("log"))
 
 
 @pytest.mark.parametrize("name", ALL)
