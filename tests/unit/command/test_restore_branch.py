@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    branch,
     choice,
     reach,
 )
@@ -20,6 +21,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     Options,
     RepoOptions,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import timeline, wal
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.goal import goal
 from ansible_collections.pgsftp.backup.tests.support.wal_archive import BACKUP, SIZE, Repo
 
@@ -59,6 +61,16 @@ def check(repo, kind="default", target="latest", text=None, entry=ENTRY, **given
 def at(moment):
     """A target as the command line has it."""
     return time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(moment))
+
+
+def test_each_timeline_that_went_on_and_the_one_that_is_followed_from_there():
+    """The segment of the fork itself is on both."""
+    path = timeline.path(3, [wal.Fork(1, FORK, ""), wal.Fork(2, FORK + SIZE, "")])
+    names = [wal.number_name(line, number, SIZE) for line in (1, 2, 3) for number in (5, 6, 7)]
+    found = branch.left(path, reversed(names), SIZE)
+    assert [(row.stretch.timeline, row.child.timeline) for row in found] == [(1, 2), (2, 3)]
+    assert [row.names for row in found] == [tuple(names[1:3]), tuple(names[5:6])]
+    assert branch.left(path[1:], names[:3], SIZE) == []
 
 
 def test_an_ordinary_promotion_is_nothing_to_tell(repo, said):
