@@ -13,12 +13,15 @@ import types
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import choice
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    choice,
+    times,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     RepoOptions,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import timeline
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import timeline, wal
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.goal import Goal
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     archive_info,
@@ -135,6 +138,41 @@ def test_a_timeline_that_began_while_the_repository_was_away(made, said):
     with made.choice() as asked:
         assert way(asked) == [1, 2]
     assert said == []
+
+
+def test_a_repository_that_fails_is_asked_nothing_more(made, said, monkeypatch):
+    """Neither when a timeline began, which decides where recovery may leave another one."""
+    first = made(OLD, CLUSTER)
+    first.segments(2, 3, 4, 5)
+    first.segments(4, line=2)
+    second = made(CLUSTER)
+    for repo in (first, second):
+        repo.history(2, (1, 4 * SIZE))
+    asked_for = []
+
+    class Failing(choice.ClusterArchive):
+        def segments(self, within):
+            if self.ids == ["15-1"]:
+                raise errors.TransportLostError("gone")
+            return super().segments(within)
+
+        def began(self, timeline):
+            asked_for.append(self.ids)
+            return super().began(timeline)
+
+    monkeypatch.setattr(choice, "ClusterArchive", Failing)
+    monkeypatch.setattr(times, "trusted", lambda *_arguments: True)
+    now = int(time.time())
+    for stored in first.top.glob("*/*"):
+        os.utime(stored, (now - 9999, now - 9999))
+    path = timeline.path(2, [wal.Fork(1, 4 * SIZE, "")])
+    aim = Goal("time", "then", time=now - 5000)
+    with made.choice() as asked:
+        found = asked.reach(chosen()._replace(path=path), aim)
+        with pytest.raises(errors.DbMismatchError, match="lies before timeline 2 began"):
+            found.check_branches(aim, named=False)
+    assert "repo2: gone" in said
+    assert asked_for == [["15-2"]]
 
 
 def test_a_repository_that_cannot_be_asked_is_told_once(made, said):

@@ -166,10 +166,10 @@ class Reach:
                 and (high is None or position <= high // per_id)
             )
 
-        self._archives.append(archive)
         for name, segment in archive.segments(within).items():
             self._found.setdefault(name, (archive, segment))
             self._count(name)
+        self._archives.append(archive)
 
     def _count(self, name: str) -> None:
         number = wal.segment_number(name, self._size)
