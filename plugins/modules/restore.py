@@ -98,6 +98,9 @@ options:
   target_timeline:
     description:
       - The timeline to follow, as V(latest), V(current) or a number.
+      - >-
+        A time at which the cluster was on a timeline that an earlier recovery has left needs its
+        number.
     type: str
   set:
     description:
