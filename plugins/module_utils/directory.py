@@ -73,6 +73,8 @@ class Choice(t.NamedTuple):
     """It is changed in place."""
     aside: dict[str, str]
     """It is renamed: new path -> old path."""
+    force: bool = False
+    """It holds nothing, and what a lost one has left elsewhere, as tablespaces, is replaced."""
 
 
 def examine(options: Options) -> Directory:
@@ -112,7 +114,9 @@ def choose(options: Options, consent: Consent, *, delta: bool, check_mode: bool)
         return Choice(found, done=True, delta=False, aside={})
     _refuse_running(path, check_mode=check_mode)
     if found is Directory.EMPTY:
-        return Choice(found, done=False, delta=False, aside={})
+        agreed = consent.force and consent.host is not None
+        agreed = agreed and consent.host == consent.inventory_name
+        return Choice(found, done=False, delta=False, aside={}, force=agreed)
     if found is Directory.INTERRUPTED:
         return Choice(found, done=False, delta=True, aside={})
     if not consent.force:

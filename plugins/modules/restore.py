@@ -98,6 +98,9 @@ options:
   target_timeline:
     description:
       - The timeline to follow, as V(latest), V(current) or a number.
+      - >-
+        A time at which the cluster was on a timeline that an earlier recovery has left needs its
+        number.
     type: str
   set:
     description:
@@ -147,6 +150,9 @@ options:
     description:
       - Whether the data directory may be replaced when it is not empty. Needs O(confirm_host).
       - A restore that was interrupted goes on without it.
+      - >-
+        With a data directory that is empty or gone it says that what is left of it elsewhere, such
+        as tablespaces, may be replaced.
     type: bool
     default: false
   confirm_host:
@@ -396,7 +402,9 @@ def work(task: module.Task) -> module.Result:
     )
     if choice.done:
         return {"changed": False, "directory": choice.found.value, "aside": {}}
-    options = task.options("restore", **wanted, delta=choice.delta)
+    options = task.options(
+        "restore", **wanted, delta=choice.delta, force=True if choice.force else None
+    )
     if task.check_mode:
         return {"changed": True, **directory.plan(options, choice)}
     return {"changed": True, **directory.restore(task.perform, options, choice, above)}

@@ -150,9 +150,19 @@ def test_an_unknown_timeline(site, used):
 
 def test_a_server_that_runs_is_refused_even_with_force(site, used):
     pid = used.data / "postmaster.pid"
+    # What the kernel calls it is the name of the program, by which other users know it.
+    program = used.root / "postgres"
+    program.symlink_to(shutil.which("sleep"))
+    with subprocess.Popen([str(program), "600"], cwd=used.data) as server:
+        pid.write_text(f"{server.pid}\n")
+        try:
+            said = refused(site, used, "--force", code=38)
+        finally:
+            server.kill()
+    assert f"process {server.pid} ('postgres') is running: stop the server first" in said
     pid.write_text(f"{os.getpid()}\n")
     said = refused(site, used, "--force", code=38)
-    assert f"process {os.getpid()} is running: stop the server first" in said
+    assert f"names process {os.getpid()}, which is another one" in said
     gone = subprocess.Popen(["true"])
     gone.wait()
     pid.write_text(f"{gone.pid}\n{used.data}\n")

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.copy import Keep
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.run import (
     openers_of,
 )
@@ -30,11 +29,11 @@ def opened(tmp_path):
     (tmp_path / "demo.sock").touch()
     right = {"host": "sftp-srv", "user": "u", "private_key_file": str(tmp_path / "id")}
 
-    def opened(keep, *, alone=False, **changes):
+    def opened(*, anew, alone=False, **changes):
         sftps = [SftpOptions(**right), SftpOptions(**{**right, **changes})]
         repos = [RepoOptions(key, "sftp", sftp=sftp) for key, sftp in enumerate(sftps, 1)]
         options = Options("restore", stanza="demo", archiver_path=str(tmp_path), repos=tuple(repos))
-        return openers_of(options, repos[1:] if alone else repos, keep)
+        return openers_of(options, repos[1:] if alone else repos, anew=anew)
 
     return opened
 
@@ -46,15 +45,15 @@ def protected(tmp_path):
     return str(tmp_path / "protected")
 
 
-@pytest.mark.parametrize("keep", Keep)
-def test_what_is_set_up_right_is_opened_with_or_without_files_to_keep(opened, keep, protected):
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_is_set_up_right_is_opened_with_or_without_files_to_keep(opened, anew, protected):
     secret = Secret("secret")
-    openers = opened(keep, private_key_file=protected, private_key_passphrase=secret)
+    openers = opened(anew=anew, private_key_file=protected, private_key_passphrase=secret)
     assert sorted(openers) == [1, 2]
     assert all(opener.borrows for opener in openers.values())
 
 
-@pytest.mark.parametrize("keep", Keep)
+@pytest.mark.parametrize("anew", [False, True])
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -68,29 +67,28 @@ def test_what_is_set_up_right_is_opened_with_or_without_files_to_keep(opened, ke
         ),
     ],
 )
-def test_what_is_not_is_refused_or_left_out_of_several(opened, keep, changes, text, protected):
+def test_what_is_not_is_refused_or_left_out_of_several(opened, anew, changes, text, protected):
     if changes.get("private_key_file") == "protected":
         changes = {**changes, "private_key_file": protected}
     with pytest.raises(ServiceError, match=text):
-        opened(keep, alone=True, **changes)
-    assert sorted(opened(keep, **changes)) == [1]
+        opened(anew=anew, alone=True, **changes)
+    assert sorted(opened(anew=anew, **changes)) == [1]
 
 
-@pytest.mark.parametrize("keep", Keep)
+@pytest.mark.parametrize("anew", [False, True])
 @pytest.mark.parametrize("name", ["paramiko", "cryptography"])
-def test_a_library_that_is_missing_is_refused(opened, keep, name, monkeypatch):
+def test_a_library_that_is_missing_is_refused(opened, anew, name, monkeypatch):
     for loaded in list(sys.modules):
         if loaded.partition(".")[0] in ("paramiko", "cryptography"):
             monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ServiceError, match=f"python library '(paramiko|{name})' cannot be"):
-        opened(keep, alone=True)
+        opened(anew=anew, alone=True)
 
 
-@pytest.mark.parametrize("keep", [Keep.SAME_CHECKSUM, Keep.SAME_SIZE_AND_TIME])
-def test_no_library_is_loaded_where_perhaps_nothing_is_fetched(opened, keep, monkeypatch):
+def test_no_library_is_loaded_where_perhaps_nothing_is_fetched(opened, monkeypatch):
     for loaded in list(sys.modules):
         if loaded.partition(".")[0] in ("paramiko", "cryptography"):
             monkeypatch.delitem(sys.modules, loaded)
-    opened(keep)
+    opened(anew=False)
     assert not {"paramiko", "cryptography"} & set(sys.modules)

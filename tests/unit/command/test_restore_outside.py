@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -13,16 +14,14 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
     outside,
     plan,
-)
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.reuse import (
-    Reuse,
-    reuse_of,
+    target,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
     Options,
     PgOptions,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import contents
+from ansible_collections.pgsftp.backup.tests.support.processes import Processes
 
 LABEL = "20260101-000000F"
 OWNER = ("postgres", "postgres")
@@ -39,6 +38,7 @@ class Host:
 
     def __init__(self, root):
         self.root = root
+        self.processes = Processes(root / "proc")
         self.origin = root / "origin"
         self.copy = root / "copy"
         self.space = made(root / "space/PG_15_1/5/1").parents[1]
@@ -61,9 +61,8 @@ class Host:
                 contents.Target("pg_tblspc/16384", "link", str(root / "space"), None, 16384, "ts1"),
             ],
             files=[
-                contents.ManifestFile(
-                    "pg_data/postgresql.conf", 3, 3, 1000, 0o600, *OWNER, checksum="0" * 40
-                )
+                contents.ManifestFile(name, 3, 3, 1000, 0o600, *OWNER, checksum="0" * 40)
+                for name in ("pg_data/postgresql.conf", "pg_data/log/a.log")
             ],
             paths=[contents.ManifestPath(name, 0o700, *OWNER) for name in names],
         )
@@ -83,6 +82,7 @@ class Host:
 
     def run_in(self, path):
         made(path / "postmaster.pid", f"{os.getpid()}\n")
+        self.processes.add(os.getpid(), name="postgres", cwd=path)
 
     def check(self, data=None, *, force=False, **changes):
         changes = {"link_all": True, **changes}
@@ -92,12 +92,15 @@ class Host:
         places = outside.outside_of(self.manifest, where)
         known = outside.others(self.manifest, options)
         outside.refuse_servers(places, known)
-        outside.refuse_strangers(places, known, self.manifest, where, force=force)
+        empty = not target.holds(where.pg_data)
+        outside.refuse_strangers(places, known, self.manifest, where, force=force, empty=empty)
 
 
 @pytest.fixture
-def host(tmp_path):
-    return Host(tmp_path)
+def host(tmp_path, monkeypatch):
+    found = Host(tmp_path)
+    monkeypatch.setattr(outside.running, "PROCESSES", str(found.processes.root))
+    return found
 
 
 ALL = ["pg_tblspc/16384", "log", "postgresql.conf"]
@@ -178,7 +181,7 @@ def test_another_version_has_its_own_directory_in_the_same_tablespace(host, all_
 @pytest.mark.parametrize("name", ALL)
 def test_what_nobody_is_known_to_use(host, all_but_one, name):
     """It is the copy's when its link leads there, or when it is told to take it."""
-    host.origin.rename(host.root / "elsewhere")
+    shutil.rmtree(host.origin)
     host.data_directory(host.copy)
     options = all_but_one(name)
     with pytest.raises(errors.EngineError, match="does not lead there") as caught:
@@ -188,6 +191,15 @@ def test_what_nobody_is_known_to_use(host, all_but_one, name):
     host.check(force=True, **options)
     host.link(host.copy, name)
     host.check(**options)
+
+
+def test_a_number_that_was_left_behind_is_no_server(host, all_but_one):
+    """After a crash of the host some process has it; the link of the copy's own leads there."""
+    made(host.origin / "postmaster.pid", f"{os.getpid()}\n")
+    host.processes.add(os.getpid(), name="sshd", cwd=host.root)
+    host.data_directory(host.copy)
+    host.link(host.copy, "log")
+    host.check(**all_but_one("log"))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -208,31 +220,62 @@ def test_the_cluster_itself_does_not_take_other_places(host):
         host.check(host.origin, tablespace_map=(("ts1", str(own)),))
 
 
-def test_a_data_directory_that_holds_nothing(host):
+@pytest.fixture
+def gone(host):
+    """The data directory is lost, and all else is there."""
+    shutil.rmtree(host.origin)
+    return host
+
+
+def test_a_data_directory_that_holds_nothing(gone):
     """What a disaster has spared elsewhere may be taken over, if it is said."""
-    for path in (host.origin / "PG_VERSION", *(host.origin / name for name in ALL)):
-        path.unlink()
-    (host.origin / "pg_tblspc").rmdir()
-    with pytest.raises(errors.PathNotEmptyError, match="does not lead there"):
-        host.check(host.origin)
-    host.check(host.origin, force=True)
+    with pytest.raises(errors.PathNotEmptyError, match="does not lead there") as caught:
+        gone.check(gone.origin)
+    assert "--force takes it over, in a task with confirm_host" in caught.value.hint
+    gone.check(gone.origin, force=True)
+    # Wherever the tablespace is to be.
+    made(gone.root / "other/PG_15_1/file")
+    gone.check(gone.origin, force=True, tablespace_map=(("ts1", f"{gone.root}/other"),))
 
 
-@pytest.mark.parametrize(
-    ("found", "left"),
-    [
-        (None, Reuse(False, True)),
-        ([], Reuse(False, True)),
-        (["letters"], Reuse(False, False)),
-        (["PG_VERSION"], Reuse(True, True)),
-        (["backup.manifest"], Reuse(True, True)),
-    ],
-)
-def test_what_delta_and_force_may_do(tmp_path, found, left):
-    data = tmp_path / "data"
-    for name in found or ():
-        made(data / name)
-    if found == []:
-        data.mkdir()
-    options = Options("restore", stanza="demo", delta=True, force=True)
-    assert reuse_of(options, str(data)) == left
+@pytest.mark.parametrize("force", [False, True])
+def test_a_directory_that_many_share_is_nobodys(gone, all_but_one, force):
+    """The logs of all clusters of a host, which --link-all makes a place of this one."""
+    made(gone.log / "another.log")
+    with pytest.raises(errors.PathNotEmptyError, match="need not be of the cluster") as caught:
+        gone.check(gone.origin, force=force, **all_but_one("log"))
+    assert "--link-map=log=PLACE" in caught.value.hint and "--force" not in caught.value.hint
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_place_that_the_cluster_never_had(gone, all_but_one, force):
+    made(gone.root / "srv/app/data.db")
+    options = all_but_one("log")
+    options["link_map"] += (("log", f"{gone.root}/srv"),)
+    with pytest.raises(errors.PathNotEmptyError, match=r"/srv' because .* need not be"):
+        gone.check(gone.origin, force=force, **options)
+
+
+def test_the_wal_of_a_data_directory_that_is_gone(gone):
+    """The backup has none of it."""
+    wal = made(gone.root / "wal/000000010000000000000001").parent
+    gone.manifest.targets.append(contents.Target("pg_data/pg_wal", "link", str(wal)))
+    gone.manifest.paths.append(contents.ManifestPath("pg_data/pg_wal", 0o700, *OWNER))
+    gone.check(gone.origin, force=True)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_the_former_data_directory_beside_it_has(host, all_but_one, name):
+    """It was moved aside, and may be all that is left."""
+    host.origin.rename(host.root / "origin.bad")
+    with pytest.raises(errors.PathNotEmptyError, match=r"cluster in '.*/origin\.bad'") as caught:
+        host.check(host.origin, force=True, **all_but_one(name))
+    assert "move that data directory away" in caught.value.hint
+
+
+def test_what_was_moved_aside_with_its_tablespace(host):
+    """As a task does it."""
+    host.origin.rename(host.root / "origin.aside")
+    for path in (host.space, host.log, host.conf):
+        path.rename(f"{path}.aside")
+    host.check(host.origin)

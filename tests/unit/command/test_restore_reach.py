@@ -85,7 +85,7 @@ def test_before_12_a_server_stays_on_its_timeline_unless_told(repo, version, fol
     info = BackupInfo((BackupDb(1, 6, version, 3, 4),), 1, {BACKUP.label: BACKUP})
     options = Options("restore", stanza="demo")
     chosen = choice.Choice(options, [RepoOptions(1)], {})
-    chosen._archives[1] = repo.archive
+    chosen._archives[1, (version, 6)] = repo.archive
     repo.history(2, (1, 5 * SIZE))
     _dummy, path = chosen._reachable(RepoOptions(1), info, Goal("default"))
     assert [stretch.timeline for stretch in path] == ([1, 2] if follows else [1])
@@ -109,7 +109,7 @@ def test_a_target_that_cannot_choose_the_backup(repo, said, monkeypatch, aim, wa
     monkeypatch.setattr(choice.manifest, "validate_whole", lambda _contents: None)
     options = Options("restore", stanza="demo", set=wanted, target=aim.text or None)
     chosen = choice.Choice(options, [RepoOptions(1)], {})
-    chosen._archives[1] = repo.archive
+    chosen._archives[1, ("15", 6)] = repo.archive
     chosen._storages[1] = PosixStorage(str(repo.root))
     chosen.choose(aim)
     found = [line for line in said if "nothing but recovery can tell" in line]

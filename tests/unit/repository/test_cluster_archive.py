@@ -46,10 +46,17 @@ def test_of_a_cluster_that_was_upgraded_and_taken_back(repo):
 def test_when_a_segment_came(repo, mtime, written):
     """Some servers keep times to themselves."""
     os.utime(next(repo.top.glob("*/*02-*")), (mtime, mtime))
-    archive = repo.archive
-    name, segment = min(archive.segments(lambda _directory: True).items())
+    name, segment = min(repo.archive.segments(lambda _directory: True).items())
     assert name.endswith("02")
-    assert archive.written_at(segment) == written
+    assert segment.written_at == written
+
+
+@pytest.mark.parametrize(("mtime", "began"), [(1_700_000_000, 1_700_000_000), (0, None)])
+def test_when_a_timeline_began(repo, mtime, began):
+    assert repo.archive.began(2) is None
+    repo.history(2, (1, 3 * SIZE))
+    os.utime(repo.top / "00000002.history", (mtime, mtime))
+    assert repo.archive.began(2) == began
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ class StoredSegment(t.NamedTuple):
     path: str
     size: int
     """Stored bytes."""
+    mtime: int = 0
+
+    @property
+    def written_at(self) -> int | None:
+        """When it came into the archive, in epoch seconds of the repository's clock.
+
+        None when the server keeps times to itself.
+        """
+        return self.mtime or None
 
 
 class WalRange(t.NamedTuple):
@@ -120,7 +129,9 @@ def _by_name(path: str, entries: Iterable[FileInfo]) -> dict[str, list[StoredSeg
         parsed = parse_segment(entry.name)
         if parsed is not None:
             segments.setdefault(parsed.name, []).append(
-                StoredSegment(parsed.name, parsed.sha1, f"{path}/{entry.name}", entry.size)
+                StoredSegment(
+                    parsed.name, parsed.sha1, f"{path}/{entry.name}", entry.size, entry.mtime
+                )
             )
     return segments
 

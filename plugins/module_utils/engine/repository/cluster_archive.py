@@ -66,8 +66,7 @@ class ClusterArchive:
             archive_id = (self._timelines or {}).get(timeline)
             if archive_id is None:
                 return []
-            name = f"{timeline:08X}.history"
-            path = layout.wal_file_path(self._stanza, archive_id, name)
+            path = _history(self._stanza, archive_id, timeline)
             stored = self._storage.read(path)
             try:
                 data = decode(stored, self._encoding)
@@ -83,12 +82,16 @@ class ClusterArchive:
             found.update(archive.segments(self._storage, self._stanza, archive_id, within))
         return found
 
-    def written_at(self, segment: StoredSegment) -> int | None:
-        """When the segment came into the archive, in epoch seconds of the repository's clock.
+    def began(self, timeline: int) -> int | None:
+        """When the timeline's history came into the archive, in seconds of the repository's clock.
 
-        None when it has gone, or the server keeps times to itself.
+        It comes before the first segment. None when it is not there, or times are not told.
         """
-        info = self._storage.info(segment.path)
+        self.timelines()
+        archive_id = (self._timelines or {}).get(timeline)
+        if archive_id is None:
+            return None
+        info = self._storage.info(_history(self._stanza, archive_id, timeline))
         return info.mtime or None if info is not None else None
 
     def clock_lag(self, label: str, stopped: int) -> int:
@@ -99,3 +102,7 @@ class ClusterArchive:
         """
         info = self._storage.info(layout.manifest_path(self._stanza, label))
         return max(stopped - info.mtime, 0) if info is not None and info.mtime else 0
+
+
+def _history(stanza: str, archive_id: str, timeline: int) -> str:
+    return layout.wal_file_path(stanza, archive_id, f"{timeline:08X}.history")

@@ -6,6 +6,9 @@
 A few segments are what a failover leaves behind. When they are newer than those of the timeline
 that recovery follows, it is the other way round: a copy was promoted, archived into the stanza of
 its origin, and the cluster itself never left its timeline. PostgreSQL follows the newest number.
+
+It does so for a time as well, which may lie in what was left: the first transaction that the newest
+timeline has after it is one of after the fork, and recovery ends there with the fork's state.
 """
 
 from __future__ import annotations
@@ -15,11 +18,25 @@ import typing as t
 from ... import log
 from ...errors import DbMismatchError
 from ...postgres import timeline, wal
-from ...repository.archive import StoredSegment
-from ...repository.cluster_archive import ClusterArchive
 from ...repository.selection import utc
 
-Found = t.Mapping[str, tuple[ClusterArchive, StoredSegment]]
+if t.TYPE_CHECKING:
+    from ...postgres.goal import Goal
+
+
+class View(t.NamedTuple):
+    """What the archives show of the way of a recovery."""
+
+    path: timeline.Path
+    """From the timeline of the backup on: it was made after the way had left the former ones."""
+    written: t.Mapping[str, int | None]
+    """When each segment came into the archive, in epoch seconds of the repository's clock."""
+    began: t.Callable[[int], int | None]
+    """When the history of a timeline came there, which is when it began."""
+    trusted: bool
+    """Whether these times can be what they seem; see ``times.trusted``."""
+    size: int
+    """Of a segment, in bytes."""
 
 
 class Branch(t.NamedTuple):
@@ -28,62 +45,82 @@ class Branch(t.NamedTuple):
     stretch: timeline.Stretch
     names: tuple[str, ...]
     """Segments, in their order."""
+    child: timeline.Stretch
+    """Where the path goes on."""
 
 
 def left(path: timeline.Path, names: t.Iterable[str], size: int) -> list[Branch]:
     """The timelines of the path that went on, with their segments of ``size`` bytes (pure)."""
     branches = []
     known = sorted(names)
-    for stretch in path:
-        if stretch.end is None:
-            continue
-        last = stretch.end // size
+    for stretch, child in zip(path, path[1:]):
+        last = (stretch.end or 0) // size
         beyond = tuple(
             name
             for name in known
             if wal.timeline_of(name) == stretch.timeline and wal.segment_number(name, size) > last
         )
         if beyond:
-            branches.append(Branch(stretch, beyond))
+            branches.append(Branch(stretch, beyond, child))
     return branches
 
 
-def check(path: timeline.Path, found: Found, size: int, *, doubtful: bool) -> None:
+def check(view: View, goal: Goal, *, named: bool) -> None:
     """Tell of timelines that went on.
 
-    Raises DbMismatchError when one is newer than what recovery would follow and it is ``doubtful``
-    whether that is meant: nobody has named a timeline or a target.
+    Raises DbMismatchError when it is doubtful whether recovery should leave one, and nobody has
+    ``named`` the timeline to follow: without a target when that one is newer than what recovery
+    would follow, with a time when it is one at which that one was in use.
     """
-    for branch in left(path, found, size):
-        newest = _written(found, branch.names)
-        ours = _written(found, [name for name in found if _is_of(name, path[-1], size)])
+    end = view.path[-1]
+    for branch in left(view.path, view.written, view.size):
+        newest = view.written[branch.names[-1]]
         what = (
-            f"timeline {branch.stretch.timeline} went on after timeline {path[-1].timeline} had"
+            f"timeline {branch.stretch.timeline} went on after timeline {branch.child.timeline} had"
             f" forked from it at {wal.lsn_text(branch.stretch.end or 0)}: {len(branch.names)} WAL"
             f" {'segment' if len(branch.names) == 1 else 'segments'} up to {branch.names[-1]}"
         )
-        if newest is not None:
+        if newest is not None and view.trusted:
             what += f", archived {utc(newest)}"
         hint = (
             f"--target-timeline={branch.stretch.timeline} recovers along that one,"
-            f" --target-timeline={path[-1].timeline} along the other."
+            f" --target-timeline={end.timeline} along the other."
         )
-        if doubtful and newest is not None and ours is not None and newest > ours:
-            raise DbMismatchError(
-                f"{what}, later than the last one of timeline {path[-1].timeline}",
-                hint=f"was a copy promoted that archives into this stanza? {hint}",
-            )
+        if view.trusted and not named:
+            if goal.kind == "default" and _is_newer(view, newest):
+                raise DbMismatchError(
+                    f"{what}, later than the last one of timeline {end.timeline}",
+                    hint=f"was a copy promoted that archives into this stanza? {hint}",
+                )
+            if goal.time is not None and _was_in_use(view, branch, goal.time):
+                raise DbMismatchError(
+                    f"target '{goal.text}' lies before timeline {branch.child.timeline} began, and"
+                    f" after what it has of timeline {branch.stretch.timeline}: {what}",
+                    hint=f"which of the two is meant? {hint}",
+                )
         log.warn("%s; recovery leaves it there\nHINT: %s", what, hint)
+
+
+def _is_newer(view: View, newest: int | None) -> bool:
+    """Whether that is later than all that recovery would follow in the end."""
+    names = [name for name in view.written if _is_of(name, view.path[-1], view.size)]
+    ours = view.written[max(names)] if names else None
+    return newest is not None and ours is not None and newest > ours
+
+
+def _was_in_use(view: View, branch: Branch, moment: int) -> bool:
+    """Whether the timeline went on up to that time, and the one that is followed had not begun.
+
+    All that happened after the segment of the fork had come into the archive is in later ones.
+    """
+    fork = wal.number_name(
+        branch.stretch.timeline, (branch.stretch.end or 0) // view.size, view.size
+    )
+    since = view.written.get(fork) or view.written[branch.names[0]]
+    until = view.began(branch.child.timeline)
+    return since is not None and until is not None and since < moment < until
 
 
 def _is_of(name: str, stretch: timeline.Stretch, size: int) -> bool:
     number = wal.segment_number(name, size)
     return wal.timeline_of(name) == stretch.timeline and number >= stretch.begin // size
-
-
-def _written(found: Found, names: t.Sequence[str]) -> int | None:
-    """When the last of them came into the archive; None when that is not known."""
-    if not names:
-        return None
-    archive, segment = found[max(names)]
-    return archive.written_at(segment)

@@ -17,6 +17,7 @@ from ...errors import (
     BackupSetInvalidError,
     DbMismatchError,
     EngineError,
+    HostConnectError,
 )
 from ...postgres import recovery, timeline
 from ...postgres.goal import Goal
@@ -28,9 +29,13 @@ from ...storage.base import Storage
 from ...storage.open import Opener
 from ..cipher import cipher_pass
 from ..stored_control import stored_control
+from .histories import Histories
 from .reach import WITHOUT_RECOVERY, Reach, start_of, way
 
 _WAL = f"{PG_DATA}/pg_wal/"
+
+# A cluster, by its version and system id: its number differs from one repository to another.
+Cluster = tuple[str, int]
 
 # Types of targets that are in the WAL alone: they cannot choose the backup.
 _UNDATED = ("name", "xid")
@@ -57,7 +62,8 @@ class Choice:
         self._openers = openers
         self._stack = contextlib.ExitStack()
         self._storages: dict[int, Storage] = {}
-        self._archives: dict[int, ClusterArchive] = {}
+        self._archives: dict[tuple[int, Cluster], ClusterArchive] = {}
+        self._away: set[int] = set()
 
     def __enter__(self) -> Choice:
         return self
@@ -96,6 +102,8 @@ class Choice:
                     raise
                 log.warn("repo%d: %s", repo.key, cause.message)
                 causes.append(cause)
+                if isinstance(cause, HostConnectError):
+                    self._away.add(repo.key)
         wanted = (BackupSetInvalidError, DbMismatchError)
         raise next((cause for cause in causes if isinstance(cause, wanted)), causes[0])
 
@@ -144,8 +152,9 @@ class Choice:
         self, repo: RepoOptions, info: BackupInfo, entry: BackupEntry, aim: Goal
     ) -> timeline.Path:
         options = dataclasses.replace(self._options, type=aim.kind)
-        wanted = recovery.target_timeline(options, _db(info, entry).version)
-        return way(self._archive(repo, info, entry), entry, wanted)
+        db = _db(info, entry)
+        wanted = recovery.target_timeline(options, db.version)
+        return way(Histories(self._all(repo, (db.version, db.system_id))), entry, wanted)
 
     def check_reach(self, chosen: Chosen, aim: Goal) -> None:
         """Raise when the WAL that recovery needs is not in any repository; see ``Reach.check``."""
@@ -168,8 +177,8 @@ class Choice:
         reach.check(aim)
         if aim.kind not in ("immediate", *WITHOUT_RECOVERY):
             given = {key.replace("-", "_") for key, _value in self._options.recovery_option}
-            named = self._options.target_timeline or "recovery_target_timeline" in given
-            reach.check_branches(doubtful=aim.kind == "default" and not named)
+            named = bool(self._options.target_timeline) or "recovery_target_timeline" in given
+            reach.check_branches(aim, named=named)
 
     def reach(self, chosen: Chosen, aim: Goal) -> Reach | None:
         """The WAL for the recovery; None where there is none that could be checked."""
@@ -179,39 +188,57 @@ class Choice:
         size = self._segment_size(chosen)
         own = [file.name[len(_WAL) :] for file in contents.files if file.name.startswith(_WAL)]
         reach = Reach(path, start_of(entry, size), size, own=own)
-        reach.add(self._archives[chosen.repo.key], aim)
-        if not reach.is_whole(aim):
-            self._add_others(reach, chosen, aim)
+        cluster = contents.db.version, contents.db.system_id
+        reach.add(self._archive(chosen.repo, cluster), aim)
+        # Where the archive ends only all repositories together know.
+        if aim.kind == "default" or not reach.is_whole(aim):
+            for repo in self._others(chosen.repo):
+                with self._telling(repo):
+                    reach.add(self._archive(repo, cluster), aim)
         return reach
 
-    def _add_others(self, reach: Reach, chosen: Chosen, aim: Goal) -> None:
+    def _others(self, first: RepoOptions) -> t.Iterator[RepoOptions]:
         """archive-get asks all repositories, whichever the backup is from."""
         for repo in self._options.repos:
-            if repo.key == chosen.repo.key or repo.key not in self._openers:
-                continue
-            try:
-                info = backup_info.load(self._storage(repo), self._stanza, cipher_pass(repo))
-                reach.add(self._archive(repo, info, chosen.entry), aim)
-            except EngineError as cause:
-                log.warn("repo%d: %s", repo.key, cause.message)
+            if repo.key != first.key and repo.key in self._openers and repo.key not in self._away:
+                yield repo
+
+    @contextlib.contextmanager
+    def _telling(self, repo: RepoOptions) -> t.Iterator[None]:
+        """What another repository cannot tell is told once; it is not asked again."""
+        try:
+            yield
+        except EngineError as cause:
+            log.warn("repo%d: %s", repo.key, cause.message)
+            self._away.add(repo.key)
+
+    def _all(self, first: RepoOptions, cluster: Cluster) -> t.Iterator[ClusterArchive]:
+        """The archives of all repositories, as far as they can be asked."""
+        yield self._archive(first, cluster)
+        for repo in self._others(first):
+            with self._telling(repo):
+                archive = self._archive(repo, cluster)
+                archive.timelines()
+                yield archive
 
     def _segment_size(self, chosen: Chosen) -> int:
         """As pg_control of the backup has it; the info files do not."""
         storage = self._storage(chosen.repo)
         return stored_control(storage, self._stanza, chosen.contents).wal_segment_size
 
-    def _archive(self, repo: RepoOptions, info: BackupInfo, entry: BackupEntry) -> ClusterArchive:
-        if repo.key not in self._archives:
+    def _archive(self, repo: RepoOptions, cluster: Cluster) -> ClusterArchive:
+        known = self._archives.get((repo.key, cluster))
+        if known is None:
             storage = self._storage(repo)
-            db = _db(info, entry)
-            self._archives[repo.key] = ClusterArchive(
+            version, system_id = cluster
+            known = self._archives[repo.key, cluster] = ClusterArchive(
                 storage,
                 self._stanza,
                 archive_info.load(storage, self._stanza, cipher_pass(repo)),
-                version=db.version,
-                system_id=db.system_id,
+                version=version,
+                system_id=system_id,
             )
-        return self._archives[repo.key]
+        return known
 
     def _storage(self, repo: RepoOptions) -> Storage:
         if repo.key not in self._storages:

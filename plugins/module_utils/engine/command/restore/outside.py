@@ -21,6 +21,7 @@ from .plan import Places, link_text
 from .target import holds, is_data_directory
 
 _SPACES = "pg_tblspc"
+_WAL = ("pg_wal", "pg_xlog")
 
 
 class Outside(t.NamedTuple):
@@ -87,11 +88,12 @@ def outside_of(manifest: Manifest, where: Places) -> list[Outside]:
 def others(manifest: Manifest, options: Options) -> list[Other]:
     """The data directories that may use such places as well, as far as they can be known.
 
-    Those of servers that run here, that of the cluster that was backed up, and configured ones.
+    Those of servers that run here, that of the cluster that was backed up, configured ones, and
+    those beside the own: what was there before is moved aside before a restore.
     """
     known: dict[str, int | None] = dict(running.data_directories())
     named = [_original(manifest), *(pg.path for pg in options.pgs if pg.host is None)]
-    for path in named:
+    for path in (*named, *_beside(options.pg.path.rstrip("/"))):
         if path and is_data_directory(path):
             known.setdefault(path.rstrip("/"), running.process_of(path))
     own = os.path.realpath(options.pg.path)
@@ -117,12 +119,14 @@ def refuse_strangers(
     where: Places,
     *,
     force: bool,
+    empty: bool,
 ) -> None:
     """Raise for what holds something and is not the data directory's own.
 
     It is when the data directory has the link that leads there. One that has lost the link still
     has it when it is the directory that was backed up, and the place that of the backup. With
-    ``force`` it suffices that no other cluster is known to use it.
+    ``force`` it suffices that no other cluster is known to use it; but when the data directory is
+    ``empty``, it has to look like what one has left. There pgBackRest has no --force at all.
 
     PathNotEmptyError, FileExistsError_ for a file.
     """
@@ -139,21 +143,49 @@ def refuse_strangers(
                     hint=f"give the copy a place of its own with {place.option}; or move that data"
                     " directory away, if nobody needs it.",
                 )
-        if force or (at_home and place.original and not os.path.lexists(place.link)):
+        forced = not empty or _left_over(place, manifest)
+        if (force and forced) or (at_home and place.original and not os.path.lexists(place.link)):
             continue
+        if not forced:
+            raise PathNotEmptyError(
+                f"unable to restore to path '{place.path}' because it contains files that need not"
+                f" be of the cluster that '{where.pg_data}' had",
+                hint=f"{place.option} gives it another place; or move away what is there, if"
+                " nothing else uses it.",
+            )
         if os.path.isdir(place.path):
             raise PathNotEmptyError(
                 f"unable to restore to path '{place.path}' because it contains files, and"
                 f" '{place.link}' does not lead there",
-                hint=f"{place.option} gives it another place; --force takes it over, if nothing"
-                " else uses it.",
+                hint=f"{place.option} gives it another place; --force takes it over, in a task"
+                " with confirm_host, if nothing else uses it.",
             )
         raise FileExistsError_(
             f"unable to restore file '{place.path}' because it already exists, and '{place.link}'"
             " does not lead there",
-            hint=f"{place.option} gives it another place; --force replaces it, if nothing else uses"
-            " it.",
+            hint=f"{place.option} gives it another place; --force replaces it, in a task with"
+            " confirm_host, if nothing else uses it.",
         )
+
+
+def _left_over(place: Outside, manifest: Manifest) -> bool:
+    """Whether the place is one of a data directory that is gone, by what is there.
+
+    The version's directory of a tablespace, and that of the WAL, hold nothing else. A directory of
+    logs may be one for many: then it has what the backup has not.
+    """
+    if place.name.startswith(f"{_SPACES}/"):
+        return True
+    if not place.original:
+        return False
+    if place.name in _WAL or not os.path.isdir(place.path):
+        return True
+    below = f"{PG_DATA}/{place.name}/"
+    names = [row.name for row in manifest.files]
+    names += [row.name for row in manifest.paths]
+    names += [row.name for row in manifest.links]
+    known = {name[len(below) :].split("/")[0] for name in names if name.startswith(below)}
+    return known.issuperset(_names(place.path))
 
 
 def _original(manifest: Manifest) -> str:
@@ -194,6 +226,12 @@ def _ends(other: str, deep: str) -> t.Iterator[str]:
         for inner in _names(end):
             if inner.startswith(f"PG_{version}_"):
                 yield f"{end}/{inner}"
+
+
+def _beside(pg_data: str) -> t.Iterator[str]:
+    """What lies where the data directory does, and where it is when its path has links."""
+    for parent in sorted({os.path.dirname(path) for path in (pg_data, os.path.realpath(pg_data))}):
+        yield from (f"{parent.rstrip('/')}/{name}" for name in _names(parent))
 
 
 def _names(directory: str) -> list[str]:

@@ -62,7 +62,7 @@ def run(
     repos = options.repos if options.selected_repo is None else (first,)
     pg_data = options.pg.path.rstrip("/")
     reuse = Reuse(False, False) if replace else reuse_of(options, pg_data, consent=consent)
-    openers = openers_of(options, repos, reuse.keep)
+    openers = openers_of(options, repos, anew=reuse.anew)
     with Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice:
         chosen = choice.choose(aim)
         ready = prepared(options, chosen, aim, reuse)

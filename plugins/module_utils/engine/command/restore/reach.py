@@ -18,21 +18,20 @@ from ...postgres import timeline, wal
 from ...repository.archive import StoredSegment
 from ...repository.cluster_archive import ClusterArchive
 from ...repository.selection import utc
-from . import branch
+from . import branch, times
 from .missing import Missing
+from .times import CLOCK_SKEW
 
 if t.TYPE_CHECKING:
     from ...postgres.goal import Goal
     from ...repository.backup_info import BackupEntry
+    from .histories import Histories
 
 # Types of which the archive cannot know where recovery ends, or whether there is one.
 WITHOUT_RECOVERY = ("none", "preserve")
 
 # Each segment that one backup needs is looked for: more than any has needed so far.
 _MOST = 1 << 22
-
-# The clocks of the repository and of the database need not agree; seconds.
-CLOCK_SKEW = 300
 
 # How many missing segments a message names.
 NAMED = 3
@@ -68,7 +67,7 @@ def start_of(entry: BackupEntry, segment_size: int) -> Start:
     )
 
 
-def way(archive: ClusterArchive, entry: BackupEntry, target: str) -> timeline.Path:
+def way(archive: ClusterArchive | Histories, entry: BackupEntry, target: str) -> timeline.Path:
     """The timelines from the backup to the target timeline (``latest``, ``current``, a number).
 
     Raises DbMismatchError when no way leads from the backup there.
@@ -130,6 +129,7 @@ class Reach:
         self._path = path
         self._start = start
         self._size = segment_size
+        self._archives: list[ClusterArchive] = []
         self._found: dict[str, tuple[ClusterArchive, StoredSegment]] = {}
         self._there: dict[int, str] = {}
         for name in own:
@@ -169,6 +169,7 @@ class Reach:
         for name, segment in archive.segments(within).items():
             self._found.setdefault(name, (archive, segment))
             self._count(name)
+        self._archives.append(archive)
 
     def _count(self, name: str) -> None:
         number = wal.segment_number(name, self._size)
@@ -181,6 +182,11 @@ class Reach:
     def is_whole(self, goal: Goal) -> bool:
         """Whether another archive could not add anything that is missed."""
         known = self._known_end()
+        if goal.time is not None:
+            # One that was away for the last hours has no gap, and does not reach the target.
+            written = self._written_at(known)
+            if written is None or written < goal.time:
+                return False
         if goal.lsn is not None:
             known = max(known, goal.lsn // self._size)
         return not self._missing(self._start.first, known)
@@ -210,9 +216,19 @@ class Reach:
         elif gap:
             self._refuse_gap(goal, gap)
 
-    def check_branches(self, *, doubtful: bool) -> None:
+    def check_branches(self, goal: Goal, *, named: bool) -> None:
         """Tell of timelines that went on where recovery leaves them; see ``branch.check``."""
-        branch.check(self._path, self._found, self._size, doubtful=doubtful)
+        own = self._start.timeline
+        path = tuple(row for row in self._path if row.timeline >= own)
+        written = {name: segment.written_at for name, (_dummy, segment) in self._found.items()}
+        last = wal.number_name(own, self._start.last, self._size)
+        trusted = times.trusted(written, last, self._start.stopped)
+        view = branch.View(path, written, self._began, trusted, self._size)
+        branch.check(view, goal, named=named)
+
+    def _began(self, number: int) -> int | None:
+        known = (archive.began(number) for archive in self._archives)
+        return min((moment for moment in known if moment is not None), default=None)
 
     def _check_lsn(self, goal: Goal, lsn: int) -> None:
         missing = self._missing(self._start.last + 1, lsn // self._size)
@@ -289,8 +305,8 @@ class Reach:
         name = self._there.get(number, "")
         if name not in self._found:
             return None
-        archive, segment = self._found[name]
-        return archive.written_at(segment)
+        _archive, segment = self._found[name]
+        return segment.written_at
 
     def _clock_lag(self, number: int) -> int:
         archive, _segment = self._found[self._there[number]]

@@ -26,6 +26,8 @@ class Reuse(t.NamedTuple):
     force: bool
     consent: bool = False
     """Whoever asks has agreed to the end of the cluster that is there, whichever it is."""
+    empty: bool = False
+    """The data directory holds nothing, so that all there is to reuse lies outside of it."""
 
     @property
     def any(self) -> bool:
@@ -33,31 +35,45 @@ class Reuse(t.NamedTuple):
         return self.delta or self.force
 
     @property
-    def keep(self) -> Keep:
-        """Which existing files need not be fetched."""
+    def anew(self) -> bool:
+        """Whether all files are fetched, whatever is there."""
+        return not self.delta
+
+    def keep(self, pg_data: str, contents: Manifest) -> Keep:
+        """Which existing files need not be fetched.
+
+        Of size and time somebody says that they suffice for the files of the cluster itself.
+        Another one has files of the same names, many of the same size and some of the same second,
+        and after a restore that did not end nobody knows whose they are.
+        """
         if not self.delta:
             return Keep.NONE
-        return Keep.SAME_SIZE_AND_TIME if self.force else Keep.SAME_CHECKSUM
+        found = _cluster_in(pg_data) if self.force else None
+        if found is None or found.system_id != contents.db.system_id:
+            return Keep.SAME_CHECKSUM
+        return Keep.SAME_SIZE_AND_TIME
 
 
 def reuse_of(options: Options, pg_data: str, *, consent: bool = False) -> Reuse:
     """What the options allow, in a directory that looks like one of PostgreSQL's.
 
     In one that holds nothing --force is left: tablespaces may be all that a disaster has spared.
-    What they hold says nothing of the backup, so all of it is fetched.
+    What they hold says nothing of the backup, so all of it is fetched. Nor does it say of all that
+    lies elsewhere whose it is; see ``outside.refuse_strangers``.
     """
     reuse = Reuse(options.delta, options.force, consent)
-    if reuse.any and not is_data_directory(pg_data):
-        if not (os.path.isdir(pg_data) and holds(pg_data)):
-            return Reuse(False, reuse.force)
+    if is_data_directory(pg_data):
+        return reuse
+    if not (os.path.isdir(pg_data) and holds(pg_data)):
+        return Reuse(False, reuse.force, empty=True)
+    if reuse.any:
         log.warn(
             "--delta or --force specified but unable to find 'PG_VERSION' or 'backup.manifest' "
             "in '%s' to confirm that this is a valid $PGDATA directory; they have been "
             "disabled, and the restore will be aborted if any files exist there",
             pg_data,
         )
-        return Reuse(False, False)
-    return reuse
+    return Reuse(False, False)
 
 
 def refuse_early(pg_data: str, reuse: Reuse, restore_type: str) -> None:
@@ -66,6 +82,12 @@ def refuse_early(pg_data: str, reuse: Reuse, restore_type: str) -> None:
     closed = not reuse.any and restore_type != "preserve"
     if closed and os.path.isdir(pg_data) and holds(pg_data):
         raise not_empty(pg_data)
+    if os.path.islink(pg_data) and not os.path.exists(pg_data):
+        raise PathMissingError(
+            f"unable to restore to '{pg_data}': it is a link to '{os.path.realpath(pg_data)}',"
+            " which does not exist",
+            hint="is the file system there not mounted? make the directory, or remove the link.",
+        )
     parent = os.path.dirname(pg_data)
     if not os.path.isdir(pg_data) and not os.path.isdir(parent):
         raise PathMissingError(
@@ -90,7 +112,7 @@ def refuse_taken(
         target.refuse_unless_empty(preserve=preserve)
     elif not (reuse.force or reuse.consent):
         refuse_other_cluster(where.pg_data, contents)
-    refuse_strangers(places, known, contents, where, force=reuse.force)
+    refuse_strangers(places, known, contents, where, force=reuse.force, empty=reuse.empty)
 
 
 def refuse_other_cluster(pg_data: str, contents: Manifest) -> None:
@@ -98,14 +120,18 @@ def refuse_other_cluster(pg_data: str, contents: Manifest) -> None:
 
     Where pg_control is missing or damaged, as after a restore that did not end, nothing is known.
     """
-    try:
-        found = control.load(pg_data)
-    except EngineError:
-        return
-    if found.system_id != contents.db.system_id:
+    found = _cluster_in(pg_data)
+    if found is not None and found.system_id != contents.db.system_id:
         raise DbMismatchError(
             f"unable to restore over the cluster in '{pg_data}': it has system-id"
             f" {found.system_id} and version {found.version}, but the backup is of system-id"
             f" {contents.db.system_id} and version {contents.db.version}",
             hint="is it the right directory and stanza? --force replaces it all the same.",
         )
+
+
+def _cluster_in(pg_data: str) -> control.ControlData | None:
+    try:
+        return control.load(pg_data)
+    except EngineError:
+        return None

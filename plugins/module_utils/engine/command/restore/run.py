@@ -31,7 +31,7 @@ from ...worker.progress import Progress, size_text
 from . import recovery_files, space
 from .choice import Choice, Chosen
 from .command_line import restore_command
-from .copy import Keep, Login, RestoredFile, RestoreJob, worker_setup
+from .copy import Login, RestoredFile, RestoreJob, worker_setup
 from .few import Divided, divide, fetch
 from .owner import Owners
 from .plan import Places, RestorePlan, places, plan
@@ -87,7 +87,7 @@ def run(options: Options, *, consent: bool = False) -> RestoreResult:
         refuse_running(pg_data)
         reuse = reuse_of(options, pg_data, consent=consent)
         refuse_early(pg_data, reuse, restore_type)
-        openers = openers_of(options, repos, reuse.keep)
+        openers = openers_of(options, repos, anew=reuse.anew)
         with (
             WorkerPool(options.process_max, worker_setup(openers)) as pool,
             Choice(options, [repo for repo in repos if repo.key in openers], openers) as choice,
@@ -105,7 +105,9 @@ def refuse_elsewhere(options: Options) -> None:
         )
 
 
-def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> dict[int, Opener]:
+def openers_of(
+    options: Options, repos: t.Sequence[RepoOptions], *, anew: bool
+) -> dict[int, Opener]:
     """What opens each repository; of several, one that is not set up right is left out.
 
     When files may be kept perhaps nothing is fetched: then sessions of the archiver are enough.
@@ -119,7 +121,7 @@ def openers_of(options: Options, repos: t.Sequence[RepoOptions], keep: Keep) -> 
         try:
             opener = prepare(repo, io_timeout=options.io_timeout, lender=lending)
             opener.check()
-            if keep is Keep.NONE:
+            if anew:
                 opener.owning()
             openers[repo.key] = opener
         except EngineError as cause:
@@ -152,7 +154,7 @@ def _restore(
     reuse: Reuse,
     started: float,
 ) -> RestoreResult:
-    anew = reuse.keep is Keep.NONE
+    anew = reuse.anew
     if choice.connect() and anew:
         # The workers log in while the backup is chosen.
         pool.begin(Login.AT_ONCE)
@@ -235,7 +237,7 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
         where,
         owners,
         stanza=options.require_stanza(),
-        keep=reuse.keep,
+        keep=reuse.keep(where.pg_data, contents),
         preserve=preserved,
         left_out=databases.left_out(contents, options.db_include, options.db_exclude),
         repo=chosen.repo.key,
