@@ -267,7 +267,7 @@ plan:
       type: int
       sample: 23178953
     size_fetched:
-      description: Bytes of the files that would be fetched.
+      description: Bytes of the files that would be fetched. See RV(plan.files_fetched).
       type: int
       sample: 23178953
     file_total:
@@ -275,7 +275,10 @@ plan:
       type: int
       sample: 971
     files_fetched:
-      description: Number of files that would be fetched.
+      description: >-
+        Number of files that would be fetched. With O(delta) an estimate: a file whose size and time
+        are those of the backup is taken for the same, and none is read to compare its checksum, as
+        the restore does.
       type: int
       sample: 971
     files_removed:

@@ -43,7 +43,6 @@ ELSEWHERE = {
     "command.expire_wal": "integration/test_expire.py",
     "command.latest": "integration/test_expire.py",
     "command.restore.choice": "integration/test_restore_pitr.py",
-    "command.restore.preview": "integration/test_modules_restore.py",
     "command.verify.archives": "integration/test_verify.py",
     "command.verify.backups": "integration/test_verify.py",
     "command.verify.history": "integration/test_verify.py",
