@@ -91,9 +91,17 @@ def examine(options: Options) -> Directory:
         return Directory.INTERRUPTED
     if "standby.signal" in names and os.path.exists(f"{path}/{PG_CONTROL}"):
         info = state.backups(options)
-        if info is not None and control.load(path).system_id == info.current.system_id:
+        if info is not None and _system_id(path) == info.current.system_id:
             return Directory.STANDBY
     return Directory.OTHER
+
+
+def _system_id(path: str) -> int | None:
+    """Of the cluster in the directory; None where pg_control is damaged and nothing is known."""
+    try:
+        return control.load(path).system_id
+    except EngineError:
+        return None
 
 
 def _refuse_running(path: str, *, check_mode: bool) -> None:

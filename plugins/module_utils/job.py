@@ -88,7 +88,7 @@ def cluster(params: t.Mapping[str, t.Any]) -> str:
 
 def place() -> str:
     """The directory of the jobs, which is ours alone; PathOpenError when it is not."""
-    path = ROOT_PLACE if os.geteuid() == 0 else os.path.expanduser(USER_PLACE)
+    path = _path()
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     status = os.lstat(path)
@@ -98,6 +98,20 @@ def place() -> str:
             hint="remove it; what runs and what has ended is written there.",
         )
     return path
+
+
+def attaches(command: str, params: t.Mapping[str, t.Any]) -> bool:
+    """Whether the task would begin no job, but attach to one; nothing is made or heard by asking.
+
+    PathOpenError as ``place``.
+    """
+    if not os.path.lexists(_path()):
+        return False
+    return Job(place(), name(command, params), cluster(params)).waits()
+
+
+def _path() -> str:
+    return ROOT_PLACE if os.geteuid() == 0 else os.path.expanduser(USER_PLACE)
 
 
 class Job:
@@ -134,6 +148,12 @@ class Job:
             return identity, True
         finally:
             os.close(descriptor)
+
+    def waits(self) -> bool:
+        """Whether it is under way, or has an answer that nobody has heard."""
+        if not os.path.exists(self._lock):
+            return False
+        return self._waiting(answered=not self._is_locked()) is not None
 
     def wait(self, identity: str, seconds: float | None) -> Json:
         """The answer in ``answer``, or where the job is after so many seconds in ``progress``."""

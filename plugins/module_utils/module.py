@@ -51,6 +51,8 @@ class Task:
     check_mode: bool
     ask: above.Ask | None = None
     """Asks the process that waits, which is root's where the task is."""
+    attaches: bool = False
+    """In check mode, whether the task would have the result of a run that has begun already."""
 
     def options(self, command: str, **overrides: t.Any) -> Options:
         """The engine's options of one command: file, the task's ``options``, then ``overrides``.
@@ -118,9 +120,7 @@ def main(
     if detached and not module.check_mode:
         answer = _followed(task, name, work)
     else:
-        answer = _in_child(
-            lambda tell, ask: _answer(task, name, work, tell, ask), _server(task, name)
-        )
+        answer = _asked(task, name, work, detached=detached)
     for warning in answer.pop("warnings", []):
         module.warn(warning)
     if answer.pop("failed", False):
@@ -164,6 +164,19 @@ def _followed(task: Task, command: str, work: Work) -> Result:
         found.heard(identity)
         return {**state["answer"], "attached": not started}
     return {**state["answer"], "attached": not started, "_job": {"running": False, **about}}
+
+
+def _asked(task: Task, command: str, work: Work, *, detached: bool) -> Result:
+    """The answer of work that ends with this process; before that, whether a job is there."""
+    try:
+        # Asked here: who becomes the owner of the cluster cannot see the jobs of root.
+        known = detached and job.attaches(command, task.params)
+    except EngineError as error:
+        return failure.told(error)
+    asked = dataclasses.replace(task, attaches=known)
+    return _in_child(
+        lambda tell, ask: _answer(asked, command, work, tell, ask), _server(asked, command)
+    )
 
 
 def _server(task: Task, command: str) -> above.Ask:

@@ -253,7 +253,9 @@ restore:
       sample: 1.9
 plan:
   description: What would be done.
-  returned: in check mode, when something would be restored and there is a backup already
+  returned: >-
+    in check mode, when something would be restored that no earlier run has begun, and there is a
+    backup already
   type: dict
   contains:
     label:
@@ -273,7 +275,7 @@ plan:
       type: int
       sample: 23178953
     size_fetched:
-      description: Bytes of the files that would be fetched.
+      description: Bytes of the files that would be fetched. See RV(plan.files_fetched).
       type: int
       sample: 23178953
     file_total:
@@ -281,7 +283,10 @@ plan:
       type: int
       sample: 971
     files_fetched:
-      description: Number of files that would be fetched.
+      description: >-
+        Number of files that would be fetched. With O(delta) an estimate: a file whose size and time
+        are those of the backup is taken for the same, and none is read to compare its checksum, as
+        the restore does.
       type: int
       sample: 971
     files_removed:
@@ -313,7 +318,8 @@ plan:
       sample: "target '2026-11-22 19:35:12+00' cannot be reached: it lies in the future"
 directory:
   description: What the data directory was before.
-  returned: with O(state=restored), except in check mode before the installation
+  returned: >-
+    with O(state=restored), except in check mode before the installation or with RV(attached)
   type: str
   choices:
     - empty
@@ -326,14 +332,15 @@ aside:
     - What was renamed, by its new path. Renaming all of it back undoes the restore.
     - With O(state=confirmed), what was removed, and with O(state=reverted), what is back.
     - In check mode, what would be.
-  returned: success, except in check mode before the installation
+  returned: success, except in check mode before the installation or with RV(attached=true)
   type: dict
   sample: {"/var/lib/postgresql/17/main.aside-20261122-193512": "/var/lib/postgresql/17/main"}
 attached:
   description: >-
     Whether the restore was begun by another run of the same task, whose connection was lost, that
-    was killed or that runs, too. Its result is returned once, and to all who wait for it.
-  returned: when not in check mode
+    was killed or that runs, too. Its result is returned once, and to all who wait for it. In check
+    mode it is not, and stays for the task: nothing is planned then, and no room is asked for.
+  returned: when not in check mode; V(true) in check mode, too
   type: bool
   sample: false
 code:
@@ -385,6 +392,9 @@ SAME = (
 
 def work(task: module.Task) -> module.Result:
     """Restore, or remove what a restore has kept aside."""
+    if task.attaches:
+        # What it has made of the directory by now says nothing about what it was to be.
+        return {"changed": True, "attached": True}
     wanted = {name: task.params[name] for name in SAME}
     wanted["recovery_option"] = task.params["recovery_options"]
     options = task.options("restore", **wanted)

@@ -98,10 +98,11 @@ def test_in_place_what_is_the_same_is_kept(site, run):
     again = {"force": True, "confirm_host": "pg1-srv", "delta": True, **to}
     plan = run("restore", "--check", **again)["plan"]
     done = run("restore", **again)["restore"]
-    for name in ("size_fetched", "files_fetched", "files_removed"):
-        assert plan[name] == done[name]
+    assert plan["files_removed"] == done["files_removed"]
     assert f"{copy.data}/mine" in plan["removed"]
-    assert 0 < done["size_fetched"] < whole["size_fetched"] / 4
+    # An estimate: postgresql.auto.conf is longer since, and begins as the backup's does.
+    assert plan["files_fetched"] == done["files_fetched"] + 1
+    assert 0 < done["size_fetched"] < plan["size_fetched"] < whole["size_fetched"] / 4
 
 
 def test_a_standby_is_left_alone(site, run):

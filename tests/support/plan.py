@@ -15,6 +15,7 @@ As a program (``python -m ...plan RULES RECORD PLAYBOOK``) it is ansible-playboo
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -93,9 +94,9 @@ def play(
 
     A rule is ``{"module": ..., "contains": ..., "result": {...}}``; of those whose module fits and
     whose text is part of the arguments, the first one answers, of one with ``host`` on that host
-    only. With ``"unreachable": True`` in the result the connection breaks. Raises AssertionError
-    with the output when the play fails, or with ``fails`` when it does not. ``tags`` are those
-    that somebody asks for.
+    only, and of one with ``times`` so often. With ``"unreachable": True`` in the result the
+    connection breaks. Raises AssertionError with the output when the play fails, or with ``fails``
+    when it does not. ``tags`` are those that somebody asks for.
     """
     tasks: list[dict[str, t.Any]] = [
         _know(facts),
@@ -198,6 +199,15 @@ _NOTHING: dict[str, t.Any] = {
 }
 
 
+def _fits(rule: dict[str, t.Any], step: dict[str, t.Any]) -> bool:
+    args = {key: value for key, value in step["args"].items() if key != "__content"}
+    return (
+        rule["module"] == step["module"]
+        and rule.get("contains", "") in json.dumps(args, default=str)
+        and rule.get("host", step["host"]) == step["host"]
+    )
+
+
 def _main(rules_file: str, record: str, arguments: list[str]) -> None:
     """ansible-playbook, with modules that are written down instead of run."""
     from ansible.cli.playbook import PlaybookCLI
@@ -211,7 +221,6 @@ def _main(rules_file: str, record: str, arguments: list[str]) -> None:
         name = (module_name or self._task.action).rpartition(".")[2]
         args = dict(self._task.args if module_args is None else module_args)
         args = {key: value for key, value in args.items() if not key.startswith("_ansible")}
-        text = json.dumps(args, default=str)
         if args.get("src") in contents:
             args["__content"] = contents[args["src"]]
         host = self._task.delegate_to or self._play_context.remote_addr
@@ -220,8 +229,10 @@ def _main(rules_file: str, record: str, arguments: list[str]) -> None:
         with open(record, "a", encoding="utf-8") as out:
             out.write(json.dumps(step, default=str) + "\n")
         for rule in rules:
-            if rule["module"] == name and rule.get("contains", "") in text:
-                if rule.get("host", host) != host:
+            if _fits(rule, step):
+                # Each task has a process of its own: what was asked before stands in the record.
+                asked = map(json.loads, Path(record).read_text(encoding="utf-8").splitlines())
+                if sum(_fits(rule, row) for row in asked) > rule.get("times", math.inf):
                     continue
                 if rule["result"].get("unreachable"):
                     raise AnsibleConnectionFailure("the connection broke")

@@ -42,7 +42,6 @@ ELSEWHERE = {
     "command.cipher": "integration/test_foreign_repositories.py",
     "command.expire_wal": "integration/test_expire.py",
     "command.latest": "integration/test_expire.py",
-    "command.restore.preview": "integration/test_modules_restore.py",
     "command.verify.archives": "integration/test_verify.py",
     "command.verify.backups": "integration/test_verify.py",
     "command.verify.history": "integration/test_verify.py",

@@ -18,6 +18,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.resto
     NOWHERE,
     Places,
 )
+from ansible_collections.pgsftp.backup.tests.support.vanishing import vanish
 
 EXABYTE = 1 << 60
 
@@ -61,6 +62,16 @@ def test_what_is_replaced_is_room(tmp_path):
     # The root twice: nothing is counted twice, nor is what takes no blocks.
     (room,) = space.check([file(data / "base/1", 1)], where, [str(data), str(data / "base")])
     assert 1 << 20 <= room.returned < 2 << 20
+
+
+def test_what_a_server_removes_meanwhile_is_no_error(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    (data / "base").mkdir(parents=True)
+    for name in ("base/1", "2"):
+        (data / name).write_bytes(os.urandom(1 << 20))
+    vanish(monkeypatch, data)
+    (room,) = space.check([file(data / "base/1", 1)], places(tmp_path), [str(data)])
+    assert room.returned == 0
 
 
 def test_a_link_leads_to_another_file_system(tmp_path):

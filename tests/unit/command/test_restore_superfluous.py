@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
     superfluous,
 )
+from ansible_collections.pgsftp.backup.tests.support.vanishing import vanish
 
 KNOWN = superfluous.Known(
     files={"/s/a", "/s/d/b", "/s/f"},
@@ -54,3 +55,18 @@ def test_what_is_of_another_kind_goes(tmp_path, removed):
 def test_a_link_that_leads_elsewhere_goes(tmp_path, removed):
     (tmp_path / "l").symlink_to("y")
     assert removed() == ["l"]
+
+
+def test_what_a_server_removes_meanwhile_is_no_error(tmp_path, removed, monkeypatch):
+    for name in ("d/e", "new"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "d/x").touch()
+    (tmp_path / "l").symlink_to("x")
+    vanish(monkeypatch, tmp_path)
+    assert "d/x" not in removed()
+
+
+def test_a_root_that_is_not_there_is_one(tmp_path, removed):
+    tmp_path.rmdir()
+    with pytest.raises(FileNotFoundError):
+        removed()

@@ -18,7 +18,12 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     LockAcquireError,
     PathRemoveError,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
+    control,
+    releases,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import lock
+from ansible_collections.pgsftp.backup.tests.support.pg_files import control_file
 
 OLD = ".aside-20261122-193512"
 NEW = ".aside-20261123-070000"
@@ -171,3 +176,22 @@ def test_nothing_comes_back_while_a_restore_is_under_way(cluster: Cluster) -> No
         assert cluster.revert(check_mode=True)["changed"]
     assert all(cluster.lives)
     assert cluster.revert()["changed"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "found"), [(False, directory.Directory.STANDBY), (True, directory.Directory.OTHER)]
+)
+def test_a_standby_with_a_damaged_control_file_is_one_that_may_be_replaced(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: bool,
+    found: directory.Directory,
+) -> None:
+    image = control_file(releases.RELEASES[-1])
+    system_id = control.read(image).system_id
+    info = types.SimpleNamespace(current=types.SimpleNamespace(system_id=system_id))
+    monkeypatch.setattr(directory.state, "backups", lambda options: info)
+    (cluster.data / "standby.signal").touch()
+    (cluster.data / "global").mkdir()
+    (cluster.data / "global/pg_control").write_bytes(bytes(len(image)) if damaged else image)
+    assert directory.examine(cluster.options) is found

@@ -286,6 +286,44 @@ def test_the_same_arguments_make_the_same_task() -> None:
     assert job.name("backup", one) != job.name("backup", {**one, "stanza": "other"})
 
 
+def test_to_ask_whether_it_would_attach_makes_and_hears_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = {"stanza": "demo", "config": "/c"}
+    place = tmp_path / "jobs"
+    monkeypatch.setattr(job, "ROOT_PLACE", str(place))
+    monkeypatch.setattr(job, "USER_PLACE", str(place))
+    assert not job.attaches("restore", params)
+    assert not place.exists()
+    one = job.Job(job.place(), job.name("restore", params), job.cluster(params))
+    assert not job.attaches("restore", params)
+    assert os.listdir(place) == []
+
+    go = tmp_path / "go"
+    first = begun(one, when_told(go, {"changed": True}))
+    progress(one, first)
+    assert job.attaches("restore", {**params, "_follow": 10.0})
+    assert not job.attaches("restore", {**params, "set": "latest"})
+    go.touch()
+    assert answer(one, first) == {"changed": True}
+    for _asked in range(2):
+        assert job.attaches("restore", params)
+    aged(one, first, job.KEPT + 1)
+    assert not job.attaches("restore", params)
+    aged(one, first, 0)
+    one.heard(first)
+    assert not job.attaches("restore", params)
+
+
+def test_one_that_died_is_nothing_to_attach_to(task: job.Job, tmp_path: Path) -> None:
+    first = begun(task, when_told(tmp_path / "never", {}))
+    worker = progress(task, first)["pid"]
+    assert task.waits()
+    os.kill(worker, signal.SIGKILL)
+    answer(task, first)
+    assert not task.waits()
+
+
 def test_who_has_answered_may_take_a_moment_to_end(
     task: job.Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

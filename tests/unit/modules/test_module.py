@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils import module
+from ansible_collections.pgsftp.backup.plugins.module_utils import directory, module
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import dependency, log
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
@@ -24,7 +24,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     OptionInvalidError,
     PathNotEmptyError,
 )
+from ansible_collections.pgsftp.backup.plugins.modules import restore
 
+CHOICE = directory.Choice(directory.Directory.OTHER, done=False, delta=False, aside={})
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -180,6 +182,41 @@ def test_who_follows_a_job_begins_none(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_check_mode_tells_that_a_restore_would_attach_to_one_and_leaves_it_its_answer(
+    config: Path,
+    tmp_path: Path,
+    fake_module: t.Any,
+    answer_of: t.Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its connection was lost, and what it has made of the directory is no matter of a plan."""
+    place = tmp_path / "jobs"
+    monkeypatch.setattr(module.job, "ROOT_PLACE", str(place))
+    monkeypatch.setattr(module.job, "USER_PLACE", str(place))
+    fake_module.params.update({"force": True, "options": {"repo1-type": "posix"}})
+    monkeypatch.setattr(restore.directory, "choose", lambda *args, **more: CHOICE)
+    monkeypatch.setattr(restore.directory, "plan", lambda *args: {"plan": "one"})
+    monkeypatch.setattr(restore.directory, "restore", lambda *args: {"restore": "done"})
+
+    def asked() -> t.Any:
+        fake_module.check_mode = True
+        return answer_of(restore.main).result
+
+    assert asked() == {"changed": True, "plan": "one"}
+    assert not place.exists()
+    fake_module.check_mode = False
+    fake_module.params["_follow"] = 60
+    begun = answer_of(restore.main).result
+    for _again in range(2):
+        assert asked() == {"changed": True, "attached": True}
+    del fake_module.params["_follow"]
+    fake_module.check_mode = False
+    heard = answer_of(restore.main).result
+    assert heard == {"changed": True, "restore": "done", "attached": True}
+    assert begun["_job"]["started"] is True
+    assert asked() == {"changed": True, "plan": "one"}
+
+
 def test_root_becomes_the_owner_of_the_data_directory(
     config: Path, tmp_path: Path, fake_module: t.Any, answer_of: t.Any
 ) -> None:

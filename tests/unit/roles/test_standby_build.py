@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play
-from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, said
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists, said
 
 FORESEEN = {"plan": {"label": "20260101-000000F", "reachable": True}, "directory": "standby"}
 RESTORE = {"module": "restore", "result": FORESEEN}
@@ -74,9 +74,22 @@ def test_a_rebuild_is_foreseen_while_the_old_one_runs(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_rebuilt_runs_on(tmp_path: Path, rule: dict[str, t.Any]) -> None:
-    plan = _play(tmp_path, rule, said("pg_stat_replication", "f|"), RESTORE, fails=True)
+    there = [exists("pg_control"), said("is-active", "active")]
+    plan = _play(tmp_path, rule, said("pg_stat_replication", "f|"), *there, RESTORE, fails=True)
     assert not _stopped(plan)
-    assert "Nothing was changed on host." in " ".join(plan.output.split())
+    told = "What the data directory of host held is in its place. Its server runs."
+    assert told in " ".join(plan.output.split())
+
+
+def test_a_restore_that_an_earlier_run_has_begun_is_not_planned_once_more(tmp_path: Path) -> None:
+    begun = {"module": "restore", "result": {"changed": True, "attached": True}}
+    plan = _play(tmp_path, said(ASKS_FOR_LAG, "t|"), said("pg_stat_replication", "f|"), begun)
+    assert [args.get("state", "restored") for args in plan.of("restore")] == [
+        "restored",
+        "restored",
+        "confirmed",
+    ]
+    assert [args["state"] for args in plan.of("systemd_service")] == ["stopped", "started"]
 
 
 def test_a_primary_is_refused_before_anything_else(tmp_path: Path) -> None:

@@ -140,13 +140,44 @@ def test_the_last_stanza_takes_all_with_it(tmp_path: Path) -> None:
     ]
     plan = _play(tmp_path, *rules)
     assert {*OURS, ARCHIVER, "/opt/pgsftp", CONFIG, "/etc/pgsftp"} <= set(_removed(plan))
-    (archiver, config) = (args["contains"] for args in plan.of("find") if "contains" in args)
+    archiver, config, call = (args["contains"] for args in plan.of("find") if "contains" in args)
     unit = "ExecStart=/usr/local/bin/pgsftp --config=/etc/pgbackrest.conf --stanza="
     for line in ("demo archiver\n", "demo\n"):
         assert not re.match(archiver, unit + line)
     assert re.match(archiver, f"{unit}demo2 archiver\n")
     sections = ["[global]", "[global:backup]", "[demo]", "[demo:restore]", "[demo2]", " [a]"]
     assert [bool(re.match(config, line)) for line in sections] == [False] * 4 + [True] * 2
+
+    command = "archive_command = '/usr/local/bin/pgsftp --stanza=b archive-push %p'"
+    lines = [command, f"  {command}", f"# {command}", f" #{command}", "archive_command = ''"]
+    assert [bool(re.match(call, line)) for line in lines] == [True] * 2 + [False] * 3
+
+
+OTHERS = "/etc/postgresql/15/main2/conf.d/pgsftp.conf"
+OWN = (
+    "/etc/postgresql/15/main/postgresql.conf",
+    "/var/lib/postgresql/15/main/postgresql.auto.conf",
+    "/var/lib/postgresql/15/main.aside-20260101-000000/postgresql.auto.conf",
+)
+
+
+@pytest.mark.parametrize("calls", [(), (OTHERS,)])
+def test_another_cluster_that_calls_the_command_keeps_it(
+    tmp_path: Path, calls: tuple[str, ...]
+) -> None:
+    """It has a configuration of its own, and no timers."""
+    plan = _play(tmp_path, _found(*OWN, *calls, contains='"*.conf"'))
+    assert ("/usr/local/bin/pgsftp" in _removed(plan)) == (not calls)
+    assert (OTHERS in plan.output) == bool(calls)
+
+
+def test_it_is_looked_for_where_servers_run(tmp_path: Path) -> None:
+    plan = _play(tmp_path, said("/cwd", "/srv/two", "/var/lib/postgresql/15/main"))
+    looked = [args for args in plan.of("find") if args.get("recurse")]
+    assert [(args["depth"], args["paths"]) for args in looked] == [
+        (4, ["/etc/postgresql", "/var/lib/postgresql", "/var/lib/postgresql/15"]),
+        (2, ["/srv/two", "/var/lib/postgresql/15/main"]),
+    ]
 
 
 @pytest.mark.parametrize("confirmed", ["", "other"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import typing as t
@@ -110,7 +111,10 @@ def _all_below(root: str) -> t.Iterator[os.stat_result]:
 
 
 def _below(root: str) -> t.Iterator[os.stat_result]:
-    """The status of all files below a directory; links are not followed."""
+    """The status of all files below a directory; links are not followed.
+
+    What a server that runs removes meanwhile takes no room any more.
+    """
     try:
         entries = os.scandir(root)
     except (FileNotFoundError, NotADirectoryError):
@@ -120,11 +124,16 @@ def _below(root: str) -> t.Iterator[os.stat_result]:
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(entry.path)
             else:
-                yield entry.stat(follow_symlinks=False)
+                with contextlib.suppress(FileNotFoundError):
+                    yield entry.stat(follow_symlinks=False)
 
 
 def _free(path: str) -> int:
     with looking(path):
-        status = os.statvfs(path)
+        try:
+            status = os.statvfs(path)
+        except FileNotFoundError:
+            # It was there a moment ago, and what it was in is on the same file system.
+            return _free(os.path.dirname(path))
     blocks = status.f_bfree if os.geteuid() == 0 else status.f_bavail
     return blocks * status.f_frsize

@@ -21,18 +21,25 @@ class Known(t.NamedTuple):
 def superfluous(root: str, shown: str, known: Known) -> t.Iterator[str]:
     """The paths below ``root`` to remove, what is in a directory before the directory.
 
-    ``shown`` is the path by which the server comes to it.
+    ``shown`` is the path by which the server comes to it. A server that runs removes files and
+    directories meanwhile, which is no error.
     """
     with os.scandir(root) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
+    yield from _of(found, root, shown, known)
+
+
+def _of(
+    found: t.Iterable[os.DirEntry[str]], root: str, shown: str, known: Known
+) -> t.Iterator[str]:
     for entry in found:
         path, name = f"{root}/{entry.name}", f"{shown}/{entry.name}"
         if entry.is_symlink():
-            if known.links.get(name) != os.readlink(path):
+            if known.links.get(name) != _text(path):
                 yield path
         elif entry.is_dir(follow_symlinks=False):
             if name in known.directories and name not in known.links:
-                yield from superfluous(path, name, known)
+                yield from _of(_entries(path), path, name, known)
             else:
                 yield from _tree(path)
         elif (
@@ -44,11 +51,26 @@ def superfluous(root: str, shown: str, known: Known) -> t.Iterator[str]:
 
 
 def _tree(path: str) -> t.Iterator[str]:
-    with os.scandir(path) as entries:
-        found = list(entries)
-    for entry in found:
+    for entry in _entries(path):
         if entry.is_dir(follow_symlinks=False):
             yield from _tree(entry.path)
         else:
             yield entry.path
     yield path
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    """What is in a directory; nothing if it is gone."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+
+
+def _text(link: str) -> str | None:
+    """What a link says; None if it is gone."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return None
