@@ -126,8 +126,8 @@ def test_no_command_costs_more_than_the_table_says(measured, what, most):
 
 @pytest.mark.parametrize("what, most", rows().items())
 def test_the_table_does_not_promise_less_than_is_true(measured, what, most):
-    # Those of a backup depend on how its processes meet.
-    assert measured[what] >= most - (7 if what.startswith("backup") else 3)
+    # Those of a backup depend on how its processes meet, on a busy machine more than elsewhere.
+    assert measured[what] >= most - (12 if what.startswith("backup") else 3)
 
 
 def test_what_was_promised_is_in_the_table():
