@@ -67,7 +67,7 @@ def test_the_newest_timeline_has_nothing_of_that_time(story):
         "restore", f"--pg1-path={copy.data}", "--type=time", f"--target={story.wanted}", code=58
     )
     said = done.stdout + done.stderr
-    assert f"target '{story.wanted}' lies before timeline 2 began" in said
+    assert f"target '{story.wanted}' lies before the history of timeline 2" in said
     assert "--target-timeline=1 recovers along that one" in said
     assert not copy.data.exists()
 

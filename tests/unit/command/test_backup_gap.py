@@ -16,7 +16,11 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backu
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.backup.source import (
     OnlineSource,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import Options
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    Options,
+    PgOptions,
+)
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import FormatError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres.wal import number_name
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     archive_info,
@@ -235,3 +239,30 @@ def test_a_history_that_is_late_is_waited_for(tmp_path, monkeypatch):
     way = gap._way(PosixStorage(str(tmp_path)), options, info, last, on(SECOND, 5))
     assert [stretch.timeline for stretch in way] == [1, SECOND]
     assert TIMEOUT / 2 < now[0] < TIMEOUT
+
+
+@pytest.mark.parametrize("own", [HISTORY, b"1\t0/2000000\tno recovery target specified\n"])
+def test_a_history_that_another_server_has_archived(tmp_path, own):
+    """This server's was refused, and dropped when too much waited behind it."""
+    (tmp_path / "archive/demo/15-1").mkdir(parents=True)
+    (tmp_path / "archive/demo/15-1/00000002.history").write_bytes(HISTORY)
+    (tmp_path / "data/pg_wal").mkdir(parents=True)
+    (tmp_path / "data/pg_wal/00000002.history").write_bytes(own)
+    pgs = (PgOptions(path=str(tmp_path / "data")),)
+    options = Options(command="backup", stanza="demo", archive_timeout=0.0, pgs=pgs)
+    last = BackupEntry("20261122-193512F", "full", 1, 0, 1, 1, 1, 1, 1, name(1), name(1))
+    info = archive_info.create(1, "15", None)
+    storage = PosixStorage(str(tmp_path))
+    if own == HISTORY:
+        assert gap._way(storage, options, info, last, on(SECOND, 5))
+    else:
+        with pytest.raises(FormatError, match="the archive has another history of timeline 2"):
+            gap._way(storage, options, info, last, on(SECOND, 5))
+
+
+def test_the_first_timeline_comes_from_no_other(tmp_path):
+    options = Options(command="backup", stanza="demo", archive_timeout=TIMEOUT)
+    last = BackupEntry("20261122-193512F", "full", 1, 0, 1, 1, 1, 1, 1, on(2, 1), on(2, 1))
+    info = archive_info.create(1, "15", None)
+    with pytest.raises(FormatError, match="timeline 1, on which the server is, does not come from"):
+        gap._way(PosixStorage(str(tmp_path)), options, info, last, on(1, 5))

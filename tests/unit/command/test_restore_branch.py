@@ -167,7 +167,9 @@ def corrected(repo):
 @pytest.mark.parametrize("after", [1, HOUR, 3 * HOUR - 1])
 def test_a_time_in_what_a_recovery_has_left(corrected, after):
     """Along the newest timeline the server would stop with the state of noon, and say nothing."""
-    with pytest.raises(errors.DbMismatchError, match="lies before timeline 2 began") as caught:
+    with pytest.raises(
+        errors.DbMismatchError, match="lies before the history of timeline 2"
+    ) as caught:
         check(corrected, "time", text=at(NOON + after))
     assert "timeline 1 went on after timeline 2 had forked from it at 0/5000064" in (
         caught.value.message

@@ -169,10 +169,26 @@ def test_a_repository_that_fails_is_asked_nothing_more(made, said, monkeypatch):
     aim = Goal("time", "then", time=now - 5000)
     with made.choice() as asked:
         found = asked.reach(chosen()._replace(path=path), aim)
-        with pytest.raises(errors.DbMismatchError, match="lies before timeline 2 began"):
+        with pytest.raises(errors.DbMismatchError, match="lies before the history of timeline 2"):
             found.check_branches(aim, named=False)
     assert "repo2: gone" in said
     assert asked_for == [["15-2"]]
+
+
+def test_a_repository_that_is_lost_when_it_is_asked_when_a_timeline_began(made, said, monkeypatch):
+    first = made(OLD, CLUSTER)
+    first.segments(2, 3, 4)
+    made(CLUSTER).segments(5)
+
+    def began(self, _timeline):
+        if self.ids == ["15-1"]:
+            raise errors.TransportLostError("gone")
+        return 1000
+
+    monkeypatch.setattr(choice.ClusterArchive, "began", began)
+    with made.choice() as asked:
+        assert asked.reach(chosen(), Goal("default"))._began(2) == 1000
+    assert said == ["gone"]
 
 
 def test_a_repository_that_cannot_be_asked_is_told_once(made, said):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.histories import (  # noqa: E501
     Histories,
 )
@@ -40,3 +41,22 @@ def test_none_is_asked_without_need(repos):
     known = Histories(archives())
     assert known.forks(1) == []
     assert [fork.timeline for fork in known.forks(2)] == [1]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_one_that_is_lost_meanwhile_matters_when_it_is_the_first(repos, lost, monkeypatch):
+    first, second = repos
+    for repo in repos:
+        repo.history(2, (1, 5 * SIZE))
+    archives = [first.archive, second.archive]
+
+    def gone(_timeline):
+        raise errors.TransportLostError("gone")
+
+    monkeypatch.setattr(archives[lost], "forks", gone)
+    if lost == 1:
+        monkeypatch.setattr(archives[0], "timelines", lambda: ())
+        assert Histories(archives).forks(2) == []
+    else:
+        with pytest.raises(errors.TransportLostError):
+            Histories(archives).forks(2)

@@ -273,6 +273,22 @@ def test_what_the_former_data_directory_beside_it_has(host, all_but_one, name):
     assert "move that data directory away" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_restore_has_brought_where_something_was_set_aside(host, all_but_one, name):
+    """It was wrong, and the next one is forced: the links of before lead to what came later."""
+    aside = host.root / "origin.aside-20261122-193512"
+    host.origin.rename(aside)
+    ends = {"pg_tblspc/16384": host.space, "log": host.log, "postgresql.conf": host.conf}
+    place = ends[name]
+    with pytest.raises(errors.PathNotEmptyError, match=f"because it belongs .*{aside.name}'"):
+        host.check(host.origin, force=True, **all_but_one(name))
+    if place.is_dir():
+        shutil.copytree(place, f"{place}.aside-20261122-193512")
+    else:
+        shutil.copy(place, f"{place}.aside-20261122-193512")
+    host.check(host.origin, force=True, **all_but_one(name))
+
+
 def test_what_was_moved_aside_with_its_tablespace(host):
     """As a task does it."""
     host.origin.rename(host.root / "origin.aside")

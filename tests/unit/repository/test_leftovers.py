@@ -49,6 +49,15 @@ def test_what_is_old_and_of_a_file_that_is_there_is_abandoned():
     assert leftovers.abandoned(entries, NOW) == [ours, stocks]
 
 
+@pytest.mark.parametrize("partial", ["", ".partial"])
+def test_a_segment_has_no_checksum_in_its_name_while_it_is_on_its_way(partial):
+    """What a push that was killed has left, once the segment is there."""
+    name = f"{SEGMENT[:24]}{partial}"
+    stored, left = f"{name}-{'a' * 40}.zst", temporary_name(name)
+    assert leftovers.abandoned([entry(stored), entry(left)], NOW) == [left]
+    assert leftovers.abandoned([entry(f"x{stored}"), entry(left)], NOW) == []
+
+
 @pytest.mark.parametrize(
     "entries",
     [

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ..storage.base import FileInfo, FileKind, final_names
+from .archive import parse_segment
 
 # Nothing is on its way for so many seconds, even where the server's clock is not ours.
 OLD = 24 * 3600.0
@@ -20,8 +21,11 @@ OLD = 24 * 3600.0
 def abandoned(entries: t.Sequence[FileInfo], now: float) -> list[str]:
     """Names among the entries of one directory that are temporary, old, and of files that are
     there (pure). ``now`` is in seconds of the epoch.
+
+    A segment is on its way by its name alone, and gets its checksum with its last byte.
     """
     names = {entry.name for entry in entries}
+    names |= {row.name for row in map(parse_segment, list(names)) if row is not None}
     return [
         entry.name
         for entry in entries

@@ -9,13 +9,22 @@ repository. What is in the archive tells.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 
 from ... import log
 from ...config.options import Options
 from ...errors import ArchiveTimeoutError, FormatError
-from ...postgres import timeline
-from ...postgres.wal import is_segment, number_name, segment_number, timeline_of
+from ...postgres import ready, timeline
+from ...postgres.wal import (
+    Fork,
+    history,
+    is_segment,
+    number_name,
+    segment_number,
+    timeline_of,
+)
 from ...repository import archive, label, wal_gaps
 from ...repository.archive import Archive, WalRange
 from ...repository.archive_info import ArchiveInfo
@@ -97,12 +106,15 @@ def _way(
 ) -> timeline.Path:
     """How the current timeline was reached, if it is not that of the backup.
 
-    Raises FormatError when its history is damaged, and ArchiveTimeoutError when it was dropped: no
-    recovery gets past either.
+    Raises FormatError when its history is damaged or another one than the server's, which may have
+    been dropped for that, and ArchiveTimeoutError when there is none: no recovery gets past that.
     """
     number = timeline_of(current)
-    if timeline_of(last.archive_stop or "") == number:
+    before = timeline_of(last.archive_stop or "")
+    if before == number:
         return ()
+    if number == 1:
+        raise FormatError(f"timeline 1, on which the server is, does not come from {before}")
     cluster = archive_info.current
     stanza = options.require_stanza()
     deadline = time.monotonic() + options.archive_timeout
@@ -111,7 +123,10 @@ def _way(
             storage, stanza, archive_info, version=cluster.version, system_id=cluster.system_id
         )
         if number in archived.timelines():
-            return timeline.path(number, archived.forks(number))
+            forks = archived.forks(number)
+            if _own_forks(options, number) not in (None, forks):
+                raise FormatError(f"the archive has another history of timeline {number}")
+            return timeline.path(number, forks)
         # It is archived before anything of its timeline, but may be on its way.
         if time.monotonic() >= deadline:
             raise ArchiveTimeoutError(
@@ -119,6 +134,17 @@ def _way(
                 hint="was it dropped, as archive-push-queue-max allows?",
             )
         time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
+
+
+def _own_forks(options: Options, number: int) -> list[Fork] | None:
+    """How the timeline came about for the server on this host; None when that is not known."""
+    paths = [pg.path for pg in options.pgs if pg.host is None]
+    for path in paths[:1]:
+        with contextlib.suppress(OSError, FormatError):
+            name = os.path.join(ready.wal_directory(path), f"{number:08X}.history")
+            with open(name, encoding="utf-8", errors="replace") as file:
+                return history(file.read())
+    return None
 
 
 def _segment_of(name: str | None) -> str | None:

@@ -94,8 +94,9 @@ def check(view: View, goal: Goal, *, named: bool) -> None:
                 )
             if goal.time is not None and _was_in_use(view, branch, goal.time):
                 raise DbMismatchError(
-                    f"target '{goal.text}' lies before timeline {branch.child.timeline} began, and"
-                    f" after what it has of timeline {branch.stretch.timeline}: {what}",
+                    f"target '{goal.text}' lies before the history of timeline"
+                    f" {branch.child.timeline} was archived, and after what it has of timeline"
+                    f" {branch.stretch.timeline}: {what}",
                     hint=f"which of the two is meant? {hint}",
                 )
         log.warn("%s; recovery leaves it there\nHINT: %s", what, hint)
@@ -109,8 +110,9 @@ def _is_newer(view: View, newest: int | None) -> bool:
 
 
 def _was_in_use(view: View, branch: Branch, moment: int) -> bool:
-    """Whether the timeline went on up to that time, and the one that is followed had not begun.
+    """Whether the timeline went on, and the one that is followed was not known at that time.
 
+    A history that came late, since the repository was away, looks the same: then one has to say it.
     All that happened after the segment of the fork had come into the archive is in later ones.
     """
     fork = wal.number_name(

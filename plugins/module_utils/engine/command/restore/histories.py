@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ... import log
+from ...errors import HostConnectError
+
 if t.TYPE_CHECKING:
     from ...postgres.wal import Fork
     from ...repository.cluster_archive import ClusterArchive
@@ -36,7 +39,12 @@ class Histories:
             return []  # it never has a history
         for archive in self._all():
             if timeline in archive.timelines():
-                return archive.forks(timeline)
+                try:
+                    return archive.forks(timeline)
+                except HostConnectError as cause:
+                    if archive is self._asked[0]:
+                        raise
+                    log.warn("%s", cause.message)
         return []
 
     def _all(self) -> t.Iterator[ClusterArchive]:

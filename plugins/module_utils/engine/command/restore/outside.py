@@ -136,7 +136,7 @@ def refuse_strangers(
         if not holds(place.path) or _leads(place.link, place.end):
             continue
         for other in known:
-            if _uses(other.path, place):
+            if _uses(other.path, place) and not _set_aside(other.path, place, where.pg_data):
                 raise PathNotEmptyError(
                     f"unable to restore to path '{place.path}' because it belongs to the cluster in"
                     f" '{other.path}'",
@@ -203,6 +203,17 @@ def _uses(other: str, place: Outside) -> bool:
     if _within(path, data):
         return True
     return any(_within(end, path) for end in (data, *_ends(other, place.name)))
+
+
+def _set_aside(other: str, place: Outside, pg_data: str) -> bool:
+    """Whether ``other`` is what a restore has set aside of the data directory, and what it had in
+    this place with it: the link still leads there, but what is there now came later.
+    """
+    for own in {pg_data.rstrip("/"), os.path.realpath(pg_data)}:
+        suffix = other[len(own) :] if other.startswith(own) else ""
+        if suffix.startswith(".aside-") and os.path.lexists(place.path + suffix):
+            return True
+    return False
 
 
 def _within(path: str, directory: str) -> bool:

@@ -13,7 +13,13 @@ import time
 import typing as t
 
 from ... import log
-from ...errors import ArchiveTimeoutError, DbMismatchError, FileMissingError, FormatError
+from ...errors import (
+    ArchiveTimeoutError,
+    DbMismatchError,
+    FileMissingError,
+    FormatError,
+    HostConnectError,
+)
 from ...postgres import timeline, wal
 from ...repository.archive import StoredSegment
 from ...repository.cluster_archive import ClusterArchive
@@ -227,7 +233,15 @@ class Reach:
         branch.check(view, goal, named=named)
 
     def _began(self, number: int) -> int | None:
-        known = (archive.began(number) for archive in self._archives)
+        known = []
+        for archive in self._archives:
+            try:
+                known.append(archive.began(number))
+            except HostConnectError as cause:
+                # Of one that was not needed.
+                if archive is self._archives[0]:
+                    raise
+                log.warn("%s", cause.message)
         return min((moment for moment in known if moment is not None), default=None)
 
     def _check_lsn(self, goal: Goal, lsn: int) -> None:
