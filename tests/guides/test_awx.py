@@ -188,12 +188,25 @@ def test_the_events_have_every_task_and_no_secret(controller):
         assert not [secret for secret in secrets if secret in text], path
 
 
+@pytest.fixture
+def slow_backups(controller):
+    """For so long that one can be cancelled."""
+    settings = "/etc/pgbackrest.conf"
+    section = "\n[global:backup]\nrepo1-sftp-rate-limit=4MiB\n"
+    controller.lab.run(
+        "pg1-srv", f"cp -p {settings} /root/kept && printf '{section}' >> {settings}"
+    )
+    yield
+    controller.lab.run("pg1-srv", f"cp -p /root/kept {settings} && rm /root/kept")
+
+
+@pytest.mark.usefixtures("slow_backups")
 def test_a_job_that_is_cancelled_in_the_middle_can_be_launched_again(controller):
     """The backup goes on when its job is gone, and the next job has its result."""
     sql(
         controller,
         "create table if not exists big as"
-        " select md5(i::text) || md5((i + 1)::text) as t from generate_series(1, 1500000) as i",
+        " select md5(i::text) || md5((i + 1)::text) as t from generate_series(1, 800000) as i",
     )
     before = labels(controller)
     seen = threading.Event()
