@@ -120,6 +120,7 @@ def test_what_is_no_wal_holds_up_no_more_wal_than_the_queue_may_hold(data, push,
     with caplog.at_level(logging.WARNING):
         assert push(path, "--archive-push-queue-max=3MiB", repo="/proc/nowhere").dropped
     assert f"dropped WAL file '{name}' because archive queue exceeded 3MB" in caplog.text
+    assert f"WAL file '{name}' could not be stored: unable to load info file" in caplog.text
     assert ("full one" in caplog.text) is name.endswith(".history")
 
 

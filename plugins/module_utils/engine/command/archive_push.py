@@ -89,9 +89,10 @@ def run(options: Options) -> PushResult:
         return PushResult(name, stored=False, dropped=True)
     try:
         stored = _store(path, options)
-    except EngineError:
+    except EngineError as cause:
         # The others are small, so that they are worth a try; but WAL waits behind them.
         if not ready.holds_wal(name) and is_dropped(path, options):
+            log.warn("WAL file '%s' could not be stored: %s", name, cause.message)
             return PushResult(name, stored=False, dropped=True)
         raise
     if stored:
