@@ -114,3 +114,35 @@ def test_a_new_one_that_does_not_stream_is_left_to_who_looks(tmp_path: Path) -> 
     told = _told(plan)
     assert "The data directory of host holds the new standby. Its server runs." in told
     assert f"Kept aside: {ASIDE}. With state=reverted" in told
+
+
+def test_one_that_is_only_built_where_nothing_is(tmp_path: Path) -> None:
+    """Nothing was stopped, and nobody has asked what runs."""
+    rules = [{"module": "restore", "result": FAILED}, DOWN]
+    variables = {"standby_primary": "other", "standby_timeout": 1}
+    told = _told(play(tmp_path, ["standby"], FACTS, variables, rules, fails=True))
+    assert "no repository" in told
+    assert "holds nothing that could be started" in told
+    assert "No server runs there." in told
+
+
+@pytest.mark.parametrize(
+    ("exists", "owner", "made"), [(0, "root", 1), (0, "postgres", 0), (1, "root", 0)]
+)
+def test_the_place_of_one_that_was_lost_is_made_where_only_root_could(
+    tmp_path: Path, exists: int, owner: str, made: int
+) -> None:
+    rules = [
+        {"module": "stat", "contains": '"/data"', "result": {"stat": {"exists": bool(exists)}}},
+        {"module": "stat", "contains": '"/"', "result": {"stat": {"pw_name": owner}}},
+        said("pg_stat_replication", "t|"),
+        said("pg_create_physical", ""),
+    ]
+    variables = {"standby_primary": "other", "standby_timeout": 1}
+    plan = play(tmp_path, ["standby"], FACTS, variables, rules)
+    places = [args for args in plan.of("file") if args.get("path") == "/data"]
+    assert len(places) == made
+    if made:
+        assert (places[0]["state"], places[0]["owner"], places[0]["mode"]) == (
+            "directory", "postgres", "0700",
+        )  # fmt: skip
