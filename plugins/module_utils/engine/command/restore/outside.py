@@ -209,7 +209,7 @@ def _set_aside(other: str, place: Outside, pg_data: str) -> bool:
     """Whether ``other`` is what a restore has set aside of the data directory, and what it had in
     this place with it: the link still leads there, but what is there now came later.
     """
-    for own in {pg_data.rstrip("/"), os.path.realpath(pg_data)}:
+    for own in (pg_data.rstrip("/"), os.path.realpath(pg_data)):
         suffix = other[len(own) :] if other.startswith(own) else ""
         if suffix.startswith(".aside-") and os.path.lexists(place.path + suffix):
             return True
