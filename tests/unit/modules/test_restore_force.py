@@ -53,6 +53,7 @@ def test_the_engine_is_told(
     task: t.Any = types.SimpleNamespace(
         params={**dict.fromkeys(names), "state": "restored", "force": True, "delta": False},
         check_mode=check_mode,
+        attaches=False,
         ask=None,
         options=options,
         perform=None,
