@@ -174,7 +174,7 @@ def test_another_cluster_that_calls_the_command_keeps_it(
 def test_it_is_looked_for_where_servers_run(tmp_path: Path) -> None:
     plan = _play(tmp_path, said("/cwd", "/srv/two", "/var/lib/postgresql/15/main"))
     looked = [args for args in plan.of("find") if args.get("recurse")]
-    assert [(args["depth"], args["paths"]) for args in looked] == [
+    assert [(int(args["depth"]), args["paths"]) for args in looked] == [
         (4, ["/etc/postgresql", "/var/lib/postgresql", "/var/lib/postgresql/15"]),
         (2, ["/srv/two", "/var/lib/postgresql/15/main"]),
     ]
