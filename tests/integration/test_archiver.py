@@ -266,12 +266,7 @@ def test_a_timeline_switch_is_followed(site, archiver):
     archiver.start()
     cluster = site.cluster
     cluster.psql("select pg_logical_emit_message(true, 'x', 'y')")
-    cluster.stop()
-    signal_file = cluster.data / "standby.signal"
-    signal_file.touch()
-    own(signal_file)
-    cluster.start()
-    cluster.promote()
+    cluster.turn_timeline()
     cluster.psql("select pg_switch_wal()")
     drained(site, archiver)
     timeline = cluster.psql("select timeline_id from pg_control_checkpoint()")

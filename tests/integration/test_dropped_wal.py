@@ -47,12 +47,7 @@ def archive_by(site, command):
 
 
 def promoted(cluster):
-    cluster.stop()
-    signal_file = cluster.data / "standby.signal"
-    signal_file.touch()
-    own(signal_file)
-    cluster.start()
-    cluster.promote()
+    cluster.turn_timeline()
     cluster.psql("checkpoint")
 
 
@@ -163,6 +158,7 @@ def test_a_history_at_the_head_of_the_queue_does_not_fill_the_disk_of_the_server
     for number in range(6):
         cluster.psql(f"insert into told values ({number}); select pg_switch_wal()")
     assert any(path.name == f"{timeline:08X}.history.ready" for path in ready(site))
+    site.configure(archive_push_queue_max="2MiB")
     # No repository can be reached.
     away = site.config.with_name("away.conf")
     away.write_text(

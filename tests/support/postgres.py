@@ -150,6 +150,15 @@ class Cluster:
         """Make a primary of a standby."""
         self.run(self.bin / "pg_ctl", "promote", "--wait", "--silent", "--pgdata", self.data)
 
+    def turn_timeline(self) -> None:
+        """Make a standby of a primary, and a primary of that again, on a new timeline."""
+        self.stop()
+        signal_file = self.data / "standby.signal"
+        signal_file.touch()
+        self._own(signal_file)
+        self.start()
+        self.promote()
+
     def psql(self, sql: str, database: str = "postgres") -> str:
         """The output of statements: one line a row, columns separated by '|'.
 

@@ -302,6 +302,24 @@ SHOW = """
 """
 
 
+def _shown(place, inventory, credentials):
+    """What a job with these credentials has for each host."""
+    (place / "show.yml").write_text(SHOW)
+    (place / "job").mkdir()
+    runner = ansible_runner.run(
+        private_data_dir=str(place / "job"),
+        project_dir=str(place),
+        playbook="show.yml",
+        inventory=str(inventory),
+        quiet=True,
+        **credentials,
+    )
+    assert (runner.status, runner.rc) == ("successful", 0), runner.stdout.read()
+    return {
+        host: json.loads((place / f"{host}.json").read_text()) for host in ("pg1-srv", "pg2-srv")
+    }
+
+
 def test_a_job_has_the_secrets_of_each_host(tmp_path):
     """From an inventory like the example, whose vault.yml has each value encrypted."""
     secrets = {"pg1-srv": "one: {{ x }}", "pg2-srv": "two #", "replication": "3", "cipher": "four"}
@@ -322,23 +340,12 @@ pgsftp_repository_cipher_pass: {encrypted["cipher"]}
     with pytest.raises(RuntimeError, match="no vault secrets"):
         awx.synced(mine, tmp_path / "hosts")
     vault.write_text(text)
-    (tmp_path / "show.yml").write_text(SHOW)
     inventory = awx.synced(mine, tmp_path / "hosts")
     assert not [secret for secret in secrets.values() if f'"{secret}"' in inventory.read_text()]
-    (tmp_path / "job").mkdir()
-    runner = ansible_runner.run(
-        private_data_dir=str(tmp_path / "job"),
-        project_dir=str(tmp_path),
-        playbook="show.yml",
-        inventory=str(inventory),
-        quiet=True,
-        **awx.credentials(),
-    )
-    assert (runner.status, runner.rc) == ("successful", 0), runner.stdout.read()
+    found = _shown(tmp_path, inventory, awx.credentials())
     for host in ("pg1-srv", "pg2-srv"):
         own = secrets[host]
-        found = json.loads((tmp_path / f"{host}.json").read_text())
-        assert found == [own, own, secrets["replication"], secrets["cipher"]]
+        assert found[host] == [own, own, secrets["replication"], secrets["cipher"]]
 
 
 def test_a_job_has_the_secrets_of_a_credential_where_the_inventory_says_so(tmp_path):
@@ -346,22 +353,11 @@ def test_a_job_has_the_secrets_of_a_credential_where_the_inventory_says_so(tmp_p
     mine = shutil.copytree(awx.TOP / "inventories/example", tmp_path / "mine")
     text = (awx.TOP / "docs/awx.md").read_text("utf-8").partition("## Secrets in AWX")[2]
     (mine / "group_vars/all/vault.yml").write_text(text.split("```yaml\n")[1].split("```")[0])
-    (tmp_path / "show.yml").write_text(SHOW)
     inventory = awx.synced(mine, tmp_path / "hosts")
-    (tmp_path / "job").mkdir()
     typed = {"sftp_passphrase": "one: {{ x }} #", "replication_password": "two '\""}
-    runner = ansible_runner.run(
-        private_data_dir=str(tmp_path / "job"),
-        project_dir=str(tmp_path),
-        playbook="show.yml",
-        inventory=str(inventory),
-        quiet=True,
-        **awx.injected(tmp_path / "secrets.yml", **typed),
-    )
-    assert (runner.status, runner.rc) == ("successful", 0), runner.stdout.read()
-    for host in ("pg1-srv", "pg2-srv"):
-        found = json.loads((tmp_path / f"{host}.json").read_text())
-        assert found == [typed["sftp_passphrase"]] * 2 + [typed["replication_password"], ""]
+    found = _shown(tmp_path, inventory, awx.injected(tmp_path / "secrets.yml", **typed))
+    wanted = [typed["sftp_passphrase"]] * 2 + [typed["replication_password"], ""]
+    assert found == {"pg1-srv": wanted, "pg2-srv": wanted}
 
 
 def test_a_credential_sets_no_variable_of_a_role():
