@@ -109,8 +109,9 @@ options:
   archive_mode:
     description:
       - Whether the restored cluster archives, which a copy of the cluster should not.
-      - By default it does not where it is restored to another directory than the one that was
-        backed up, unless as a standby. On another host the same directory is taken for the cluster.
+      - By default it does as a standby, and where it is restored to a directory of this host from
+        which it has archived before; else not. A host that takes the place of a lost one has to be
+        told with V(preserve).
     type: str
     choices:
       - preserve

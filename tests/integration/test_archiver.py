@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import home
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.archived_site import (
     archiver,
@@ -53,6 +54,8 @@ def test_64_ready_segments_are_sent_ahead_and_answered(site, archiver):
     assert status["files"] >= 64
     assert status["lag_segments"] == 0
     assert status["error"] is None
+    # By which a restore knows that the cluster is at home here.
+    assert home.is_noted(site.settings["spool-path"], "demo", str(site.cluster.data))
     # One connection a worker, not one a segment.
     assert len(archiver.workers) <= 2
     assert archiver.stop() == 0
@@ -67,7 +70,7 @@ def test_what_is_encrypted_is_pushed_and_fetched_ahead_like_anything_else(site, 
     )
     site.run("stanza-create")
     spool = site.root / "spool"
-    spool.mkdir()
+    spool.mkdir(exist_ok=True)
     own(spool)
     names = make_segments(site, 4)
     content = {name: (site.cluster.data / "pg_wal" / name).read_bytes() for name in names}

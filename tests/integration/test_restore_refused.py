@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -369,6 +370,23 @@ def test_what_was_fetched_ahead_for_another_recovery_goes_away(site):
     site.run("restore", "--delta", "--type=none")
     text = (site.cluster.data / "postgresql.auto.conf").read_text()
     assert "archive_mode" not in text
+
+
+def test_the_same_place_of_another_host_does_not_archive(site):
+    """Its configuration and the path are the same; but it has never archived from there."""
+    (note,) = (site.root / "spool/home").iterdir()
+    here = note.read_text()
+    elsewhere = json.loads(here) | {"host": "staging-srv"}
+    note.write_text(json.dumps(elsewhere) + "\n")
+    settings = site.cluster.data / "postgresql.auto.conf"
+    try:
+        done = site.run("restore", "--delta", "--type=none")
+        assert "nothing shows that the cluster has archived from" in done.stdout
+        assert "archive_mode = 'off'" in settings.read_text()
+        site.run("restore", "--delta", "--type=none", "--archive-mode=preserve")
+        assert "archive_mode" not in settings.read_text()
+    finally:
+        note.write_text(here)
 
 
 def test_the_first_repository_that_can_is_restored_from(site, without):

@@ -1,76 +1,91 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether what is restored archives, by where it is restored to and who says so."""
+"""Whether what is restored archives, by what has archived from there and who says so."""
 
 from __future__ import annotations
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import run
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import archiving
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import contents
-
-LABEL = "20260101-000000F"
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import home
 
 
-def backup_of(path):
-    return contents.Manifest(
-        backup=contents.BackupFacts(LABEL, "full", 1, 2, 3, (LABEL,)),
-        db=contents.ManifestDb(1, 2, "15", 3, 4),
-        options=contents.ManifestOptions(compress_type="none"),
-        targets=[contents.Target("pg_data", "path", path)],
-        files=[],
-        paths=[],
-        links=[],
-    )
+class Host:
+    """A host whose configuration names the cluster in /pg/main."""
+
+    def __init__(self, root):
+        self.spool = str(root / "spool")
+        self.conf = root / "pgbackrest.conf"
+        self.configure()
+
+    def configure(self, *more):
+        self.conf.write_text("\n".join(["[demo]", "pg1-path=/pg/main", *more]) + "\n")
+
+    def archives(self, pg_data="/pg/main"):
+        home.note(self.spool, "demo", pg_data)
+
+    def options(self, *arguments):
+        words = (f"--config={self.conf}", "--stanza=demo", "--repo1-path=/repo")
+        return load("restore", [*words, f"--spool-path={self.spool}", *arguments], {})
+
+    def mode(self, *arguments, version="15"):
+        return archiving.decided(self.options(*arguments), version).archive_mode
 
 
-def mode_after(tmp_path, original, *arguments, configured=("pg1-path=/pg/main",), variables=None):
-    conf = tmp_path / "pgbackrest.conf"
-    conf.write_text("\n".join(["[demo]", *configured]) + "\n")
-    options = load(
-        "restore",
-        [f"--config={conf}", "--stanza=demo", "--repo1-path=/repo", *arguments],
-        variables or {},
-    )
-    return run.archiving(options, backup_of(original)).archive_mode
+@pytest.fixture(name="host")
+def fixture_host(tmp_path):
+    return Host(tmp_path)
 
 
-@pytest.mark.parametrize("original", ["/pg/main", "/pg/main/"])
-def test_the_cluster_itself_archives(tmp_path, original):
-    assert mode_after(tmp_path, original) == "preserve"
-    assert mode_after(tmp_path, original, "--pg1-path=/pg/main") == "preserve"
+def test_the_cluster_itself_archives(host):
+    host.archives()
+    assert host.mode() == "preserve"
+    assert host.mode("--pg1-path=/pg/main/") == "preserve"
+    assert host.mode("--type=none") == "preserve"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"configured": ("pg1-path=/pg/copy",)},
-        {"configured": (), "variables": {"PGBACKREST_PG1_PATH": "/pg/copy"}},
-        {"variables": {"PGBACKREST_PG1_PATH": "/pg/copy"}},
-    ],
-    ids=["configuration", "environment", "environment-first"],
-)
-def test_another_directory_is_a_copy_whoever_names_it(tmp_path, given):
-    assert mode_after(tmp_path, "/pg/main", **given) == "off"
-    assert mode_after(tmp_path, "/pg/main", "--archive-mode=preserve", **given) == "preserve"
-    assert mode_after(tmp_path, "/pg/main", "--type=standby", **given) == "preserve"
+def test_the_same_place_of_another_host_is_a_copy(host):
+    assert host.mode() == "off"
+    assert host.mode("--archive-mode=preserve") == "preserve"
+    assert host.mode("--type=standby") == "preserve"
 
 
-def test_another_directory_on_the_command_line_is_a_copy(tmp_path):
-    assert mode_after(tmp_path, "/pg/main", "--pg1-path=/pg/copy") == "off"
+def test_another_directory_is_a_copy(host):
+    host.archives()
+    assert host.mode("--pg1-path=/pg/copy") == "off"
+    assert host.mode("--pg1-path=/pg/copy", "--archive-mode=preserve") == "preserve"
+    assert host.mode("--pg1-path=/pg/copy", "--type=standby") == "preserve"
 
 
-def test_the_directory_of_another_host_of_the_cluster_is_no_copy(tmp_path):
-    """It was backed up while that host was the primary."""
-    both = ("pg1-path=/pg/one", "pg2-path=/pg/two", "pg2-host=pg2-srv")
-    assert mode_after(tmp_path, "/pg/two", configured=both) == "preserve"
-    assert mode_after(tmp_path, "/pg/three", configured=both) == "off"
-    assert mode_after(tmp_path, "/pg/two", "--pg1-path=/pg/copy", configured=both) == "off"
+def test_the_cluster_may_have_moved(host):
+    """The backups are of the old place; what counts is where it has archived from."""
+    host.archives("/pg/new")
+    assert host.mode("--pg1-path=/pg/new") == "preserve"
 
 
-def test_a_mode_that_is_taken_back_is_not_set(tmp_path):
-    copy = ("pg1-path=/pg/copy", "archive-mode=preserve")
-    assert mode_after(tmp_path, "/pg/main", configured=copy) == "preserve"
-    assert mode_after(tmp_path, "/pg/main", "--reset-archive-mode", configured=copy) == "off"
+def test_whoever_says_so_is_obeyed(host):
+    host.archives()
+    assert host.mode("--archive-mode=off") == "off"
+    assert host.mode() == "preserve"
+
+
+def test_a_mode_that_is_taken_back_is_not_set(host):
+    host.configure("archive-mode=preserve")
+    assert host.mode() == "preserve"
+    assert host.mode("--reset-archive-mode") == "off"
+
+
+@pytest.mark.parametrize(("words", "version"), [(("--type=preserve",), "15"), ((), "11")])
+def test_what_cannot_be_switched_off_is_warned_of(host, caplog, words, version):
+    assert host.mode(*words, version=version) == "preserve"
+    assert "set archive_mode to 'off' before it is started" in caplog.text
+
+
+def test_a_standby_takes_the_place_of_the_cluster(host):
+    host.archives()
+    archiving.forget_if_standby(host.options("--type=immediate"))
+    assert host.mode() == "preserve"
+    archiving.forget_if_standby(host.options("--type=standby"))
+    assert host.mode() == "off"

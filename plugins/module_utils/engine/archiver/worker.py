@@ -30,7 +30,7 @@ from ..errors import (
     StorageLimitError,
 )
 from ..postgres import control, ready, wal
-from ..repository import archive_info
+from ..repository import archive_info, home
 from ..repository.archive import Archive
 from ..repository.archive_info import ArchiveInfo
 from ..repository.twins import Loading
@@ -373,6 +373,7 @@ class _Worker:
             self._refuse(sent.name, error)
             return
         self._voice.send(Stored(sent.name, sent.found, sent.sent))
+        home.note(self._options.spool_path, self._stanza, self._options.pg.path)
 
     def _refuse(self, name: str, error: EngineError) -> None:
         self._voice.send(Refused(name, error))

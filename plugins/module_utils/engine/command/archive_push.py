@@ -26,7 +26,7 @@ from ..errors import (
     ParamRequiredError,
 )
 from ..postgres import control, ready, wal
-from ..repository import archive_info, layout, lock
+from ..repository import archive_info, home, layout, lock
 from ..repository.archive import Archive, StoredSegment
 from ..repository.archive_info import ArchiveInfo
 from ..storage.base import Completion, Publish, Storage, Writer
@@ -95,6 +95,8 @@ def run(options: Options) -> PushResult:
             log.warn("WAL file '%s' could not be stored: %s", name, cause.message)
             return PushResult(name, stored=False, dropped=True)
         raise
+    if options.pgs:
+        home.note(options.spool_path, options.require_stanza(), options.pg.path)
     if stored:
         log.info("pushed WAL file '%s' to the archive", name)
     return PushResult(name, stored)

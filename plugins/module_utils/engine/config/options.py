@@ -262,6 +262,10 @@ class Options:
             )
         return self.pgs[0]
 
+    def is_given(self, name: str) -> bool:
+        """Whether somebody set the option, wherever, to whatever value."""
+        return any(given.name == name and not given.reset for given in self.explicit)
+
     def require_stanza(self) -> str:
         """The stanza, or OptionRequiredError."""
         if self.stanza is None:

@@ -23,12 +23,12 @@ from ...errors import (
 from ...postgres import goal, recovery, timeline
 from ...postgres.goal import Goal
 from ...repository import databases, lock, manifest
-from ...repository.contents import PG_DATA, Manifest
+from ...repository.contents import Manifest
 from ...storage.open import Opener, prepare
 from ...storage.sftp.borrow import lender
 from ...worker.pool import Report, WorkerPool
 from ...worker.progress import Progress, size_text
-from . import recovery_files, space
+from . import archiving, recovery_files, space
 from .choice import Choice, Chosen
 from .command_line import restore_command
 from .copy import Login, RestoredFile, RestoreJob, worker_setup
@@ -196,6 +196,7 @@ def _restore(
     _copy(pool, divided.work, locks, done, meanwhile)
     recovery_files.write(target, contents.db.version, settings, aim.kind)
     target.finish(online=contents.options.online)
+    archiving.forget_if_standby(options)
     log.info("restore size = %s, file total = %d", size_text(work.size), work.file_total)
     return RestoreResult(
         label=chosen.entry.label,
@@ -225,7 +226,7 @@ class Prepared(t.NamedTuple):
 def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepared:
     """Derive it from the backup and the options."""
     contents = chosen.contents
-    if not contents.options.online and not _is_given(options, "type"):
+    if not contents.options.online and not options.is_given("type"):
         # Nothing to recover: the cluster was stopped when it was copied.
         aim = aim._replace(kind="none")
     options = dataclasses.replace(options, type=aim.kind, target=aim.text or None)
@@ -243,48 +244,9 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
         repo=chosen.repo.key,
     )
     target = Target(contents, where, owners)
-    return Prepared(archiving(options, contents), aim, where, target, work, preserved)
-
-
-def _is_given(options: Options, name: str, source: str | None = None) -> bool:
-    return any(
-        given.name == name and not given.reset and source in (None, given.source)
-        for given in options.explicit
+    return Prepared(
+        archiving.decided(options, contents.db.version), aim, where, target, work, preserved
     )
-
-
-def archiving(options: Options, contents: Manifest) -> Options:
-    """Decide whether the restored cluster archives, where the user did not.
-
-    Another directory than the one that was backed up is a copy: with the origin's archive_command
-    it would write into the origin's stanza, and break its archive as soon as both have a segment of
-    the same name. So its archiving is off. The same directory is the cluster itself, also on a new
-    host, and so is the directory of another host of the cluster, when the configuration names both.
-    A standby of the cluster does not archive before it is promoted, and then it should.
-    """
-    original = next(row.path for row in contents.targets if row.name == PG_DATA).rstrip("/")
-    own = {options.pg.path.rstrip("/")}
-    if not _is_given(options, f"pg{options.pg.key}-path", "argument"):
-        own.update(pg.path.rstrip("/") for pg in options.pgs if pg.host is not None)
-    if _is_given(options, "archive-mode") or options.type == "standby" or original in own:
-        return options
-    how = "--archive-mode=preserve keeps it as it was in the backup."
-    if options.type == "preserve" or recovery.config_file(contents.db.version) != (
-        recovery.AUTO_CONF
-    ):
-        log.warn(
-            "this is a copy of the cluster in '%s', which may archive into the stanza of its"
-            " origin\nHINT: set archive_mode to 'off' before it is started.",
-            original,
-        )
-        return options
-    log.warn(
-        "this is a copy of the cluster in '%s': archive_mode is set to 'off', so that it does not"
-        " archive into the stanza of its origin\nHINT: %s",
-        original,
-        how,
-    )
-    return dataclasses.replace(options, archive_mode="off")
 
 
 def _settings(options: Options, contents: Manifest) -> recovery.Settings:

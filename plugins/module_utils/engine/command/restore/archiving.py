@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the pgsftp authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether what is restored archives, where the user does not say."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ... import log
+from ...config.options import Options
+from ...postgres import recovery
+from ...repository import home
+
+
+def decided(options: Options, version: str) -> Options:
+    """The options with the archive-mode that the restored cluster gets; ``version`` is its own.
+
+    A copy has the archive_command of its origin: it would write into the origin's stanza, and break
+    its archive as soon as both have a segment of the same name. So its archiving is off. No copy is
+    what is restored to where the cluster has archived from. Else nothing tells them apart: a host
+    that was set up in the place of a lost one is like one for tests, and has to be told.
+
+    A standby of the cluster does not archive before it is promoted, and then it should.
+    """
+    pg_data = options.pg.path
+    if options.is_given("archive-mode") or options.type == "standby":
+        return options
+    if home.is_noted(options.spool_path, options.require_stanza(), pg_data):
+        return options
+    unknown = f"nothing shows that the cluster has archived from '{pg_data}' of this host"
+    if options.type == "preserve" or recovery.config_file(version) != recovery.AUTO_CONF:
+        log.warn(
+            "%s: if this is a copy, it may archive into the stanza of its origin\n"
+            "HINT: set archive_mode to 'off' before it is started.",
+            unknown,
+        )
+        return options
+    log.warn(
+        "%s: archive_mode is set to 'off', so that a copy does not archive into the stanza of its"
+        " origin\nHINT: --archive-mode=preserve where it takes the place of the cluster.",
+        unknown,
+    )
+    return dataclasses.replace(options, archive_mode="off")
+
+
+def forget_if_standby(options: Options) -> None:
+    """A standby is in the place of the cluster now, until it is promoted and archives itself."""
+    if options.type == "standby":
+        home.forget(options.spool_path, options.require_stanza(), options.pg.path)
