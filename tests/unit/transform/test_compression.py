@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import bz2
+import concurrent.futures
 import ctypes
 import gzip
+import io
 import random
 import shutil
 import subprocess
@@ -67,16 +69,59 @@ def test_the_library_readers_agree(content: bytes) -> None:
     assert gzip.decompress(pack("gz", content)) == content
     assert zlib.decompress(pack("gz", content, Framing.RAW)) == content
     assert bz2.decompress(pack("bz2", content)) == content
-    assert zstandard.ZstdDecompressor().decompressobj().decompress(pack("zst", content)) == content
+    frames = io.BytesIO(pack("zst", content))
+    reader = zstandard.ZstdDecompressor().stream_reader(frames, read_across_frames=True)
+    assert reader.read() == content
 
 
 def test_headers_are_those_of_the_real_writer() -> None:
     assert pack("gz", b"x" * 100).hex().startswith("1f8b08000000000000")
     assert pack("gz", b"x" * 100, Framing.RAW)[0] == 0x78
-    frame = pack("zst", b"x" * 100)
-    assert frame.hex().startswith("28b52ffd0058")
-    assert zstandard.frame_content_size(frame) == -1
-    assert not zstandard.get_frame_parameters(frame).has_checksum
+    for level in (3, 9):
+        frame = pack("zst", b"x" * 100, level=level)
+        # Magic number, and a descriptor without content size, checksum and dictionary.
+        assert frame.hex().startswith("28b52ffd00")
+        assert zstandard.frame_content_size(frame) == -1
+        assert not zstandard.get_frame_parameters(frame).has_checksum
+
+
+@pytest.mark.parametrize("level", [-7, 3, 8])
+@pytest.mark.parametrize("step", [1000, (1 << 20) - 1, 1 << 20, 3 << 20])
+def test_a_zstd_stream_is_frames_of_a_mebibyte(level: int, step: int) -> None:
+    content = random.Random(3).randbytes(1 << 16) * 44
+    stream = compression.compressor("zst", level)
+    stored = b"".join(stream.update(content[at : at + step]) for at in range(0, len(content), step))
+    stored += stream.finish()
+    assert unpack("zst", stored) == content
+    # However the bytes arrive.
+    assert stored == pack("zst", content, level=level)
+    sizes = []
+    while stored:
+        reader = zstandard.ZstdDecompressor().decompressobj()
+        sizes.append(len(reader.decompress(stored)))
+        assert reader.eof
+        stored = reader.unused_data
+    assert sizes == [1 << 20, 1 << 20, 44 * (1 << 16) - (2 << 20)]
+
+
+def test_a_zstd_stream_of_a_whole_number_of_frames_has_no_empty_one() -> None:
+    assert pack("zst", bytes(2 << 20)) == pack("zst", bytes(1 << 20)) * 2
+
+
+def test_a_high_level_has_one_frame_for_its_large_window() -> None:
+    content = random.Random(4).randbytes(3 << 20)
+    reader = zstandard.ZstdDecompressor().decompressobj()
+    stored = pack("zst", content * 2, level=19)
+    assert reader.decompress(stored) == content * 2
+    assert reader.eof and not reader.unused_data
+    assert len(stored) < 1.1 * len(content)
+
+
+def test_threads_compress_at_the_same_time() -> None:
+    contents = [bytes([number]) * (3 << 20) for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        for content, stored in zip(contents, threads.map(lambda one: pack("zst", one), contents)):
+            assert unpack("zst", stored) == content
 
 
 @pytest.mark.parametrize("name", CODED)

@@ -3,16 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compression types of the repository format (repository reference, section 5).
 
-Every codec streams. Compressors write exactly one gzip member, bzip2 stream or frame, since
-the real reader stops at the end of the first one. Decompressors give bounded pieces however well
-the input was compressed, and raise when the stream is damaged, ends early or is followed by
-anything.
+Every codec streams. Compressors write exactly one gzip member, bzip2 stream or lz4 frame, since
+the real reader stops at the end of the first member, and zstd frames in a row, of which it reads
+all. Decompressors give bounded pieces however well the input was compressed, and raise when the
+stream is damaged, ends early or is followed by anything.
 """
 
 from __future__ import annotations
 
 import bz2
 import enum
+import threading
 import typing as t
 import zlib
 
@@ -66,6 +67,12 @@ _ZLIB_BITS = {Framing.WHOLE: 15 + 16, Framing.RAW: 15}
 
 # Upper bound of one decompressed piece of gz and bz2.
 _PIECE = 1 << 20
+
+# One frame of our zstd streams. A compressor that streams moves its window through a buffer, and
+# once that has been filled it looks for matches in two places: half as much time again. Up to this
+# level the window is hardly larger than a frame, so that nothing is lost.
+_ZSTD_FRAME = 1 << 20
+_ZSTD_FRAMES_UP_TO = 8
 
 # zstd's binding cannot bound its output, but a block of at most 128 KiB takes at least 4 bytes of
 # input: slices this small cost no measurable time and give at most 32 MiB at once, whatever comes.
@@ -129,9 +136,9 @@ def compressor(
     if name == "bz2":
         return _FlushCompressor(bz2.BZ2Compressor(t.cast(int, level)))
     if name == "zst":
-        # No content size and no checksum, as the real writer: the size is not known beforehand.
-        context = dependency.zstandard().ZstdCompressor(level=level, write_content_size=False)
-        return _FlushCompressor(context.compressobj())
+        if t.cast(int, level) > _ZSTD_FRAMES_UP_TO:
+            return _FlushCompressor(_zstd_context(t.cast(int, level)).compressobj())
+        return _ZstCompressor(t.cast(int, level))
     if name == "lz4":
         from .lz4_frame import Lz4Compressor
 
@@ -179,6 +186,52 @@ class _FlushCompressor:
 
     def finish(self) -> bytes:
         return t.cast(bytes, self._stream.flush())
+
+
+# Of this thread, by level: the tables are made once, which is half the work for a small file. Only
+# what is compressed at once may share them.
+_contexts = threading.local()
+
+
+def _zstd_context(level: int) -> t.Any:
+    """A new one, without content size and checksum, as the real writer."""
+    return dependency.zstandard().ZstdCompressor(level=level, write_content_size=False)
+
+
+class _ZstCompressor:
+    """Frames, each of them compressed at once."""
+
+    def __init__(self, level: int) -> None:
+        known = t.cast("dict[int, t.Any]", _contexts.__dict__)
+        if level not in known:
+            known[level] = _zstd_context(level)
+        self._context = known[level]
+        self._held = bytearray()
+        self._begun = False
+
+    def update(self, data: Buffer) -> bytes:
+        frames = []
+        view = memoryview(data)
+        if self._held:
+            missing = _ZSTD_FRAME - len(self._held)
+            self._held += view[:missing]
+            view = view[missing:]
+            if len(self._held) == _ZSTD_FRAME:
+                frames.append(self._frame(self._held))
+                self._held = bytearray()
+        while len(view) >= _ZSTD_FRAME:
+            frames.append(self._frame(view[:_ZSTD_FRAME]))
+            view = view[_ZSTD_FRAME:]
+        self._held += view
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def finish(self) -> bytes:
+        # What is empty is one frame, too.
+        return b"" if self._begun and not self._held else self._frame(self._held)
+
+    def _frame(self, data: bytearray | memoryview) -> bytes:
+        self._begun = True
+        return t.cast(bytes, self._context.compress(data))
 
 
 def _damaged(name: str, cause: Exception) -> FormatError:
