@@ -96,6 +96,16 @@ def test_what_another_host_makes(repository):
     assert not (repository.root / "backup/demo/clock.pgbackrest.tmp").exists()
 
 
+def test_a_server_without_times(repository, monkeypatch):
+    """Nobody can tell how old it is: the message says what to do when it is nobody's any more."""
+    repository.announce(THEIRS, age=alive.QUIET + 5)
+    monkeypatch.setattr(alive, "_now", lambda storage, stanza: 0)
+    monkeypatch.setattr(alive, "_newest", lambda storage, top: 0)
+    with pytest.raises(LockAcquireError, match="the server tells no times") as caught:
+        repository.refuse()
+    assert f"remove its directory {LABEL}" in caught.value.hint
+
+
 def test_what_this_host_began_has_ended(repository):
     """The caller has the lock that its maker had."""
     repository.announce(OURS)

@@ -65,12 +65,22 @@ def refuse(storage: Storage, options: Options, found: Reconstruction) -> None:
         maker = None if announced_as is None else announced_as.annotation.get(MARK)
         if maker == here(options):
             continue
-        raise LockAcquireError(
-            f"backup {name} is being made by {maker or 'somebody else'}: a file of it is"
-            f" {max(age, 0)} seconds old",
-            hint="wait until it is done; one that was broken off is given up"
-            f" {QUIET // 60} minutes after its last file.",
+        raise _being_made(name, maker or "somebody else", age if now else None)
+
+
+def _being_made(label: str, maker: str, age: int | None) -> LockAcquireError:
+    """``age`` of its youngest file in seconds; None on a server that tells no times."""
+    if age is None:
+        return LockAcquireError(
+            f"backup {label} is being made by {maker}, or was: the server tells no times",
+            hint=f"wait until it is done; if nobody makes it any more, remove its directory {label}"
+            " from the repository.",
         )
+    return LockAcquireError(
+        f"backup {label} is being made by {maker}: a file of it is {max(age, 0)} seconds old",
+        hint="wait until it is done; one that was broken off is given up"
+        f" {QUIET // 60} minutes after its last file.",
+    )
 
 
 def _now(storage: Storage, stanza: str) -> int:
