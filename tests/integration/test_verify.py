@@ -20,11 +20,18 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verif
     run as verify,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import backup_info
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    archive_info,
+    backup_info,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
     open as storage_open,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
+    Encoding,
+    encode,
+)
 from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES, expected
 
 # What the real tool cannot read in Debian 12: block-incremental backups (2.46 brought them).
@@ -390,6 +397,44 @@ def test_an_expire_meanwhile_is_no_damage(
         *["valid"] * (len(result.backups) - 1),
         "manifest missing",
     ]
+
+
+class Arriving(PosixStorage):
+    """A storage in which a segment that others overtook comes when these are read."""
+
+    def __init__(self, path, late, place):
+        super().__init__(str(path))
+        self._late = late
+        self._place = place
+
+    def reader(self, path, **rest):
+        if "/15-1/0000000100000000/" in path and self._late.exists():
+            shutil.move(self._late, self._place)
+        return super().reader(path, **rest)
+
+
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_a_segment_that_others_overtook_is_no_damage(
+    fixture_repositories, tmp_path, monkeypatch, name
+):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    secret = repository.cipher_pass
+    archive = archive_info.load(PosixStorage(str(repository.path)), "demo", secret)
+    top = repository.path / "archive/demo/15-1"
+    text = b"1\t0/B000000\tno recovery target specified\n"
+    (top / "00000002.history").write_bytes(encode(text, Encoding(cipher_pass=archive.cipher_pass)))
+    place = sorted(top.glob("0000000100000000/*-*"))[1]
+    late = tmp_path / "late"
+    shutil.move(place, late)
+
+    class Opener(storage_open.Opener):
+        def open(self, generation=0):
+            return Arriving(repository.path, late, place)
+
+    monkeypatch.setattr(verify, "prepare", lambda repo, **options: Opener())
+    result = run(repository, tmp_path)
+    assert place.exists()
+    assert result.ok, (result.errors, result.findings)
 
 
 def test_what_is_no_archive_of_this_stanza(fixture_repositories, tmp_path):

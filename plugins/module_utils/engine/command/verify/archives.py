@@ -19,6 +19,7 @@ from ...repository.archive import (
     archive_ids,
     parse_segment,
 )
+from ...repository.archive import segments as all_segments
 from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupInfo
 from ...repository.wal_gaps import Need
@@ -203,8 +204,11 @@ class Archives:
                 archive_id, sorted(absent)
             )
             if any(found.values()):
-                again, _histories = self._wal_files(archive_id, None)
-                whole |= {name for name in again if not name.endswith(".partial")}
+                whole |= set(
+                    all_segments(
+                        self._run.storage, self._run.stanza, archive_id, lambda directory: True
+                    )
+                )
         return whole
 
     def _size_of(self, needs: t.Iterable[Need]) -> int:
