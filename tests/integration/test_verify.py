@@ -437,6 +437,50 @@ def test_a_segment_that_others_overtook_is_no_damage(
     assert result.ok, (result.errors, result.findings)
 
 
+class Forgetting(PosixStorage):
+    """A storage in which an expire removes the history of a timeline before it is read, and the
+    archive of a former cluster before it is listed.
+    """
+
+    def reader(self, path, **rest):
+        if path.endswith(".history"):
+            Path(self.location, path).unlink()
+        return super().reader(path, **rest)
+
+    def list_many(self, paths):
+        paths = list(paths)
+        for path in paths:
+            if path.endswith("/15-2"):
+                Path(self.location, path).rmdir()
+        return super().list_many(paths)
+
+
+def test_a_history_that_is_expired_meanwhile_is_no_damage(
+    fixture_repositories, tmp_path, monkeypatch
+):
+    repository = fixture_repositories["a"].copy_to(tmp_path)
+    storage = PosixStorage(str(repository.path))
+    wal = archive_info.load(storage, "demo", None)
+    archive_info.save(storage, "demo", wal.upgraded(1, "15"), None)
+    backups = backup_info.load(storage, "demo", None)
+    db = backups.current._replace(system_id=1)
+    backup_info.save(storage, "demo", backups.upgraded(db), None)
+    former = repository.path / "archive/demo/15-2"
+    former.mkdir()
+    history = repository.path / "archive/demo/15-1/00000002.history"
+    history.write_text("1\t0/B000000\tno recovery target specified\n")
+
+    class Opener(storage_open.Opener):
+        def open(self, generation=0):
+            return Forgetting(str(repository.path))
+
+    monkeypatch.setattr(verify, "prepare", lambda repo, **options: Opener())
+    result = run(repository, tmp_path)
+    assert not history.exists()
+    assert not former.exists()
+    assert result.ok, (result.errors, result.findings)
+
+
 def test_what_is_no_archive_of_this_stanza(fixture_repositories, tmp_path):
     repository = fixture_repositories["a"].copy_to(tmp_path)
     (repository.path / "archive" / "demo" / "15-2").mkdir()
