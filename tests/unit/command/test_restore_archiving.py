@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import archiving
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import home
@@ -81,6 +82,14 @@ def test_a_mode_that_is_taken_back_is_not_set(host):
 def test_what_cannot_be_switched_off_is_warned_of(host, caplog, words, version):
     assert host.mode(*words, version=version) == "preserve"
     assert "set archive_mode to 'off' before it is started" in caplog.text
+
+
+def test_off_cannot_be_said_where_settings_are_left_as_they_are(host):
+    for pg_data in ("/pg/main", "/pg/copy"):
+        host.archives()
+        with pytest.raises(errors.OptionInvalidError) as refused:
+            host.mode("--type=preserve", "--archive-mode=off", f"--pg1-path={pg_data}")
+        assert "archive-mode" in refused.value.message
 
 
 def test_a_standby_takes_the_place_of_the_cluster(host):

@@ -9,6 +9,7 @@ import dataclasses
 
 from ... import log
 from ...config.options import Options
+from ...errors import OptionInvalidError
 from ...postgres import recovery
 from ...repository import home
 
@@ -22,8 +23,16 @@ def decided(options: Options, version: str) -> Options:
     that was set up in the place of a lost one is like one for tests, and has to be told.
 
     A standby of the cluster does not archive before it is promoted, and then it should.
+
+    Raises OptionInvalidError where it should be off, and the type leaves the settings alone.
     """
     pg_data = options.pg.path
+    if options.type == "preserve" and options.archive_mode == "off":
+        raise OptionInvalidError(
+            "option 'archive-mode' = 'off' not valid with option 'type' = 'preserve', which leaves"
+            " the settings as they are",
+            hint="leave it out, and set archive_mode to 'off' before the server is started.",
+        )
     if options.is_given("archive-mode") or options.type == "standby":
         return options
     if home.is_noted(options.spool_path, options.require_stanza(), pg_data):
