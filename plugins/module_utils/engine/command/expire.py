@@ -267,6 +267,9 @@ def _expire_history(
     files: list[str] = []
     trees: list[str] = []
     for year, listing in zip(years, storage.list_many(f"{base}/{year}" for year in years)):
+        if isinstance(listing, StorageMissingError):
+            # Another host expires as well.
+            continue
         if isinstance(listing, EngineError):
             raise listing
         names = [row.name for row in listing]
