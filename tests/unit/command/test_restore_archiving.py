@@ -11,6 +11,16 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import archiving
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import home
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.contents import (
+    ManifestDb,
+)
+
+SYSTEM = 7300000000000000001
+
+
+def of(version="15"):
+    """The cluster that was backed up."""
+    return ManifestDb(1, SYSTEM, version, 202209061, 1300)
 
 
 class Host:
@@ -24,15 +34,15 @@ class Host:
     def configure(self, *more):
         self.conf.write_text("\n".join(["[demo]", "pg1-path=/pg/main", *more]) + "\n")
 
-    def archives(self, pg_data="/pg/main"):
-        home.note(self.spool, "demo", pg_data)
+    def archives(self, pg_data="/pg/main", system_id=SYSTEM):
+        home.note(self.spool, "demo", pg_data, system_id)
 
     def options(self, *arguments):
         words = (f"--config={self.conf}", "--stanza=demo", "--repo1-path=/repo")
         return load("restore", [*words, f"--spool-path={self.spool}", *arguments], {})
 
     def mode(self, *arguments, version="15"):
-        return archiving.decided(self.options(*arguments), version).archive_mode
+        return archiving.decided(self.options(*arguments), of(version)).archive_mode
 
 
 @pytest.fixture(name="host")
@@ -58,6 +68,12 @@ def test_another_directory_is_a_copy(host):
     assert host.mode("--pg1-path=/pg/copy") == "off"
     assert host.mode("--pg1-path=/pg/copy", "--archive-mode=preserve") == "preserve"
     assert host.mode("--pg1-path=/pg/copy", "--type=standby") == "preserve"
+
+
+def test_another_cluster_that_archived_from_there_says_nothing(host):
+    """A host for tests that has one of its own, and gets the configuration of another."""
+    host.archives(system_id=SYSTEM + 1)
+    assert host.mode() == "off"
 
 
 def test_the_cluster_may_have_moved(host):
@@ -94,7 +110,7 @@ def test_off_cannot_be_said_where_settings_are_left_as_they_are(host):
 
 def test_a_standby_takes_the_place_of_the_cluster(host):
     host.archives()
-    archiving.forget_if_standby(host.options("--type=immediate"))
+    archiving.forget_if_standby(host.options("--type=immediate"), of())
     assert host.mode() == "preserve"
-    archiving.forget_if_standby(host.options("--type=standby"))
+    archiving.forget_if_standby(host.options("--type=standby"), of())
     assert host.mode() == "off"
