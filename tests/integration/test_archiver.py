@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import control
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import home
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.archived_site import (
@@ -55,7 +56,9 @@ def test_64_ready_segments_are_sent_ahead_and_answered(site, archiver):
     assert status["lag_segments"] == 0
     assert status["error"] is None
     # By which a restore knows that the cluster is at home here.
-    assert home.is_noted(site.settings["spool-path"], "demo", str(site.cluster.data))
+    data = str(site.cluster.data)
+    system_id = control.load(data).system_id
+    assert home.is_noted(site.settings["spool-path"], "demo", data, system_id)
     # One connection a worker, not one a segment.
     assert len(archiver.workers) <= 2
     assert archiver.stop() == 0

@@ -254,6 +254,42 @@ def test_manifests_of_former_backups_go_as_with_the_peer(place, tmp_path, days):
     assert place.tree() == other.tree()
 
 
+@pytest.mark.parametrize("rest", [".0123456789abcdef.pgbackrest.tmp", ".pgbackrest.tmp"])
+def test_what_a_killed_backup_left_in_the_history_goes_with_what_is_too_old(place, rest):
+    days = (time.time() - time.mktime((2020, 6, 1, 0, 0, 0, 0, 0, -1))) // 86400
+    year = place.path / "backup/demo/backup.history/2020"
+    year.mkdir()
+    kept = year / "20200701-000000F.manifest.gz"
+    old = year / f"20200501-000000F.manifest.gz{rest}"
+    for path in (kept, old):
+        path.write_bytes(b"half of")
+    result = place.expire(f"--repo1-retention-history={days:.0f}")
+    assert list(year.iterdir()) == [kept]
+    assert result.removed_history == (str(old.relative_to(place.path)),)
+
+
+class Racing(PosixStorage):
+    """A storage in which another host has begun to expire, too, and is the faster one."""
+
+    def list_many(self, paths):
+        paths = list(paths)
+        for path in paths:
+            if path.endswith("/2020"):
+                shutil.rmtree(os.path.join(self.location, path))
+        return super().list_many(paths)
+
+
+def test_two_hosts_may_expire_at_the_same_time(place):
+    year = place.path / "backup/demo/backup.history/2020"
+    year.mkdir()
+    (year / "20200101-000000F.manifest.gz").write_bytes(b"of a former backup")
+    options = place.options("expire", *RULE, "--repo1-retention-history=0")
+    result = expire.expire(Racing(str(place.path)), options, options.repo())
+    assert not year.exists()
+    assert place.labels() == place.new
+    assert not any("2020" in path for path in result.removed_history)
+
+
 def test_a_history_of_a_timeline_that_goes_is_a_change(place):
     place.expire(*RULE)
     assert not place.expire(*RULE).changed

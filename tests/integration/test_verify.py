@@ -20,11 +20,18 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verif
     run as verify,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import backup_info
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    archive_info,
+    backup_info,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import (
     open as storage_open,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.transform.pipeline import (
+    Encoding,
+    encode,
+)
 from ansible_collections.pgsftp.backup.tests.support.fixtures import NAMES, expected
 
 # What the real tool cannot read in Debian 12: block-incremental backups (2.46 brought them).
@@ -390,6 +397,88 @@ def test_an_expire_meanwhile_is_no_damage(
         *["valid"] * (len(result.backups) - 1),
         "manifest missing",
     ]
+
+
+class Arriving(PosixStorage):
+    """A storage in which a segment that others overtook comes when these are read."""
+
+    def __init__(self, path, late, place):
+        super().__init__(str(path))
+        self._late = late
+        self._place = place
+
+    def reader(self, path, **rest):
+        if "/15-1/0000000100000000/" in path and self._late.exists():
+            shutil.move(self._late, self._place)
+        return super().reader(path, **rest)
+
+
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_a_segment_that_others_overtook_is_no_damage(
+    fixture_repositories, tmp_path, monkeypatch, name
+):
+    repository = fixture_repositories[name].copy_to(tmp_path)
+    secret = repository.cipher_pass
+    archive = archive_info.load(PosixStorage(str(repository.path)), "demo", secret)
+    top = repository.path / "archive/demo/15-1"
+    text = b"1\t0/B000000\tno recovery target specified\n"
+    (top / "00000002.history").write_bytes(encode(text, Encoding(cipher_pass=archive.cipher_pass)))
+    place = sorted(top.glob("0000000100000000/*-*"))[1]
+    late = tmp_path / "late"
+    shutil.move(place, late)
+
+    class Opener(storage_open.Opener):
+        def open(self, generation=0):
+            return Arriving(repository.path, late, place)
+
+    monkeypatch.setattr(verify, "prepare", lambda repo, **options: Opener())
+    result = run(repository, tmp_path)
+    assert place.exists()
+    assert result.ok, (result.errors, result.findings)
+
+
+class Forgetting(PosixStorage):
+    """A storage in which an expire removes the history of a timeline before it is read, and the
+    archive of a former cluster before it is listed.
+    """
+
+    def reader(self, path, **rest):
+        if path.endswith(".history"):
+            Path(self.location, path).unlink()
+        return super().reader(path, **rest)
+
+    def list_many(self, paths):
+        paths = list(paths)
+        for path in paths:
+            if path.endswith("/15-2"):
+                Path(self.location, path).rmdir()
+        return super().list_many(paths)
+
+
+def test_a_history_that_is_expired_meanwhile_is_no_damage(
+    fixture_repositories, tmp_path, monkeypatch
+):
+    repository = fixture_repositories["a"].copy_to(tmp_path)
+    storage = PosixStorage(str(repository.path))
+    wal = archive_info.load(storage, "demo", None)
+    archive_info.save(storage, "demo", wal.upgraded(1, "15"), None)
+    backups = backup_info.load(storage, "demo", None)
+    db = backups.current._replace(system_id=1)
+    backup_info.save(storage, "demo", backups.upgraded(db), None)
+    former = repository.path / "archive/demo/15-2"
+    former.mkdir()
+    history = repository.path / "archive/demo/15-1/00000002.history"
+    history.write_text("1\t0/B000000\tno recovery target specified\n")
+
+    class Opener(storage_open.Opener):
+        def open(self, generation=0):
+            return Forgetting(str(repository.path))
+
+    monkeypatch.setattr(verify, "prepare", lambda repo, **options: Opener())
+    result = run(repository, tmp_path)
+    assert not history.exists()
+    assert not former.exists()
+    assert result.ok, (result.errors, result.findings)
 
 
 def test_what_is_no_archive_of_this_stanza(fixture_repositories, tmp_path):

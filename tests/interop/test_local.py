@@ -282,6 +282,18 @@ def test_what_an_option_changes_in_the_midst_of_a_chain_the_other_still_reads(st
     tale.restore(OURS)
 
 
+def test_the_other_goes_on_with_what_is_not_compressed_whatever_its_own_options_say(story):
+    tale = story(Combination(OURS, "none", "files", "plain"))
+    site = tale.site
+    site.run("stanza-create")
+    tale.archive_with(OURS)
+    site.run("backup", "--type=full")
+    site.configure(compress_type="gz")
+    done = site.pgbackrest("backup", "--type=incr")
+    assert "cannot alter compress-type option to 'gz'" in done.stderr
+    tale.verify()
+
+
 def test_both_restore_the_same_tree(story):
     tale = story(Combination(OURS, "zst", "bundles", "plain"))
     site = tale.site

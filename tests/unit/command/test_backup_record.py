@@ -163,6 +163,17 @@ def test_the_whole_has_a_line_for_each_file_that_is_there(record, files):
     assert made.annotation == {"ticket": "7"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "level", "written"),
+    [("none", None, 0), ("none", 0, 0), ("gz", None, 6), ("gz", -1, -1), ("zst", 9, 9)],
+)
+def test_a_level_is_always_told(record, kind, level, written):
+    """pgBackRest does not go on with a backup that tells none, when its own type is another."""
+    store = dataclasses.replace(record.store, encoding=Encoding(kind, level, None))
+    made = dataclasses.replace(record, store=store).announcement()
+    assert made.options.compress_level == written
+
+
 def test_what_was_read_too_early_has_a_time_by_which_it_is_read_again(record, files):
     files.early.update({"pg_data/copied", "pg_data/same"})
     files.copied["pg_data/late"] = CopiedFile("pg_data/late", Outcome.UNCHANGED)

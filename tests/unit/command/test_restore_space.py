@@ -51,6 +51,48 @@ def test_what_does_not_fit_is_told_in_numbers(tmp_path):
     assert caught.value.code == 64
 
 
+MOUNTS = """\
+22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:26 / /srv rw - zfs tank/srv rw,xattr
+31 30 0:27 / /srv/with\\040space rw shared:3 - fuse.sshfs host:/ rw
+32 22 0:28 / /srv rw master:1 propagate_from:2 - btrfs /dev/vdb rw
+no line of it
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "ext4"),
+        ("/srvx", "ext4"),
+        # What was mounted last covers what was there.
+        ("/srv", "btrfs"),
+        ("/srv/pg/main", "btrfs"),
+        ("/srv/with space/x", "fuse.sshfs"),
+    ],
+)
+def test_the_type_of_a_file_system(path, kind):
+    assert space.kind_of(path, MOUNTS) == kind
+
+
+def test_nobody_knows_what_fits_where_files_are_compressed(tmp_path, monkeypatch, caplog):
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(space, "_MOUNTS", str(mounts))
+    files = [file(tmp_path / "data/a", EXABYTE)]
+    for kind in ("btrfs", "fuse.mergerfs"):
+        mounts.write_text(f"30 22 0:26 / {tmp_path} rw - {kind} /dev/vdb rw\n")
+        caplog.clear()
+        (room,) = space.check(files, places(tmp_path), ())
+        assert room.needed == EXABYTE
+        assert f"it fits only if {kind} compresses it" in caplog.text
+    mounts.write_text(f"30 22 0:26 / {tmp_path} rw - ext4 /dev/vdb rw\n")
+    with pytest.raises(errors.FileWriteError):
+        space.check(files, places(tmp_path), ())
+    mounts.unlink()
+    with pytest.raises(errors.FileWriteError):
+        space.check(files, places(tmp_path), ())
+
+
 def test_what_is_replaced_is_room(tmp_path):
     data = tmp_path / "data"
     (data / "base").mkdir(parents=True)

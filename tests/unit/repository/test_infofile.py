@@ -268,3 +268,17 @@ def test_any_bytes_are_an_info_file_or_refused(data: bytes) -> None:
     for text in (data, EXAMPLE.encode()[: len(data)] + data):
         with pytest.raises((FormatError, ChecksumError)):
             infofile.parse(infofile.to_text(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[cipher]\ncipher-pass="kzS3cret\n',
+        'cipher-pass="kzS3cret"\n',
+        '[cipher]\ncipher-pass="kz\\u0000S3cret"\n',
+    ],
+)
+def test_a_damaged_line_shows_nothing_of_a_pass(text):
+    with pytest.raises(FormatError, match=r"cipher-pass=\.\.\.") as refused:
+        list(infofile.lines([text]))
+    assert "kz" not in refused.value.message

@@ -167,6 +167,25 @@ def test_an_older_backup_keeps_what_makes_it_consistent():
     assert kept == [16, 17, 18, 32, *range(48, 60)]
 
 
+def test_wal_after_a_newer_backup_of_a_lower_timeline_stays():
+    """A copy was promoted and backed up into the stanza; the cluster never left its timeline."""
+    lower, higher = 1 << 64, 2 << 64
+    current = catalogue(
+        entry(FULL[0], number=lower + 3, last=lower + 4),
+        entry(FULL[1], number=higher + 16, last=higher + 17),
+        entry(FULL[2], number=lower + 32, last=lower + 33),
+    )
+    for keep in (1, 2, 3):
+        verdict = retention.archive(current, RetentionRule(archive=keep), 1, current_id=1)
+        assert retention.keeps(verdict, f"{lower + 999:024X}")
+        assert retention.keeps_directory(verdict, f"{lower + 999:024X}"[:16])
+        assert retention.keeps(verdict, f"{higher + 999:024X}")
+        assert not retention.keeps(verdict, f"{lower + 2:024X}")
+    verdict = retention.archive(current, RetentionRule(archive=2), 1, current_id=1)
+    kept = [number for number in range(40) if retention.keeps(verdict, f"{lower + number:024X}")]
+    assert kept == [3, 4, *range(32, 40)]
+
+
 def test_fewer_backups_than_the_rule_keeps_all_wal():
     verdict = retention.archive(
         catalogue(entry(FULL[0], number=16)), RetentionRule(full=2), 1, current_id=1

@@ -373,7 +373,9 @@ class _Worker:
             self._refuse(sent.name, error)
             return
         self._voice.send(Stored(sent.name, sent.found, sent.sent))
-        home.note(self._options.spool_path, self._stanza, self._options.pg.path)
+        if self._archive is not None:
+            system_id = self._archive.current.system_id
+            home.note(self._options.spool_path, self._stanza, self._options.pg.path, system_id)
 
     def _refuse(self, name: str, error: EngineError) -> None:
         self._voice.send(Refused(name, error))

@@ -95,8 +95,6 @@ def run(options: Options) -> PushResult:
             log.warn("WAL file '%s' could not be stored: %s", name, cause.message)
             return PushResult(name, stored=False, dropped=True)
         raise
-    if options.pgs:
-        home.note(options.spool_path, options.require_stanza(), options.pg.path)
     if stored:
         log.info("pushed WAL file '%s' to the archive", name)
     return PushResult(name, stored)
@@ -122,6 +120,8 @@ def _store(path: str, options: Options) -> bool:
     failed = [(repo, cause) for repo, cause in failures if cause is not None]
     if failed:
         raise _combined(failed, options)
+    if cluster is not None:
+        home.note(options.spool_path, stanza, options.pg.path, cluster.system_id)
     return any(row.result for row in outcomes)
 
 

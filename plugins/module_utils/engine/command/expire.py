@@ -264,21 +264,26 @@ def _expire_history(
         years = [row.name for row in storage.list(base) if row.name <= first[:4]]
     except StorageMissingError:
         return []
-    paths: list[str] = []
+    files: list[str] = []
+    trees: list[str] = []
     for year, listing in zip(years, storage.list_many(f"{base}/{year}" for year in years)):
+        if isinstance(listing, StorageMissingError):
+            # Another host expires as well.
+            continue
         if isinstance(listing, EngineError):
             raise listing
         names = [row.name for row in listing]
         kept = retention.history(names, info.backups, first)
         if kept:
-            paths += [f"{base}/{year}/{name}" for name in names if name not in kept]
+            # Also what a backup that was killed has left of a manifest.
+            files += [f"{base}/{year}/{name}" for name in names if name not in kept]
         else:
-            paths.append(f"{base}/{year}")
+            trees.append(f"{base}/{year}")
+    paths = sorted([*files, *trees])
     for path in paths:
         log.info("repo%d: remove expired backup history %s", repo.key, path[len(base) + 1 :])
     if not dry_run:
-        storage.remove_many(path for path in paths if path.endswith(layout.HISTORY_SUFFIX))
-        for path in paths:
-            if not path.endswith(layout.HISTORY_SUFFIX):
-                storage.remove_tree(path)
+        storage.remove_many(files)
+        for path in trees:
+            storage.remove_tree(path)
     return paths

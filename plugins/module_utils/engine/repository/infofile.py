@@ -196,8 +196,9 @@ def _spaces(line: str, start: int) -> int:
 
 
 def _shorten(line: str) -> str:
-    # A line can hold a pass: show no more than what tells where it is.
-    return line[:20] + "..." if len(line) > 20 else line
+    # A string can be a pass: show what tells where it is, and nothing of it.
+    shown = line.partition('"')[0][:20]
+    return shown if shown == line else shown + "..."
 
 
 def lines(pieces: Iterable[str]) -> Iterator[Line]:

@@ -216,13 +216,28 @@ def archive(
         first = mine.get(full_of(good), mine[good])
     if first.archive_start is None:
         return ArchiveVerdict(None, f"{first.label} does not tell where the WAL after it begins")
+    begin, whose = _begin(mine, first.label, first.archive_start)
     ranges = [
         WalRange(entry.archive_start, entry.archive_stop, f"needed to restore {name}")
         for name, entry in sorted(mine.items())
-        if entry.archive_start is not None and entry.archive_start < first.archive_start
+        if entry.archive_start is not None and entry.archive_start < begin
     ]
-    ranges.append(WalRange(first.archive_start, None, f"from {first.label} on"))
-    return ArchiveVerdict(tuple(ranges), f"WAL from {first.label} on is kept")
+    ranges.append(WalRange(begin, None, f"from {whose} on"))
+    return ArchiveVerdict(tuple(ranges), f"WAL from {whose} on is kept")
+
+
+def _begin(mine: Backups, label: str, start: str) -> tuple[str, str]:
+    """Where the WAL begins that leads on from a backup and from each newer one, and whose it is.
+
+    A newer one has lower names where the older is of a copy that was promoted, and has archived a
+    timeline of its own: the cluster has never left the lower one.
+    """
+    lower = [
+        (entry.archive_start, name)
+        for name, entry in mine.items()
+        if name > label and entry.archive_start is not None and entry.archive_start < start
+    ]
+    return min(lower, default=(start, label))
 
 
 def _archive_retention(

@@ -24,7 +24,8 @@ from ...repository.contents import (
     ManifestFile,
     ManifestOptions,
 )
-from ...transform.compression import Framing
+from ...transform.compression import Framing, compress_type
+from ...transform.pipeline import Encoding
 from .. import alive
 from .begin import Chosen
 from .copy import Outcome
@@ -106,7 +107,7 @@ class Record:
                 backup_standby=self.standby,
                 buffer_size=options.buffer_size,
                 checksum_page=self.checksum_page,
-                compress_level=encoding.compress_level,
+                compress_level=_level(encoding),
                 compress_level_network=options.compress_level_network,
                 compress_type=encoding.compress_type,
                 delta=begun.delta,
@@ -143,6 +144,16 @@ class Record:
             bundle_raw=self.store.bundle_framing is Framing.RAW,
             block_incr=self.repo.block,
         )
+
+
+def _level(encoding: Encoding) -> int:
+    """The level of compression; 0 where there is none. It has to be told: pgBackRest does not go on
+    with a backup without it when its own options say another type.
+    """
+    level = encoding.compress_level
+    if level is None:
+        level = compress_type(encoding.compress_type).level
+    return level or 0
 
 
 def rows(

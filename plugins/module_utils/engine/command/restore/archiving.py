@@ -9,12 +9,14 @@ import dataclasses
 
 from ... import log
 from ...config.options import Options
+from ...errors import OptionInvalidError
 from ...postgres import recovery
 from ...repository import home
+from ...repository.contents import ManifestDb
 
 
-def decided(options: Options, version: str) -> Options:
-    """The options with the archive-mode that the restored cluster gets; ``version`` is its own.
+def decided(options: Options, db: ManifestDb) -> Options:
+    """The options with the archive-mode that the restored cluster, which is ``db``, gets.
 
     A copy has the archive_command of its origin: it would write into the origin's stanza, and break
     its archive as soon as both have a segment of the same name. So its archiving is off. No copy is
@@ -22,14 +24,22 @@ def decided(options: Options, version: str) -> Options:
     that was set up in the place of a lost one is like one for tests, and has to be told.
 
     A standby of the cluster does not archive before it is promoted, and then it should.
+
+    Raises OptionInvalidError where it should be off, and the type leaves the settings alone.
     """
     pg_data = options.pg.path
+    if options.type == "preserve" and options.archive_mode == "off":
+        raise OptionInvalidError(
+            "option 'archive-mode' = 'off' not valid with option 'type' = 'preserve', which leaves"
+            " the settings as they are",
+            hint="leave it out, and set archive_mode to 'off' before the server is started.",
+        )
     if options.is_given("archive-mode") or options.type == "standby":
         return options
-    if home.is_noted(options.spool_path, options.require_stanza(), pg_data):
+    if home.is_noted(options.spool_path, options.require_stanza(), pg_data, db.system_id):
         return options
     unknown = f"nothing shows that the cluster has archived from '{pg_data}' of this host"
-    if options.type == "preserve" or recovery.config_file(version) != recovery.AUTO_CONF:
+    if options.type == "preserve" or recovery.config_file(db.version) != recovery.AUTO_CONF:
         log.warn(
             "%s: if this is a copy, it may archive into the stanza of its origin\n"
             "HINT: set archive_mode to 'off' before it is started.",
@@ -44,7 +54,7 @@ def decided(options: Options, version: str) -> Options:
     return dataclasses.replace(options, archive_mode="off")
 
 
-def forget_if_standby(options: Options) -> None:
+def forget_if_standby(options: Options, db: ManifestDb) -> None:
     """A standby is in the place of the cluster now, until it is promoted and archives itself."""
     if options.type == "standby":
-        home.forget(options.spool_path, options.require_stanza(), options.pg.path)
+        home.forget(options.spool_path, options.require_stanza(), options.pg.path, db.system_id)

@@ -196,7 +196,7 @@ def _restore(
     _copy(pool, divided.work, locks, done, meanwhile)
     recovery_files.write(target, contents.db.version, settings, aim.kind)
     target.finish(online=contents.options.online)
-    archiving.forget_if_standby(options)
+    archiving.forget_if_standby(options, contents.db)
     log.info("restore size = %s, file total = %d", size_text(work.size), work.file_total)
     return RestoreResult(
         label=chosen.entry.label,
@@ -244,9 +244,7 @@ def prepared(options: Options, chosen: Chosen, aim: Goal, reuse: Reuse) -> Prepa
         repo=chosen.repo.key,
     )
     target = Target(contents, where, owners)
-    return Prepared(
-        archiving.decided(options, contents.db.version), aim, where, target, work, preserved
-    )
+    return Prepared(archiving.decided(options, contents.db), aim, where, target, work, preserved)
 
 
 def _settings(options: Options, contents: Manifest) -> recovery.Settings:

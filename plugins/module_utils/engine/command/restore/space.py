@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import typing as t
 
+from ... import log
 from ...errors import FileWriteError
 from ...worker.progress import size_text
 from .copy import RestoreFile
@@ -18,6 +20,13 @@ from .trouble import looking
 
 # What a file takes at least; file systems with larger units are rare.
 UNIT = 4096
+
+# File systems that may compress what they store, or leave it to others that may, as FUSE does.
+_MAY_COMPRESS = frozenset(
+    ("9p", "bcachefs", "btrfs", "ceph", "cifs", "lustre", "nfs", "nfs4", "smb3", "virtiofs", "zfs")
+)
+_MOUNTS = "/proc/self/mountinfo"
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class Room(t.NamedTuple):
@@ -36,7 +45,8 @@ def check(files: t.Iterable[RestoreFile], where: Places, roots: t.Iterable[str])
     """Raise FileWriteError when a file system is too small; else what each one has to take.
 
     ``roots`` are the directories of which nothing stays but what the backup has: what is in them is
-    room for what comes.
+    room for what comes. Where files may take less than their size nobody knows before, and it is
+    only a warning.
     """
     devices = _Devices(where)
     needed: dict[int, int] = {}
@@ -58,6 +68,16 @@ def check(files: t.Iterable[RestoreFile], where: Places, roots: t.Iterable[str])
         rooms.append(Room(path, size, returned.get(device, 0), _free(path)))
     for room in rooms:
         if room.needed > room.free + room.returned:
+            kind = _kind(room.path)
+            if kind in _MAY_COMPRESS or kind.startswith("fuse"):
+                log.warn(
+                    "%s are needed in '%s', and %s are available: it fits only if %s compresses it",
+                    size_text(room.needed),
+                    room.path,
+                    size_text(room.free + room.returned),
+                    kind,
+                )
+                continue
             raise FileWriteError(
                 f"unable to restore to '{room.path}': {size_text(room.needed)} are needed there,"
                 f" but only {size_text(room.free + room.returned)} are available"
@@ -67,6 +87,31 @@ def check(files: t.Iterable[RestoreFile], where: Places, roots: t.Iterable[str])
                 " --link-map.",
             )
     return rooms
+
+
+def _kind(path: str) -> str:
+    """The type of the file system that a directory is on; empty where that is not told."""
+    try:
+        with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+            return kind_of(os.path.realpath(path), file.read())
+    except OSError:
+        return ""
+
+
+def kind_of(path: str, mounts: str) -> str:
+    """The same by the text of ``mountinfo``, see proc(5) (pure). Of two in one place the later one
+    is on top.
+    """
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        fields, _dash, rest = line.partition(" - ")
+        words = fields.split(" ")
+        if len(words) < 5 or not rest:
+            continue
+        place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), words[4]).rstrip("/") + "/"
+        if f"{path}/".startswith(place) and len(place) >= len(best):
+            best, kind = place, rest.split(" ")[0]
+    return kind
 
 
 class _Devices:

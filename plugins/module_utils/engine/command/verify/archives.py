@@ -19,6 +19,7 @@ from ...repository.archive import (
     archive_ids,
     parse_segment,
 )
+from ...repository.archive import segments as all_segments
 from ...repository.archive_info import ArchiveInfo
 from ...repository.backup_info import BackupInfo
 from ...repository.wal_gaps import Need
@@ -141,7 +142,8 @@ class Archives:
         base = layout.archive_id_path(self._run.stanza, archive_id)
         segments: dict[str, list[StoredSegment]] = {}
         histories: dict[int, list[Fork]] = {}
-        top = self._run.storage.list(base)
+        (listed,) = self._run.storage.list_many([base])
+        top = _entries(listed)
         paths = [f"{base}/{row.name}" for row in top if layout.is_segment_directory(row.name)]
         for path, listing in zip(paths, self._run.storage.list_many(paths)):
             for entry in _entries(listing):
@@ -159,6 +161,9 @@ class Archives:
                 histories[int(name[:8], 16)] = history(text)
             except TransportLostError:
                 raise
+            except StorageMissingError:
+                # It was listed a moment ago: expire removes those of timelines that nobody needs.
+                continue
             except (EngineError, ValueError) as cause:
                 finding = Finding(Problem.OTHER, f"{base}/{name}", name, str(cause))
                 self._run.findings.append(finding)
@@ -203,8 +208,11 @@ class Archives:
                 archive_id, sorted(absent)
             )
             if any(found.values()):
-                again, _histories = self._wal_files(archive_id, None)
-                whole |= {name for name in again if not name.endswith(".partial")}
+                whole |= set(
+                    all_segments(
+                        self._run.storage, self._run.stanza, archive_id, lambda directory: True
+                    )
+                )
         return whole
 
     def _size_of(self, needs: t.Iterable[Need]) -> int:
