@@ -9,6 +9,8 @@ more than the command needs.
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support.outcome import labels_of_stock, stock
@@ -37,18 +39,21 @@ class Way:
         self.counted = counted
 
 
-def every(step):
-    """Some operations always, on a server of either kind; all of them among the slow tests."""
+def every(step, fixture="repository"):
+    """Some operations always, on a server of either kind; all of them among the slow tests.
+
+    ``fixture`` gives the repository on it.
+    """
     slow = [pytest.mark.slow, pytest.mark.timeout(3600)]
     return pytest.mark.parametrize(
-        "repository, way",
+        f"{fixture}, way",
         [
             pytest.param("posix-rename", Way(step), id="some"),
             pytest.param("no posix-rename", Way(1, NAMING), id="no posix-rename, renames"),
             pytest.param("posix-rename", Way(1), id="all", marks=slow),
             pytest.param("no posix-rename", Way(1), id="no posix-rename, all", marks=slow),
         ],
-        indirect=["repository"],
+        indirect=[fixture],
     )
 
 
@@ -132,3 +137,60 @@ def test_expire(repository, way):
         assert repository.names() == calm, number
         seen.append(number)
     assert len(seen) >= 3
+
+
+@pytest.fixture(scope="module")
+def archived(sites):
+    """A directory with two full backups, and WAL of before, between and after them; the cluster."""
+    site = sites()
+    site.configure(repo1_symlink="n", compress_level="1")
+    site.archive()
+    site.run("stanza-create")
+    for _dummy in range(2):
+        site.cluster.psql("select pg_switch_wal()")
+        site.run("backup", "--type=full")
+    site.cluster.psql("select pg_switch_wal()")
+    site.cluster.stop()
+    return site
+
+
+@pytest.fixture
+def with_wal(request, archived, sites):
+    """The same on a server of that kind."""
+    made = Repository(sites(archived.cluster))
+    made.defects = SERVERS[request.param]
+    shutil.copytree(archived.repo, made.path, dirs_exist_ok=True)
+    made.keep()
+    return made
+
+
+def segments(repository):
+    """The segments of WAL that are there."""
+    paths = (repository.path / "archive" / "demo").glob("*/*/*-*")
+    return sorted(path.name for path in paths)
+
+
+@every(9, "with_wal")
+def test_expire_of_wal(with_wal, way):
+    """No WAL goes as long as a backup that needs it is listed; what stays is whole all the time."""
+    first, second = listed(with_wal)
+    before = segments(with_wal)
+    with_wal.run("expire", "--repo1-retention-full=1")
+    calm = with_wal.names()
+    assert 0 < len(segments(with_wal)) < len(before)
+    stock(with_wal.site, "verify")
+    seen = []
+    for number in killed_at(with_wal, way, "expire", "--repo1-retention-full=1"):
+        left = listed(with_wal)
+        assert left in ([first, second], [second])
+        assert left == [second] or segments(with_wal) == before, number
+        found = with_wal.run("verify", f"--set={second}")
+        # Where a name that is taken is given in steps, one of the two info files may be gone.
+        assert len(found["errors"]) <= 1, (number, found)
+        assert all("backup.info" in error for error in found["errors"]), (number, found)
+        assert all(row["checked"] == row["valid"] > 0 for row in found["backups"]), (number, found)
+        with_wal.run("expire", "--repo1-retention-full=1")
+        assert listed(with_wal) == [second]
+        assert with_wal.names() == calm, number
+        seen.append(number)
+    assert len(seen) >= 2

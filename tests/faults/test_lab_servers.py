@@ -135,3 +135,10 @@ def test_proftpd(deployed_lab, proftpd):
     assert all(row["checked"] == row["valid"] > 0 for row in found["backups"]), found
     pgsftp(lab, "expire", "--repo1-retention-full=1", **options)
     assert len(labels(lab, **options)) == 1
+    copy = "/var/lib/postgresql/proftpd"
+    try:
+        # The checksum of each file is compared.
+        pgsftp(lab, "restore", f"--pg1-path={copy}", "--type=none", **options)
+        assert lab.run("pg1-srv", f"ls {copy}/global/pg_control {copy}/base/5").stdout
+    finally:
+        lab.run("pg1-srv", f"rm -rf {copy}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -272,3 +273,34 @@ def test_four_connections_and_large_files_far_away(site, sshd):
         site.configure(process_max="2")
     assert len(labels(site)) == before + 1
     assert_verified(site)
+
+
+@pytest.mark.slow
+def test_a_rate_limit_is_that_of_a_whole_command(sites, sshd):
+    """Of all that is seen on the line, in both directions, with two workers and the parent.
+
+    What the kernel buffers of a restore arrives sooner, and so it takes all of the time to tell.
+    """
+    limit = 3 << 20
+    site = sites()
+    site.cluster.stop()
+    site.use_sftp(sshd)
+    site.configure(repo1_sftp_rate_limit="3MiB", compress_type="none")
+    site.run("stanza-create", "--no-online")
+    copy = site.restored("copy")
+    for words in (
+        ("backup", "--no-online", "--type=full"),
+        ("restore", "--type=none", f"--pg1-path={copy.data}"),
+    ):
+        # The machine may be too busy to be as fast as it may be; it never is faster.
+        for _dummy in range(3):
+            with line(site, sshd) as proxy:
+                site.run(*words)
+                assert len(proxy.connects) >= 3
+                measured = proxy.pace
+            assert measured <= 1.1 * limit, words
+            if measured >= 0.9 * limit:
+                break
+            shutil.rmtree(copy.data, ignore_errors=True)
+        else:
+            raise AssertionError(f"{words[0]}: {measured:.0f} bytes per second instead of {limit}")

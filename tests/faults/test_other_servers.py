@@ -15,7 +15,7 @@ import sys
 
 import pytest
 
-from ansible_collections.pgsftp.backup.tests.support import asyncssh_server
+from ansible_collections.pgsftp.backup.tests.support import asyncssh_server, proftpd_server
 from ansible_collections.pgsftp.backup.tests.support import sshd as real_sshd
 from ansible_collections.pgsftp.backup.tests.support.outcome import (
     assert_restored_as_by_stock,
@@ -23,6 +23,7 @@ from ansible_collections.pgsftp.backup.tests.support.outcome import (
     labels,
     labels_of_stock,
 )
+from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
 pytestmark = pytest.mark.faults
 
@@ -87,3 +88,14 @@ def test_asyncssh(sites, cluster, sshd):
             assert "AsyncSSH" in found["software"]
         finally:
             process.stdin.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(proftpd_server.MISSING, reason="no ProFTPD with mod_sftp, or not root")
+def test_proftpd(sites, cluster, sshd):
+    with proftpd_server.running(sshd) as port:
+        site = sites(cluster)
+        site.use_sftp(dataclasses.replace(sshd, port=port, user=OWNER))
+        found = check_life(site)
+        assert "mod_sftp" in found["software"]
+        assert {trial["name"] for trial in found["trials"] if not trial["works"]} <= {"limits"}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a backup of very many files costs: memory is bounded, time grows with their number."""
+"""What a backup of very much costs: memory is bounded, time grows with the number of files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pgsftp.backup.tests.support.delay_proxy import delayed
 from ansible_collections.pgsftp.backup.tests.support.engine import own
 from ansible_collections.pgsftp.backup.tests.support.postgres import OWNER
 
@@ -131,3 +132,52 @@ def test_time_grows_with_the_number_of_files(costs):
     """Not with its square: ten times as many take at most twenty times as long."""
     for few, many in zip(costs[FILES // 10], costs[FILES]):
         assert many.seconds < 20 * few.seconds, costs
+
+
+def test_ten_thousand_files_of_the_repository_far_away(sites, server):
+    """Each of 8 KiB and without bundles: 95 ms of distance are not paid for each of them."""
+    site = sites()
+    site.cluster.stop()
+    many = site.cluster.data / "many"
+    many.mkdir()
+    own(many)
+    for number in range(10_000):
+        (many / str(number)).write_bytes(os.urandom(8192))
+        own(many / str(number))
+    site.use_sftp(server)
+    site.configure(repo1_bundle="n")
+    site.run("stanza-create", "--no-online")
+    with delayed(server.host, server.port, 95 / 2) as port:
+        site.configure(repo1_sftp_host_port=str(port), repo1_sftp_host_key_check_type="none")
+        cost = run(site, "backup", "--no-online", "--type=full")
+    stored = list((site.repo / "backup/demo").glob("*F/pg_data/many/*.zst"))
+    assert len(stored) == 10_000
+    assert cost.seconds < 30, cost
+
+
+@pytest.mark.parametrize("block, mebibytes", [("n", 160), ("y", 40)])
+def test_workers_are_small_whatever_they_copy(sites, server, block, mebibytes):
+    """A large file far away: in parts through several connections, and read far ahead."""
+    site = sites()
+    site.cluster.stop()
+    large = site.cluster.data / "large"
+    large.write_bytes(os.urandom(mebibytes << 20))
+    own(large)
+    site.use_sftp(server)
+    site.configure(repo1_block=block)
+    site.run("stanza-create", "--no-online")
+    copy = site.restored("copy")
+    restore = ("restore", f"--pg1-path={copy.data}", "--type=none")
+    with delayed(server.host, server.port, 95 / 2) as port:
+        site.configure(repo1_sftp_host_port=str(port), repo1_sftp_host_key_check_type="none")
+        found = [run(site, "backup", "--no-online", "--type=full")]
+        with large.open("r+b") as stream:
+            stream.seek(mebibytes << 19)
+            stream.write(os.urandom(8192))
+        found += [run(site, "backup", "--no-online", "--type=incr"), run(site, *restore)]
+    assert (copy.data / "large").read_bytes() == large.read_bytes()
+    for cost in found:
+        assert cost.workers
+        assert max(cost.workers.values()) < 120 * MIB, found
+        assert cost.parent < 120 * MIB, found
+    shutil.rmtree(site.root)

@@ -42,6 +42,19 @@ def test_every_type_of_key(server, connect, tmp_path, kind, form, passphrase):
     connect(server, private_key_file=str(file), private_key_passphrase=secret).write("x", b"")
 
 
+def test_rsa_keys_sign_with_sha2(special, connect, agent, tmp_path):
+    """On a server that accepts nothing else, as OpenSSH does by itself from its release 8.8 on."""
+    running = special("PubkeyAcceptedAlgorithms rsa-sha2-512,rsa-sha2-256")
+    sshd.keygen(tmp_path / "id", "rsa", "-b", "2048")
+    running.authorize(f"{tmp_path / 'id'}.pub")
+    connect(running, private_key_file=str(tmp_path / "id")).write("x", b"")
+    running.authorize(agent("rsa"))
+    connect(running, private_key_file=None, agent=True).write("x", b"")
+    # It means it.
+    with pytest.raises(errors.ServiceError, match="public key refused"):
+        connect(running)
+
+
 @pytest.fixture
 def account():
     """A user of this system who has a password, and a directory to write to."""

@@ -77,8 +77,10 @@ def test_login_noise(special, connect, tmp_path):
     script.write_text("#!/bin/sh\necho\necho Welcome to sftp-srv\nexec cat\n")
     script.chmod(0o755)
     running = special(subsystem=str(script))
-    with pytest.raises(errors.ProtocolError, match="'Welcome to sftp-srv' where the SFTP"):
+    said = "'Welcome to sftp-srv' where the SFTP"
+    with pytest.raises(errors.ProtocolError, match=said) as raised:
         connect(running)
+    assert "\n" not in raised.value.message
 
 
 def test_a_subsystem_that_does_not_start(special, connect):

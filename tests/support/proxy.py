@@ -48,6 +48,8 @@ class Proxy:
         """When somebody connected."""
         self.refusals: list[float] = []
         """When somebody was hung up on."""
+        self.carried: list[tuple[float, int]] = []
+        """When bytes were passed on, in either direction, and how many."""
         self.cuts = 0
         self.most_open = 0
         self._target = target
@@ -86,6 +88,12 @@ class Proxy:
     def open(self) -> int:
         """Connections just now."""
         return len(self._links)
+
+    @property
+    def pace(self) -> float:
+        """Bytes per second, in both directions together, from the first to the last."""
+        moments = [moment for moment, _size in self.carried]
+        return sum(size for _moment, size in self.carried) / (max(moments) - min(moments))
 
     @contextlib.contextmanager
     def hole(self) -> t.Iterator[None]:
@@ -149,6 +157,7 @@ class Proxy:
                 if rate is not None:
                     time.sleep(len(data) / rate)
                 sink.sendall(data)
+                self.carried.append((time.monotonic(), len(data)))
         except OSError:
             pass
         link.cut()

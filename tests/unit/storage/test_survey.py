@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 
 import pytest
@@ -15,6 +16,24 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.surve
 from ansible_collections.pgsftp.backup.tests.support.sftp_server import ALL_EXTENSIONS
 
 SCRATCH = ".pgsftp-check-1"
+
+# What users are told was tried.
+PRIMITIVES = {
+    "make directory",
+    "create",
+    "exclusive create",
+    "write",
+    "fsync",
+    "rename",
+    "rename over",
+    "list",
+    "read",
+    "range read",
+    "remove",
+    "statvfs",
+    "limits",
+    "symlink",
+}
 
 
 def surveyed(storage, root):
@@ -32,15 +51,55 @@ def test_everything_works_and_costs_few_round_trips(sftp, root):
     before = storage.round_trips
     found = surveyed(storage, root)
     assert not_working(found) == set()
-    assert {*NEEDED, "rename over", "exclusive create", "fsync", "symlink", "statvfs"} <= {
-        trial.name for trial in found.trials
-    }
+    assert {trial.name for trial in found.trials} == PRIMITIVES
+    assert set(NEEDED) < PRIMITIVES
     assert storage.round_trips - before <= 10
     assert found.round_trip >= 0
     assert found.upload > 0 and found.download > 0 and found.free > 0
     assert found.handles == 1019
     assert found.request == 261120
     assert "posix-rename@openssh.com" in found.extensions
+
+
+def test_all_of_it_is_tried_in_the_scratch_directory(sftp, root):
+    """And nothing but that is touched: what is there may be of value."""
+    storage = sftp()
+    touched, path = set(), storage.test_server._path
+
+    def noted(fields):
+        found = path(fields)
+        touched.add(os.fsdecode(found))
+        return found
+
+    storage.test_server._path = noted
+    surveyed(storage, root)
+    scratch = str(root / SCRATCH)
+    others = {name for name in touched if name != scratch and not name.startswith(f"{scratch}/")}
+    # Looked at for free space, and for what killed runs have left.
+    assert others <= {str(root)}, others
+    assert len(touched - others) >= 3
+    assert not {"setstat", "fsetstat"} & set(storage.test_server.requests)
+
+
+def test_the_throughput_is_that_of_four_mebibytes(sftp, root):
+    storage = sftp()
+    sizes = {"write": 0, "read": 0}
+    feed = storage.test_server._answer
+
+    def weighed(packet):
+        answer = feed(packet)
+        if packet[0] == 6:  # WRITE: number, handle, offset, data
+            (handle,) = struct.unpack_from(">I", packet, 5)
+            sizes["write"] += struct.unpack_from(">I", packet, 9 + handle + 8)[0]
+        elif packet[0] == 5 and answer[0] == 103:  # READ, and DATA: number, data
+            sizes["read"] += struct.unpack_from(">I", answer, 5)[0]
+        return answer
+
+    storage.test_server._answer = weighed
+    surveyed(storage, root)
+    for size in sizes.values():
+        # The other trials need a few bytes besides.
+        assert 4 << 20 <= size <= (4 << 20) + 100_000, sizes
 
 
 @pytest.mark.parametrize("missing", ["fsync", "statvfs", "limits"])
