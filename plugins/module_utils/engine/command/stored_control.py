@@ -13,7 +13,7 @@ from ..repository.contents import PG_CONTROL, Manifest
 from ..repository.stored import stored
 from ..storage.base import Storage
 from ..transform.pipeline import decode
-from .restore.blocks import content
+from .restore.blocks import BlockFile, content
 
 # PostgreSQL's own has 8 KiB; it is read as a whole.
 _MOST = 64 * 1024
@@ -35,7 +35,7 @@ def stored_control(storage: Storage, stanza: str, contents: Manifest) -> Control
         )
     if file.block is not None:
         chain = Chain.of(stanza, contents)
-        data = b"".join(content(storage, chain, file.name, place, file.block, file.size))
+        data = content(storage, chain, BlockFile(file.name, place, file.block, file.size))
     else:
         reader = storage.reader(place.path, offset=place.offset, size=place.size)
         data = decode(reader.read_all(), contents.encoding, framing=place.framing, most=file.size)

@@ -36,7 +36,7 @@ from ...storage.open import Opener
 from ...transform.pipeline import Decoder
 from ...worker.serve import CONNECTION_ERRORS, Deferred, Handler, RefusedError, Setup
 from ..ranges import Range, RangeBytes, ranges
-from .blocks import content
+from .blocks import BlockFile, contents
 from .flush import Flusher, Written, make_durable
 from .trouble import advice, writing, written_wrong
 
@@ -151,9 +151,7 @@ class Fetcher:
             else:
                 wanted.append(file)
         flushing = list(self._fetch([file for file in wanted if file.block is None], job))
-        for file in wanted:
-            if file.block is not None:
-                flushing.append(self._assemble(file, file.block, job.chain))
+        flushing += self._fetch_blocks([file for file in wanted if file.block is not None], job)
         restored += [RestoredFile(file.name, file.size, fetched=True) for file in wanted]
         if self._unreported:
             self._report(self._unreported)
@@ -206,13 +204,24 @@ class Fetcher:
                 reader.close()
             yield self._flusher.add(written, part.files[0].target)
 
-    def _assemble(self, file: RestoreFile, block: Block, chain: Chain) -> Future[None]:
-        """Restore a block-incremental file from the super blocks of all backups that it needs."""
+    def _fetch_blocks(self, files: list[RestoreFile], job: RestoreJob) -> t.Iterator[Future[None]]:
+        """Restore block-incremental files from the super blocks of all backups that they need."""
+        wanted = [
+            BlockFile(file.name, file.stored, file.block, file.size)
+            for file in files
+            if file.block is not None
+        ]
+        if not wanted:
+            return
+        for number, pieces in contents(self._storage(), job.chain, wanted):
+            yield self._assemble(files[number], pieces)
+
+    def _assemble(self, file: RestoreFile, pieces: t.Iterator[bytes]) -> Future[None]:
         digest = hashlib.sha1()
         size = 0
         descriptor = create(file.target)
         try:
-            for data in content(self._storage(), chain, file.name, file.stored, block, file.size):
+            for data in pieces:
                 digest.update(data)
                 size += len(data)
                 self._write(descriptor, data)

@@ -32,7 +32,7 @@ from ...transform.compression import type_of_name
 from ...transform.pipeline import Decoder, Encoding
 from ...worker.serve import Deferred, Done, Handler, Setup
 from ..ranges import Range, RangeBytes, ranges
-from ..restore.blocks import content
+from ..restore.blocks import BlockFile, contents
 from .result import Finding, Problem
 
 REPORT_EVERY = 16 * 1024 * 1024
@@ -147,9 +147,14 @@ class Checker:
             part = Range(row.stored.path, row.stored.offset, row.stored.size, (row,))
             with self._storage.reader(part.path, offset=part.offset, size=part.size) as reader:
                 yield from self._part(part, reader, job.chain, [])
-        for row in job.files:
-            if row.block is not None and row.by_content:
-                yield from self._assembled(row, row.block, job.chain)
+        by_content = [row for row in job.files if row.by_content]
+        wanted = [
+            BlockFile(row.name, row.stored, row.block, row.size)
+            for row in by_content
+            if row.block is not None
+        ]
+        for number, pieces in contents(self._storage, job.chain, wanted):
+            yield from self._assembled(by_content[number], pieces)
 
     def _part(
         self, part: Range[VerifyFile], reader: Reader, chain: Chain, again: list[VerifyFile]
@@ -199,11 +204,11 @@ class Checker:
             return Problem.CHECKSUM
         return None if decoder.source_size == row.size else Problem.SIZE
 
-    def _assembled(self, row: VerifyFile, block: Block, chain: Chain) -> t.Iterator[Finding]:
+    def _assembled(self, row: VerifyFile, pieces: t.Iterator[bytes]) -> t.Iterator[Finding]:
         """A block-incremental file of which more is to be known than a checksum of its own."""
         digest = hashlib.sha1()
         try:
-            for data in content(self._storage, chain, row.name, row.stored, block, row.size):
+            for data in pieces:
                 digest.update(data)
                 self._count(len(data))
         except TransportLostError:
