@@ -155,8 +155,8 @@ def test_ten_thousand_files_of_the_repository_far_away(sites, server):
     assert cost.seconds < 30, cost
 
 
-@pytest.mark.parametrize("block, mebibytes", [("n", 160), ("y", 40)])
-def test_workers_are_small_whatever_they_copy(sites, server, block, mebibytes):
+@pytest.mark.parametrize("block", ["n", "y"])
+def test_workers_are_small_whatever_they_copy(sites, server, block, mebibytes=160):
     """A large file far away: in parts through several connections, and read far ahead."""
     site = sites()
     site.cluster.stop()
