@@ -95,6 +95,11 @@ class Lanes:
         """Bytes on their way in all of them."""
         return sum(lane.unacknowledged for lane in self._lanes)
 
+    @property
+    def due(self) -> int:
+        """Answers that somebody needs, in all of them."""
+        return sum(lane.due for lane in self._lanes)
+
     def current(self) -> list[Lane]:
         """Those that are there; the first call while there is room has them made."""
         if not self._begun and not self._tight():
@@ -150,7 +155,7 @@ class Lanes:
 
     def is_busy(self) -> bool:
         """Whether an answer is missing that somebody needs."""
-        return any(lane.due for lane in self._lanes)
+        return self.due > 0
 
     def close(self) -> None:
         """Let go of them; never raises."""
