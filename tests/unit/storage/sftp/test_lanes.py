@@ -318,6 +318,18 @@ def test_lanes_that_make_a_file_durable_one_after_the_other_are_not_silent(tmp_p
     assert (tmp_path / "repo/large").read_bytes() == data
 
 
+def test_where_no_thread_is_to_be_had_it_goes_alone(tmp_path, data, monkeypatch):
+    site = Site(tmp_path / "repo")
+    site.refuse = True  # nobody waits for them
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    site.send(data).wait()
+    assert (tmp_path / "repo/backup/large").read_bytes() == data
+
+
 def test_a_line_that_is_too_bad(tmp_path, data):
     site = Site(tmp_path / "repo")
     site.storage = site.session(lanes.GENERATIONS)

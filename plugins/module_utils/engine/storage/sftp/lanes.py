@@ -104,8 +104,7 @@ class Lanes:
         """Those that are there; the first call while there is room has them made."""
         if not self._begun and not self._tight():
             self._begun = True
-            for _dummy in range(self._most):
-                threading.Thread(target=self._make, daemon=True).start()
+            self._make_all()
         while not self._arrived.empty():
             self._lanes.append(Lane(self._arrived.get()))
             log.debug("%d connections share large files", 1 + len(self._lanes))
@@ -113,6 +112,13 @@ class Lanes:
             self._drop(lane)
         self._shrink()
         return self._lanes
+
+    def _make_all(self) -> None:
+        try:
+            for _dummy in range(self._most):
+                threading.Thread(target=self._make, daemon=True).start()
+        except RuntimeError as cause:  # no thread to be had
+            log.detail("large files get connections less: %s", cause)
 
     def _shrink(self) -> None:
         if self._lanes and self._tight():
