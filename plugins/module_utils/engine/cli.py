@@ -354,7 +354,7 @@ def _attach_all(
 
 
 def _attach(stream: t.TextIO, level: str, formatter: logging.Formatter) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
+    handler = log.Stream(stream)
     handler.setFormatter(formatter)
     return log.attach(handler, level)
 
