@@ -191,12 +191,10 @@ class Service:
             self._settings, self._crews, self._started, lambda: self._fetchers.status
         )
         self._pushing.renew()
-        if self._fetchers.processes:
-            self._dismiss(self._fetchers)
-            self._fetchers = Fetchers(self._settings.get_options, self._be_child)
-            self._getting.renew(time.monotonic())
-        else:
-            self._fetchers = Fetchers(self._settings.get_options, self._be_child)
+        # Somebody may wait although none is at work just now: the last one was lost.
+        self._dismiss(self._fetchers)
+        self._fetchers = Fetchers(self._settings.get_options, self._be_child)
+        self._getting.renew(time.monotonic())
 
     def _dismiss(self, hands: Hands) -> None:
         hands.close()
