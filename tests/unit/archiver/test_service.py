@@ -35,6 +35,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ArchiveDuplicateError,
     ExecuteError,
+    FileOpenError,
     HostConnectError,
     LockAcquireError,
     ServiceError,
@@ -434,3 +435,21 @@ def test_who_waits_for_a_file_is_not_forgotten_when_the_configuration_changes(
         service._fetchers.feed(now)
         service._enlist()
     assert len(set(started)) == 2
+
+
+def test_a_configuration_that_could_not_be_read_is_read_again(service, monkeypatch):
+    """That somebody may read a file again changes neither the file nor its time."""
+    service._options = service._settings.options
+    reloads = [FileOpenError("permission denied")]
+
+    def reloaded(settings):
+        if reloads:
+            raise reloads.pop()
+        return settings
+
+    monkeypatch.setattr(Settings, "reloaded", reloaded)
+    service._told_to_reload()
+    service._look_around(time.monotonic())
+    assert service._broken is not None
+    service._look_around(time.monotonic())
+    assert service._broken is None
