@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,21 @@ def test_without_a_directory_the_work_goes_on_and_with_it_again_so_does_the_log(
     assert capsys.readouterr().err == ""
 
 
-def test_a_full_disk_is_no_error_even_at_the_end(tmp_path, monkeypatch):
+def test_a_full_disk_is_no_error_even_at_the_end(tmp_path, monkeypatch, capsys):
     full = Path("/dev/full")
     monkeypatch.setattr(log._File, "_open", lambda _self: full.open("w", encoding="utf-8"))
     monkeypatch.setattr(log._File, "_is_there", lambda *_arguments: True)
     handler = log.attach_file(tmp_path / "demo.log", "info")
     log.info("one")
     log.detach(handler)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_that_is_gone_is_not_worth_a_word(capsys):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        handler = log.attach_stream(full, "info")
+        log.info("one")
+        log.detach(handler)
+        with contextlib.suppress(OSError):
+            full.close()
+    assert capsys.readouterr().err == ""

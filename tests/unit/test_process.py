@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -74,6 +75,22 @@ def test_one_that_is_not_there():
     before = descriptors()
     with pytest.raises(errors.ExecuteError, match="unable to execute '/nowhere/x'"):
         Process(["/nowhere/x"])
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("function", "number"), [("tempfile.TemporaryFile", errno.ENOSPC), ("os.pipe", errno.EMFILE)]
+)
+def test_a_host_without_room_for_it(monkeypatch, function, number):
+    """Where no directory for temporary files has room, tempfile raises FileNotFoundError."""
+
+    def refuse():
+        raise OSError(number, os.strerror(number))
+
+    before = descriptors()
+    monkeypatch.setattr(function, refuse)
+    with pytest.raises(errors.ExecuteError, match=f"'cat': {os.strerror(number)}"):
+        Process(["cat"])
     assert descriptors() == before
 
 

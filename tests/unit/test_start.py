@@ -158,6 +158,23 @@ def test_a_mistake_of_ours_is_not_taken_for_the_end_of_the_archive(host, monkeyp
     assert host.run("archive-get", WAL, "x", full=("stdout", "stderr")) == 127
 
 
+@pytest.mark.parametrize("archiver", [False, True])
+def test_output_that_nobody_takes_is_an_error(host, archiver):
+    if archiver:
+        host.answer("alone it is not asked")
+    program = PROGRAM.replace("import os, sys\n", "import os, sys\nsys.stdout = None\n")
+    words = [f"--config={host.config}", f"--archiver-path={host.root}", "--stanza=demo", "info"]
+    done = subprocess.run(
+        [sys.executable, "-ISXutf8", "-c", program, *words],
+        check=False,
+        timeout=60,
+        env={},
+        stderr=subprocess.PIPE,
+    )
+    assert done.returncode == 64
+    assert b"standard output: it is closed" in done.stderr
+
+
 def test_output_that_cannot_be_written_is_an_error(host):
     for words in (("help",), ("info",)):
         assert host.run(*words) == 0

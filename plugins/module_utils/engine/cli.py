@@ -286,6 +286,11 @@ def _show(result: object, output: t.TextIO) -> None:
 
 def _write(output: t.TextIO, text: str, chunks: t.Iterable[bytes] = ()) -> None:
     """Write it all; a reader that has seen enough may end early, which is FileWriteError."""
+    if t.cast("t.TextIO | None", output) is None:
+        raise FileWriteError(
+            "unable to write to standard output: it is closed",
+            hint="whoever starts the command gives it one, if only /dev/null.",
+        )
     try:
         output.write(text)
         output.flush()
@@ -354,7 +359,7 @@ def _attach_all(
 
 
 def _attach(stream: t.TextIO, level: str, formatter: logging.Formatter) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
+    handler = log.Stream(stream)
     handler.setFormatter(formatter)
     return log.attach(handler, level)
 

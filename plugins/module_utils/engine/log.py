@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import typing as t
 from datetime import datetime
 from pathlib import Path
@@ -111,14 +112,29 @@ def _adjust() -> None:
     _logger.setLevel(max(TRACE, min(levels, default=TRACE)))
 
 
+class _Lenient(logging.Handler):
+    """Its stream may be on a full disk, or a pipe that nobody reads any more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Show a mistake of ours, but nothing for a line that cannot be written: the traceback
+        would stand among what others read.
+        """
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+class Stream(_Lenient, logging.StreamHandler):  # type: ignore[type-arg]
+    """Lines for a stream that is open."""
+
+
 def attach_stream(stream: t.TextIO, level: str, *, timestamp: bool = True) -> logging.Handler:
     """Log to a stream such as the terminal."""
-    handler = logging.StreamHandler(stream)
+    handler = Stream(stream)
     handler.setFormatter(LineFormatter(timestamp=timestamp))
     return attach(handler, level)
 
 
-class _File(logging.FileHandler):
+class _File(_Lenient, logging.FileHandler):
     """A log file that is made anew, with its mode, when somebody has moved it away.
 
     As logging.handlers.WatchedFileHandler, which takes longer to load than a short command has.

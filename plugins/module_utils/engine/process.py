@@ -8,6 +8,7 @@ No shell takes part: a program gets its arguments as they are.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -31,10 +32,19 @@ class Process:
 
     def __init__(self, command: t.Sequence[str]) -> None:
         """Start ``command``; ExecuteError when that is impossible."""
-        child_input, self._input = os.pipe()
-        self._output, child_output = os.pipe()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._status: int | None = None
+        try:
+            with contextlib.ExitStack() as undo:
+                # It takes room on a disk, which may be full.
+                self._errors = undo.enter_context(tempfile.TemporaryFile())
+                child_input, self._input = _pipe(undo)
+                self._output, child_output = _pipe(undo)
+                undo.pop_all()
+        except OSError as cause:
+            raise ExecuteError(
+                f"unable to execute '{command[0]}': {cause.strerror}",
+                hint="is there room for temporary files, or a limit of open files reached?",
+            ) from cause
         try:
             self.pid = _execute(command, (child_input, child_output, self._errors.fileno()))
         except OSError as cause:
@@ -94,6 +104,14 @@ class Process:
             if self.wait(patience) is not None:
                 break
         self._errors.close()
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    """Its two ends, which ``undo`` closes."""
+    ends = os.pipe()
+    for descriptor in ends:
+        undo.callback(os.close, descriptor)
+    return ends
 
 
 def _execute(command: t.Sequence[str], streams: t.Sequence[int]) -> int:

@@ -38,7 +38,10 @@ class Line:
     def __init__(self, directory: str, stanza: str, silence: float = 0.0) -> None:
         path = socket_path(directory, stanza)
         self._silence = silence or SILENCE
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        try:
+            self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        except OSError as cause:
+            raise Alone(f"there is no socket to ask at '{path}' ({cause.strerror})") from None
         self._socket.settimeout(self._silence)
         try:
             self._socket.connect(path)

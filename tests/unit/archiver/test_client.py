@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -309,6 +310,19 @@ def test_with_another_repository_it_is_not_for_the_archiver(directory):
 def test_without_an_archiver_nothing_is_said_of_it(directory, capsys):
     assert get(directory / "nowhere", "00000002.history", "x") is None
     assert not capsys.readouterr().err
+
+
+def test_who_gets_no_socket_does_the_work_himself(directory, capsys):
+    """A restore_command that ends with a traceback ends a standby."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        assert push(directory) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert "Too many open files" in capsys.readouterr().err
 
 
 def test_whether_an_archiver_is_there(tmp_path):

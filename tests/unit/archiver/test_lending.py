@@ -36,8 +36,11 @@ class Line:
     def __init__(self):
         self.ours, self.theirs = socket.socketpair()
         self.ours.sendall(GREETING)
+        self.closed = False
+        self.said = b""
 
     def sendall(self, data):
+        self.said += data
         self.theirs.sendall(data)
 
     def recv(self, size):
@@ -47,6 +50,7 @@ class Line:
         self.theirs.settimeout(timeout)
 
     def close(self):
+        self.closed = True
         for end in (self.ours, self.theirs):
             end.close()
 
@@ -127,6 +131,26 @@ def test_two_are_ready_before_anybody_asks(server):
     assert server.asked == 2
     asked.set()
     assert answer(lender) == "lent"
+
+
+def test_what_the_server_has_ended_meanwhile_is_not_lent(server):
+    lender = lending.Lender(lending.Sibling(server.open, "x", "y"))
+    assert answer(lender) == "lent"
+    deadline = time.monotonic() + 10
+    # The one that replaces what was lent, too.
+    while len(server.lines) < 3 or len(lender._spares) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    for line in server.lines:
+        line.closed = True
+    ours, theirs = socket.socketpair()
+    lender.lend(theirs)
+    with ours:
+        ours.sendall(protocol.init() + b"question")
+        while not (heard := [line for line in server.lines if b"question" in line.said]):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert heard[0] in server.lines[3:]
 
 
 def test_who_comes_when_none_is_left_gets_the_next_one(server):

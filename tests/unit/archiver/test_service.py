@@ -9,13 +9,18 @@ import dataclasses
 import os
 import selectors
 import socket
+import time
 from multiprocessing import Pipe
 from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import resident
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import place, pushing
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver import (
+    fetchers,
+    place,
+    pushing,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver.queue import (
     Queue,
     identity,
@@ -29,11 +34,14 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ArchiveDuplicateError,
+    ExecuteError,
+    FileOpenError,
     HostConnectError,
     LockAcquireError,
     ServiceError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import control
+from ansible_collections.pgsftp.backup.tests.support.two_nodes import make_control
 
 NAME = "000000010000000000000001"
 
@@ -77,6 +85,7 @@ def service(tmp_path):
         stanza="demo",
         lock_path=str(tmp_path / "lock"),
         archiver_path=str(tmp_path),
+        spool_path=str(tmp_path / "spool"),
         pgs=(PgOptions(path=str(tmp_path)),),
     )
     made = Service(Settings(options, options, options, Settings.of_files(options)), no_command)
@@ -398,3 +407,49 @@ def test_who_runs_a_command_for_somebody_does_not_keep_a_successor_waiting(servi
         assert line.recv(4096) == b"ready\n"
         os.close(service._lock)
         service._lock = place.only_one(service._settings)
+
+
+def test_who_waits_for_a_file_is_not_forgotten_when_the_configuration_changes(
+    service, tmp_path, monkeypatch
+):
+    """Also while there is no process that fetches: the last one was lost just now."""
+    (tmp_path / "global").mkdir()
+    make_control(tmp_path)
+    started = []
+
+    def refuse(*_arguments):
+        started.append(service._fetchers)
+        raise ExecuteError("no process to be had")
+
+    monkeypatch.setattr(fetchers, "fork", refuse)
+    service._options = service._settings.options
+    asker = socket.socket(socket.AF_UNIX)
+    OPEN.append(asker)
+    asker.connect(resident.socket_path(str(tmp_path), "demo"))
+    asker.sendall(f"get\t\tdemo\t{tmp_path}\t{NAME}\n".encode())
+    service._desk.accept()
+    service._desk.read(next(iter(service._desk.askers.values())))
+    for _number in range(2):
+        now = time.monotonic()
+        service._desk.attend(now)
+        service._fetchers.feed(now)
+        service._enlist()
+    assert len(set(started)) == 2
+
+
+def test_a_configuration_that_could_not_be_read_is_read_again(service, monkeypatch):
+    """That somebody may read a file again changes neither the file nor its time."""
+    service._options = service._settings.options
+    reloads = [FileOpenError("permission denied")]
+
+    def reloaded(settings):
+        if reloads:
+            raise reloads.pop()
+        return settings
+
+    monkeypatch.setattr(Settings, "reloaded", reloaded)
+    service._told_to_reload()
+    service._look_around(time.monotonic())
+    assert service._broken is not None
+    service._look_around(time.monotonic())
+    assert service._broken is None

@@ -66,6 +66,8 @@ def info(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
         if name in _PASSED or name.startswith(PREFIX)
     ]
     streams = (sys.stdout, sys.stderr)
+    if None in streams:  # closed by whoever started us
+        return None
     question = [
         QUESTION, given.get("config", ""), sys.stdout.encoding, str(sys.stdout.errors),
         str(len(variables)), *variables, *words,

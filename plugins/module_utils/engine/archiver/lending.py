@@ -41,6 +41,9 @@ _LARGEST = 1 << 18
 class Line(t.Protocol):
     """A channel, as paramiko has it."""
 
+    closed: bool
+    """Whether it has come to its end, on whichever side."""
+
     def sendall(self, data: bytes) -> None:
         """Send everything."""
 
@@ -120,6 +123,9 @@ class Lender:
     def _take(self) -> Spare | None:
         """A channel that is ready, or will be in a moment; None when there is none to be had."""
         with self._changed:
+            # A server may end what nobody uses (ChannelTimeout of OpenSSH).
+            alive = [spare for spare in self._spares if not spare.line.closed]
+            self._spares = collections.deque(alive)
             self._refill()
             while not self._spares and self._opening:
                 self._changed.wait()

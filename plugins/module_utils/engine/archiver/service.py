@@ -151,7 +151,7 @@ class Service:
 
     def _look_around(self, now: float) -> None:
         self._look = now + LOOK
-        if self._reload or self._settings.changed():
+        if self._is_outdated():
             self._load()
         if self._stanza_stopped() is None:
             self._ready = ready.scan(self._options.pg.path)
@@ -166,6 +166,12 @@ class Service:
         except EngineError as cause:
             return cause
         return None
+
+    def _is_outdated(self) -> bool:
+        """Whether the configuration is to be read: also again, for what is put right does not show
+        in every case (who may read a file).
+        """
+        return self._reload or self._broken is not None or self._settings.changed()
 
     def _load(self) -> None:
         """Read the configuration anew; while it is broken, nobody is served."""
@@ -191,12 +197,10 @@ class Service:
             self._settings, self._crews, self._started, lambda: self._fetchers.status
         )
         self._pushing.renew()
-        if self._fetchers.processes:
-            self._dismiss(self._fetchers)
-            self._fetchers = Fetchers(self._settings.get_options, self._be_child)
-            self._getting.renew(time.monotonic())
-        else:
-            self._fetchers = Fetchers(self._settings.get_options, self._be_child)
+        # Somebody may wait although none is at work just now: the last one was lost.
+        self._dismiss(self._fetchers)
+        self._fetchers = Fetchers(self._settings.get_options, self._be_child)
+        self._getting.renew(time.monotonic())
 
     def _dismiss(self, hands: Hands) -> None:
         hands.close()
@@ -265,7 +269,7 @@ class Service:
             return
         refusal = self._not_ours(words[1], words[2])
         if refusal is None:
-            if self._reload or self._settings.changed():
+            if self._is_outdated():
                 self._load()
             refusal = None if self._broken is None else self._broken.message
         if refusal is not None:

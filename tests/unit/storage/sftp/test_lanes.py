@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 
 import pytest
@@ -283,6 +284,50 @@ def test_a_lane_that_falls_silent(tmp_path, data):
     site.storage._channel.timeout = 0.3
     with pytest.raises(errors.TransportLostError, match=r"no answer in time|timed out"):
         site.send(data).wait()
+
+
+def make_late(line, seconds):
+    """Have the answer to fsync come late, and all others at once."""
+    made, feed = line.server, line.server.feed
+
+    def later(answers):
+        line._due += answers
+
+    def slowly(data):
+        before = made.count("fsync@openssh.com")
+        answers = feed(data)
+        if made.count("fsync@openssh.com") == before:
+            return answers
+        threading.Timer(seconds, later, [answers]).start()
+        return []
+
+    made.feed = slowly
+
+
+def test_lanes_that_make_a_file_durable_one_after_the_other_are_not_silent(tmp_path, data):
+    site = Site(tmp_path / "repo")
+    sent = site.storage.writer("large", publish=Publish.RENAME)
+    for offset in range(0, SIZE, 500_000):
+        sent.write(data[offset : offset + 500_000])
+        while len(site.servers) < 4 and offset > 2_000_000:
+            time.sleep(0.001)
+    site.storage._channel.timeout = 1.0
+    for number, line in enumerate(site.lines):
+        make_late(line, 0.6 * number)
+    sent.finish().wait()
+    assert (tmp_path / "repo/large").read_bytes() == data
+
+
+def test_where_no_thread_is_to_be_had_it_goes_alone(tmp_path, data, monkeypatch):
+    site = Site(tmp_path / "repo")
+    site.refuse = True  # nobody waits for them
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    site.send(data).wait()
+    assert (tmp_path / "repo/backup/large").read_bytes() == data
 
 
 def test_a_line_that_is_too_bad(tmp_path, data):

@@ -373,6 +373,23 @@ def test_fast_ciphers_come_first():
     assert session.gcm_first(["aes128-ctr"]) == ["aes128-ctr"]
 
 
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [
+        (None, 60 + 30),
+        # What is buffered takes longer to arrive than the server to answer.
+        (64 * 1024, 60 + 1024),
+        (1 << 40, 60 + 30),
+    ],
+)
+def test_keys_may_be_exchanged_anew_for_as_long_as_what_is_before_that_takes(
+    server, connect, rate, seconds
+):
+    storage = connect(server().port, io_timeout=60.0, rate_limit=rate)
+    transport = storage.channel._stream.transport
+    assert transport.clear_to_send_timeout == seconds
+
+
 def test_what_can_only_be_granted_is_used_at_once(server, connect):
     """Two round trips of each connection: a client that waits for the word waits for ever here."""
     storage = connect(server(last_word=True).port)

@@ -95,12 +95,16 @@ class Lanes:
         """Bytes on their way in all of them."""
         return sum(lane.unacknowledged for lane in self._lanes)
 
+    @property
+    def due(self) -> int:
+        """Answers that somebody needs, in all of them."""
+        return sum(lane.due for lane in self._lanes)
+
     def current(self) -> list[Lane]:
         """Those that are there; the first call while there is room has them made."""
         if not self._begun and not self._tight():
             self._begun = True
-            for _dummy in range(self._most):
-                threading.Thread(target=self._make, daemon=True).start()
+            self._make_all()
         while not self._arrived.empty():
             self._lanes.append(Lane(self._arrived.get()))
             log.debug("%d connections share large files", 1 + len(self._lanes))
@@ -108,6 +112,13 @@ class Lanes:
             self._drop(lane)
         self._shrink()
         return self._lanes
+
+    def _make_all(self) -> None:
+        try:
+            for _dummy in range(self._most):
+                threading.Thread(target=self._make, daemon=True).start()
+        except RuntimeError as cause:  # no thread to be had
+            log.detail("large files get connections less: %s", cause)
 
     def _shrink(self) -> None:
         if self._lanes and self._tight():
@@ -150,7 +161,7 @@ class Lanes:
 
     def is_busy(self) -> bool:
         """Whether an answer is missing that somebody needs."""
-        return any(lane.due for lane in self._lanes)
+        return self.due > 0
 
     def close(self) -> None:
         """Let go of them; never raises."""

@@ -146,6 +146,9 @@ class Server:
         while not done():
             self.step()
             missing = self.unacknowledged + self.channel.outstanding
+            if self.lanes is not None:
+                # Making a file durable is no byte, and may take its time in each of them.
+                missing += self.lanes.due
             now = time.monotonic()
             if missing != before:
                 before, heard = missing, now

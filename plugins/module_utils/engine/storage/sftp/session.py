@@ -43,6 +43,12 @@ KEEPALIVE = 4
 # Connecting and logging in take no longer, whatever io-timeout says.
 CONNECT_TIMEOUT = 30.0
 
+# Seconds that a new exchange of keys may take besides io-timeout, and bytes that may be on their
+# way, to all connections of a command, before the server's answer to it: with a rate limit what the
+# kernels have buffered takes longer than the answer.
+EXCHANGE = 30.0
+BUFFERED = 64 * 1024 * 1024
+
 # Fastest first: one pass over the data encrypts and authenticates.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
@@ -137,6 +143,7 @@ def _start(
     transport.banner_timeout = timeout
     transport.handshake_timeout = timeout
     transport.auth_timeout = timeout
+    transport.clear_to_send_timeout = exchange_timeout(io_timeout, limit)
     security = transport.get_security_options()
     security.ciphers = gcm_first(security.ciphers)
     algorithms = check.algorithms(security.key_types)
@@ -192,6 +199,11 @@ def _quiet(transport: paramiko.Transport) -> None:
     """paramiko logs tracebacks of what becomes our own message."""
     logging.getLogger(_LOGGER).setLevel(logging.CRITICAL + 1)
     transport.set_log_channel(_LOGGER)
+
+
+def exchange_timeout(io_timeout: float, limit: RateLimit | None) -> float:
+    """For how many seconds nothing can be sent, since keys are exchanged anew (pure)."""
+    return io_timeout + (EXCHANGE if limit is None else max(EXCHANGE, BUFFERED / limit.rate))
 
 
 def gcm_first(supported: t.Sequence[str]) -> list[str]:

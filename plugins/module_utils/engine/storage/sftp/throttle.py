@@ -39,7 +39,7 @@ class RateLimit:
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rate = rate
+        self.rate = rate
         self._clock = clock
         self._sleep = sleep
         self._threads = threading.Lock()  # locks of the kernel are a process's
@@ -60,7 +60,7 @@ class RateLimit:
                 now = self._clock()
                 (free,) = _STATE.unpack(os.pread(self._state, _STATE.size, 0))
                 begin = float(max(free, now - BURST))
-                os.pwrite(self._state, _STATE.pack(begin + size / self._rate), 0)
+                os.pwrite(self._state, _STATE.pack(begin + size / self.rate), 0)
             finally:
                 fcntl.lockf(self._state, fcntl.LOCK_UN)
         return begin - now
