@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How an account is confined: beside others on the same server, and after a run that was broken off."""
+"""How an account is confined: beside others of its server, and after a run that was broken off."""
 
 from __future__ import annotations
 
@@ -56,3 +56,30 @@ def test_what_an_earlier_version_has_written_goes(
     }
     plan = _play(tmp_path, former, user=user)
     assert [args["path"] for args in plan.of("file") if args["state"] == "absent"] == gone
+
+
+def _times(written: float, read: float) -> list[dict[str, t.Any]]:
+    times = {USUAL: written, "/run/sshd.pid": read}
+    return [
+        *(
+            {
+                "module": "stat",
+                "contains": path,
+                "result": {"stat": {"exists": True, "mtime": time}},
+            }
+            for path, time in times.items()
+        ),
+        # What the run before has written.
+        {"module": "copy", "result": {"changed": False}},
+    ]
+
+
+@pytest.mark.parametrize(("written", "read", "reloads"), [(20.5, 10.0, 1), (20.5, 20.75, 0)])
+def test_sshd_reads_what_a_run_without_handlers_has_written(
+    tmp_path: Path, written: float, read: float, reloads: int
+) -> None:
+    """A firewall that refused, or a host that was lost, has kept the handlers from it."""
+    plan = _play(tmp_path, *_times(written, read))
+    states = [args["state"] for args in plan.of("systemd_service")]
+    assert states.count("reloaded") == reloads
+    assert plan.commands.count("/usr/sbin/sshd -t") == reloads
