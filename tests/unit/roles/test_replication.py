@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import typing as t
 from pathlib import Path
 
@@ -98,3 +99,24 @@ def test_a_host_that_is_lost_is_let_in_as_before(tmp_path: Path) -> None:
     written = _rules(tmp_path, hba)
     assert set(written.splitlines(keepends=True)) == set(before.splitlines(keepends=True))
     assert _rules(tmp_path, BLOCK.format(written)) == written, "once"
+
+
+# Of this cluster, by hand or by an earlier version, and of another one, which counts it by itself.
+OURS = ["*:*", "pg-2.Example:5432", "host:*", "10.0.0.1:5432"]
+OTHERS = ["other:5432", "hostile:5432", "pg-2xExample:*"]
+
+
+def test_the_password_of_another_cluster_stays(tmp_path: Path) -> None:
+    plan = _play(tmp_path, exists('"/var/lib/postgresql"'), pgsftp_primary_host="10.0.0.1")
+    (line,) = plan.of("lineinfile")
+
+    def found(places: list[str]) -> list[str]:
+        return [
+            place
+            for place in places
+            if re.search(line["regexp"], f"{place}:replication:replic_user:geheim")
+        ]
+
+    assert found(OURS) == OURS
+    assert found(OTHERS) == []
+    assert re.search(line["regexp"], line["line"])
