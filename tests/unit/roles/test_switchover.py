@@ -134,6 +134,13 @@ def test_the_standby_is_known_by_the_name_that_it_says(
         assert "application_name = :'name'" in args["stdin"]
 
 
+def test_a_server_that_cannot_be_promoted_like_that_is_not_shut_down(tmp_path: Path) -> None:
+    facts = {**FACTS, "postgresql_cluster": {**FACTS["postgresql_cluster"], "version": "11"}}
+    plan = play_book(tmp_path, "switchover.yml", facts, VARIABLES, RULES, True, GROUPS)
+    assert "A switchover wants PostgreSQL 12 or newer, and new has 11." in plan.output
+    assert _told(plan) == []
+
+
 def test_no_slot_is_left_on_a_standby_that_was_not_promoted(tmp_path: Path) -> None:
     plan = _play(tmp_path, said("pg_last_wal_replay_lsn", unreachable=True))
     assert "promote new" not in _told(plan)
