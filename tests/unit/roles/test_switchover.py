@@ -141,6 +141,26 @@ def test_a_server_that_cannot_be_promoted_like_that_is_not_shut_down(tmp_path: P
     assert _told(plan) == []
 
 
+@pytest.mark.parametrize("limit", ["new", "new:store"])
+def test_without_the_primary_nobody_is_told_that_places_were_changed(
+    tmp_path: Path, limit: str
+) -> None:
+    """With --limit the plays of the primary would find no host, which is no error for Ansible."""
+    plan = play_book(
+        tmp_path,
+        "switchover.yml",
+        FACTS,
+        VARIABLES,
+        RULES,
+        fails=True,
+        groups=GROUPS,
+        arguments=[f"--limit={limit}"],
+    )
+    assert "switchover_old matches no host that --limit leaves. The primary has" in plan.output
+    assert _told(plan) == []
+    assert "/etc/pgbackrest.conf" not in plan.files
+
+
 def test_no_slot_is_left_on_a_standby_that_was_not_promoted(tmp_path: Path) -> None:
     plan = _play(tmp_path, said("pg_last_wal_replay_lsn", unreachable=True))
     assert "promote new" not in _told(plan)
