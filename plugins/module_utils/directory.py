@@ -34,7 +34,7 @@ from .engine.errors import (
     PathRemoveError,
     PostgresRunningError,
 )
-from .engine.postgres import control
+from .engine.postgres import asking, control
 from .engine.repository import lock
 
 # What the server writes into postmaster.pid when it accepts connections.
@@ -89,7 +89,8 @@ def examine(options: Options) -> Directory:
         return Directory.EMPTY
     if MARKER in names and not os.path.exists(f"{path}/{PG_CONTROL}"):
         return Directory.INTERRUPTED
-    if "standby.signal" in names and os.path.exists(f"{path}/{PG_CONTROL}"):
+    follows = asking.asker(path) is asking.Asker.STANDBY
+    if follows and os.path.exists(f"{path}/{PG_CONTROL}"):
         info = state.backups(options)
         if info is not None and _system_id(path) == info.current.system_id:
             return Directory.STANDBY

@@ -181,17 +181,21 @@ def test_nothing_comes_back_while_a_restore_is_under_way(cluster: Cluster) -> No
 @pytest.mark.parametrize(
     ("damaged", "found"), [(False, directory.Directory.STANDBY), (True, directory.Directory.OTHER)]
 )
+@pytest.mark.parametrize(("version", "signal"), [("17", "standby.signal"), ("11", "recovery.conf")])
 def test_a_standby_with_a_damaged_control_file_is_one_that_may_be_replaced(
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     damaged: bool,
     found: directory.Directory,
+    version: str,
+    signal: str,
 ) -> None:
-    image = control_file(releases.RELEASES[-1])
+    image = control_file(next(one for one in releases.RELEASES if one.version == version))
     system_id = control.read(image).system_id
     info = types.SimpleNamespace(current=types.SimpleNamespace(system_id=system_id))
     monkeypatch.setattr(directory.state, "backups", lambda options: info)
-    (cluster.data / "standby.signal").touch()
+    (cluster.data / "PG_VERSION").write_text(f"{version}\n")
+    (cluster.data / signal).write_text("standby_mode = 'on'\n")
     (cluster.data / "global").mkdir()
     (cluster.data / "global/pg_control").write_bytes(bytes(len(image)) if damaged else image)
     assert directory.examine(cluster.options) is found

@@ -22,7 +22,7 @@ def test_units_that_an_interrupted_run_wrote_are_read(tmp_path: Path) -> None:
 
 
 def test_of_old_engines_the_one_of_before_stays(tmp_path: Path) -> None:
-    versions = [("0.0.2-b", 20.0), ("0.0.1-a", 10.0), ("0.0.3-c", 30.0)]
+    versions = [("0.0.2-b", 20.0), ("0.0.1-a", 10.0), ("0.0.3-c", 30.0), ("other", 5.0)]
     files = [{"path": f"/opt/pgsftp/{name}/complete", "mtime": time} for name, time in versions]
     rules = [{"module": "find", "contains": "complete", "result": {"files": files}}]
     plan = play(tmp_path, ["pgsftp/engine"], FACTS, {"pgsftp_libraries": "system"}, rules)

@@ -66,12 +66,14 @@ def _read(plan: Plan) -> list[str]:
     return [step.args["src"] for step in plan if step.task.endswith(task)]
 
 
-def _book(place: Path, name: str, said: dict[str, t.Any], more: dict[str, t.Any]) -> Plan:
+def _book(
+    place: Path, name: str, said: dict[str, t.Any], more: dict[str, t.Any], fails: bool = False
+) -> Plan:
     """A playbook where this is said of the PostgreSQL host, and the SFTP server does not know."""
     variables = {"postgresql_version": "15", "ssh_keys_sftp_passphrase": "x", **more}
     groups = {"postgresql": ["host"], "sftp": ["store"]}
     known = {"host": said}
-    return play_book(place, name, FACTS, variables, RULES, groups=groups, known=known)
+    return play_book(place, name, FACTS, variables, RULES, fails, groups, known)
 
 
 @pytest.mark.parametrize(("said", "file"), ELSEWHERE)
@@ -103,6 +105,16 @@ def test_keys_are_rotated_where_they_are(tmp_path: Path, said: dict[str, t.Any],
     assert move.endswith(f" {file}")
     public = file.replace("/var/lib/postgresql", "~postgres") + ".pub"
     assert _read(plan) == [public, public]
+
+
+def test_a_pair_that_is_not_used_is_not_rotated_in_place_of_the_one_that_is(
+    tmp_path: Path,
+) -> None:
+    more = {"rotate_keys_confirm": True, "sftp_server_client_hosts": ["host"]}
+    used = {"pgsftp_repository_key_file": "/srv/keys/sftp"}
+    plan = _book(tmp_path, "rotate_keys.yml", used, more, fails=True)
+    assert "The engine of host uses /srv/keys/sftp (pgsftp_repository_key_file)" in plan.output
+    assert not plan.of("openssh_keypair", "copy")
 
 
 @pytest.mark.parametrize(("said", "file"), ELSEWHERE)

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import typing as t
 from pathlib import Path
 
 from ansible_collections.pgsftp.backup.plugins.filter.scram_verifier import scram_verifier
-from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play
-from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
+from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play, play_book
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists, said
 
 TOP = Path(__file__).resolve().parents[3]
 PASSWORD = "geheim-0815"
@@ -55,3 +57,66 @@ def test_nobody_becomes_anybody_but_root() -> None:
     for part in ("roles", "playbooks"):
         for path in (TOP / part).rglob("*.yml"):
             assert "become_user" not in path.read_text(encoding="utf-8"), path
+
+
+BLOCK = "# BEGIN pgsftp.backup.replication\n{}# END pgsftp.backup.replication\n"
+RULE = "host replication replic_user {} scram-sha-256\n"
+
+
+def _rules(place: Path, hba: str) -> str:
+    """What is written on a host whose primary does not answer any more."""
+    known = {key: value for key, value in FACTS.items() if key != "default_ipv4"}
+    content = base64.b64encode(hba.encode()).decode()
+    address = {"ansible_default_ipv4": {"address": "192.0.2.3"}}
+    rules = [
+        {"module": "setup", "host": "lost", "result": {"unreachable": True}},
+        {"module": "setup", "result": {"ansible_facts": address}},
+        {"module": "slurp", "contains": "pg_hba.conf", "result": {"content": content}},
+        said("THEN 'standby' ELSE", host="lost", unreachable=True),
+        said("THEN 'standby' ELSE", "primary", host="new"),
+        said("CASE WHEN s.active", "t|"),
+        exists("pg_hba.conf"),
+    ]
+    variables = {
+        "postgresql_version": "15",
+        "replication_password": PASSWORD,
+        "pgsftp_repository_passphrase": "x",
+        "standby_host": "host",
+    }
+    groups = {"postgresql": ["host", "lost", "new"]}
+    plan = play_book(place, "standby.yml", known, variables, rules, groups=groups)
+    (block,) = plan.of("blockinfile")
+    return str(block["block"]) + "\n"
+
+
+def test_a_host_that_is_lost_keeps_no_other_one_from_going_on(tmp_path: Path) -> None:
+    assert _rules(tmp_path, "local all all peer\n") == RULE.format("192.0.2.3/32") * 2
+
+
+def test_a_host_that_is_lost_is_let_in_as_before(tmp_path: Path) -> None:
+    before = RULE.format("192.0.2.9/32") + RULE.format("192.0.2.3/32")
+    hba = RULE.format("10.0.0.0/8") + BLOCK.format(before) + RULE.format("10.1.0.0/16")
+    written = _rules(tmp_path, hba)
+    assert set(written.splitlines(keepends=True)) == set(before.splitlines(keepends=True))
+    assert _rules(tmp_path, BLOCK.format(written)) == written, "once"
+
+
+# Of this cluster, by hand or by an earlier version, and of another one, which counts it by itself.
+OURS = ["*:*", "pg-2.Example:5432", "host:*", "10.0.0.1:5432"]
+OTHERS = ["other:5432", "hostile:5432", "pg-2xExample:*"]
+
+
+def test_the_password_of_another_cluster_stays(tmp_path: Path) -> None:
+    plan = _play(tmp_path, exists('"/var/lib/postgresql"'), pgsftp_primary_host="10.0.0.1")
+    (line,) = plan.of("lineinfile")
+
+    def found(places: list[str]) -> list[str]:
+        return [
+            place
+            for place in places
+            if re.search(line["regexp"], f"{place}:replication:replic_user:geheim")
+        ]
+
+    assert found(OURS) == OURS
+    assert found(OTHERS) == []
+    assert re.search(line["regexp"], line["line"])

@@ -20,7 +20,11 @@ RULES = [said("pg_ctl", rc=3)]
 
 
 def _play(
-    place: Path, told: dict[str, t.Any], *rules: dict[str, t.Any], fails: bool = False
+    place: Path,
+    told: dict[str, t.Any],
+    *rules: dict[str, t.Any],
+    fails: bool = False,
+    **more: t.Any,
 ) -> Plan:
     variables = {
         "restore_host": "host",
@@ -28,6 +32,7 @@ def _play(
         "restore_confirm_host": "host",
         "restore_backup": False,
         "restore_timeout": 1,
+        **more,
     }
     given = [*rules, {"module": "restore", "result": told}, *RULES]
     return play_book(place, "restore.yml", FACTS, variables, given, fails)
@@ -47,6 +52,24 @@ def test_it_is_neither_planned_nor_refused(tmp_path: Path) -> None:
     assert [args["force"] for args in plan.of("restore")] == [True, True]
     assert "what an earlier run has begun, which goes on or has ended" in plan.output
     assert f"The cluster from before lies in {ASIDE}" in plan.output
+
+
+@pytest.mark.parametrize(
+    ("said_of_it", "arguments"),
+    [
+        ({}, "stanza=demo state=confirmed"),
+        (
+            {"pgsftp_stanza": "shop", "pgsftp_config": "/etc/shop.conf"},
+            "stanza=shop config=/etc/shop.conf state=confirmed",
+        ),
+    ],
+)
+def test_how_the_cluster_from_before_goes_is_told_so_that_it_does(
+    tmp_path: Path, said_of_it: dict[str, str], arguments: str
+) -> None:
+    recovered = said("pg_is_in_recovery", "ended|0/3000000")
+    plan = _play(tmp_path, BEGUN, recovered, **said_of_it)
+    assert f"-m pgsftp.backup.restore -a '{arguments}' removes it." in plan.output
 
 
 def test_what_it_has_kept_aside_is_told_when_the_server_does_not_start(tmp_path: Path) -> None:

@@ -97,3 +97,16 @@ def test_a_primary_is_refused_before_anything_else(tmp_path: Path) -> None:
     plan = _play(tmp_path, *rules, fails=True)
     assert not [words for step in plan for words in [str(step.args)] if "pg_switch_wal" in words]
     assert not plan.of("restore", "systemd_service")
+
+
+@pytest.mark.parametrize(("version", "asked"), [("12", False), ("13", True), ("17", True)])
+def test_a_server_is_asked_of_its_slot_what_its_version_knows(
+    tmp_path: Path, version: str, asked: bool
+) -> None:
+    facts = {**FACTS, "postgresql_cluster": {**FACTS["postgresql_cluster"], "version": version}}
+    variables = {"standby_primary": "other", "standby_timeout": 1}
+    rules = [said("pg_stat_replication", "t|")]
+    plan = play(tmp_path, ["standby"], facts, variables, rules)
+    (slot,) = (step for step in plan if step.task.endswith("Have the slot on the primary"))
+    assert ("wal_status" in slot.args["stdin"]) == asked
+    assert "pg_create_physical_replication_slot(:'slot')" in slot.args["stdin"]

@@ -103,6 +103,64 @@ def test_of_the_slots_only_that_of_the_other_one_is_dropped(
     )
 
 
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ({}, "new"),
+        ({"standby_application_name": "of its own"}, "of its own"),
+        (
+            {
+                "standby_application_name": "other",
+                "pgsftp_primary_conninfo": {"application_name": "n"},
+            },
+            "n",
+        ),
+    ],
+)
+def test_the_standby_is_known_by_the_name_that_it_says(
+    tmp_path: Path, known: dict[str, t.Any], name: str
+) -> None:
+    groups, more = GROUPS, {"new": known, "old": known}
+    plan = play_book(tmp_path, "switchover.yml", FACTS, VARIABLES, RULES, groups=groups, known=more)
+    asked = [
+        step.args
+        for step in plan
+        if step.task.startswith("Ask the primary how far this standby is")
+        or step.task.endswith("Wait until the standby streams and has caught up")
+    ]
+    names = [name, name if known else "old"]
+    for args, wanted in zip(asked, names, strict=True):
+        assert f"--set=name={wanted}" in args["argv"]
+        assert "application_name = :'name'" in args["stdin"]
+
+
+def test_a_server_that_cannot_be_promoted_like_that_is_not_shut_down(tmp_path: Path) -> None:
+    facts = {**FACTS, "postgresql_cluster": {**FACTS["postgresql_cluster"], "version": "11"}}
+    plan = play_book(tmp_path, "switchover.yml", facts, VARIABLES, RULES, True, GROUPS)
+    assert "A switchover wants PostgreSQL 12 or newer, and new has 11." in plan.output
+    assert _told(plan) == []
+
+
+@pytest.mark.parametrize("limit", ["new", "new:store"])
+def test_without_the_primary_nobody_is_told_that_places_were_changed(
+    tmp_path: Path, limit: str
+) -> None:
+    """With --limit the plays of the primary would find no host, which is no error for Ansible."""
+    plan = play_book(
+        tmp_path,
+        "switchover.yml",
+        FACTS,
+        VARIABLES,
+        RULES,
+        fails=True,
+        groups=GROUPS,
+        arguments=[f"--limit={limit}"],
+    )
+    assert "switchover_old matches no host that --limit leaves. The primary has" in plan.output
+    assert _told(plan) == []
+    assert "/etc/pgbackrest.conf" not in plan.files
+
+
 def test_no_slot_is_left_on_a_standby_that_was_not_promoted(tmp_path: Path) -> None:
     plan = _play(tmp_path, said("pg_last_wal_replay_lsn", unreachable=True))
     assert "promote new" not in _told(plan)

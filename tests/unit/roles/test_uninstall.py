@@ -184,3 +184,25 @@ def test_it_is_looked_for_where_servers_run(tmp_path: Path) -> None:
 def test_without_its_second_word_it_does_nothing(tmp_path: Path, confirmed: str) -> None:
     plan = _play(tmp_path, fails=True, uninstall_confirm_stanza=confirmed)
     assert not plan.of("copy", "file", "command", "systemd_service")
+
+
+def test_what_lies_elsewhere_goes_and_what_lies_beside_it_stays(tmp_path: Path) -> None:
+    """With such a directory that of all other programs went, too."""
+    version = "/usr/local/lib/0.1.0-0123456789ab"
+    found = {
+        "module": "find",
+        "contains": "/usr/local/lib",
+        "result": {"files": [{"path": version}]},
+    }
+    elsewhere = {
+        "pgsftp_directory": "/usr/local/lib",
+        "schedule_state_directory": "/var/lib/monitoring",
+    }
+    gone = _removed(_play(tmp_path, found, **elsewhere))
+    assert [path for path in gone if path.startswith("/usr/local/lib")] == [
+        version,
+        "/usr/local/lib/current",
+        "/usr/local/lib/venv",
+    ]
+    assert "/var/lib/monitoring/demo" in gone
+    assert not {"/usr/local", "/var/lib/monitoring", "/opt/pgsftp"} & set(gone)
