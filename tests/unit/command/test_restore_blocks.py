@@ -173,6 +173,27 @@ def test_the_files_of_each_batch_are_read_together(backups):
     assert len(backups.storage.asked) == 3
 
 
+def test_of_large_files_few_maps_are_held(tmp_path):
+    """Those of files of a gigabyte have a hundred thousand blocks each."""
+    (tmp_path / "backup/demo" / NEW / "pg_data").mkdir(parents=True)
+    files, size = [], 300_000
+    for at in range(5):
+        path = f"backup/demo/{NEW}/pg_data/{at}.pgbi"
+        (tmp_path / path).write_bytes(bytes(2 << 20))
+        files.append(
+            blocks.BlockFile(
+                f"pg_data/{at}", Stored(path, 0, 2 << 20, Framing.RAW), Block(BLOCK, 6, size), 1
+            )
+        )
+    storage = Counting(str(tmp_path))
+    seen = []
+    for at, pieces in blocks.contents(storage, PLAIN, files):
+        with pytest.raises(FormatError):
+            next(pieces)
+        seen.append((at, len(storage.asked)))
+    assert seen == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
+
+
 def test_blocks_of_an_earlier_backup_are_fetched(backups):
     for _number in range(20):
         backups.add(OLD, NEW, OLD, OLD)

@@ -22,9 +22,11 @@ from ...storage.base import Reader, Storage
 from ...transform.pipeline import decode
 from ..ranges import Range, RangeBytes, ranges
 
-# Files whose maps are read together, and the bytes that are held for that.
+# Files whose maps are read together, and the bytes that are held for that. A map takes some thirty
+# times the bytes that it has in the repository.
 _FILES = 256
 _HELD = 16 * 1024 * 1024
+_MAP_WEIGHT = 32
 
 # Of a file that takes no more in the repository everything is read with its map.
 _SMALL = 1024 * 1024
@@ -52,6 +54,11 @@ class _Head(t.NamedTuple):
     number: int
     file: BlockFile
     stored: Stored
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory."""
+        return max(self.stored.size, _MAP_WEIGHT * self.file.block.map_size)
 
     @classmethod
     def of(cls, number: int, file: BlockFile) -> _Head:
@@ -114,13 +121,13 @@ def content(storage: Storage, chain: Chain, file: BlockFile) -> bytes:
 
 def _batches(heads: t.Sequence[_Head]) -> t.Iterator[list[_Head]]:
     batch: list[_Head] = []
-    size = 0
+    weight = 0
     for head in heads:
-        if batch and (len(batch) == _FILES or size + head.stored.size > _HELD):
+        if batch and (len(batch) == _FILES or weight + head.weight > _HELD):
             yield batch
-            batch, size = [], 0
+            batch, weight = [], 0
         batch.append(head)
-        size += head.stored.size
+        weight += head.weight
     if batch:
         yield batch
 
