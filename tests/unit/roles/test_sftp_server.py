@@ -19,9 +19,12 @@ ROCKY_8 = {**FACTS, "os_family": "RedHat", "distribution_major_version": "8", "p
 
 
 def _play(
-    place: Path, *rules: dict[str, t.Any], facts: dict[str, t.Any] = FACTS, user: str = "pgbackrest"
+    place: Path,
+    *rules: dict[str, t.Any],
+    facts: dict[str, t.Any] | None = None,
+    user: str = "pgbackrest",
 ) -> Plan:
-    return play(place, ["sftp_server"], facts, {"sftp_server_user": user}, [*rules])
+    return play(place, ["sftp_server"], facts or FACTS, {"sftp_server_user": user}, [*rules])
 
 
 def _confined(plan: Plan) -> dict[str, str]:
