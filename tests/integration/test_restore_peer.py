@@ -142,7 +142,8 @@ def test_preserve_leaves_settings_and_signals_alone(site):
         (data / "recovery.signal").unlink(missing_ok=True)
         for name, text in (("postgresql.auto.conf", "work_mem = '1MB'\n"), ("standby.signal", "")):
             (data / name).write_text(text)
-        site.run("restore", f"--pg1-path={data}", "--type=preserve", "--delta", command=command)
+        words = (f"--pg1-path={data}", "--type=preserve", "--archive-mode=preserve", "--delta")
+        site.run("restore", *words, command=command)
         assert (data / "postgresql.auto.conf").read_text() == "work_mem = '1MB'\n"
         assert (data / "standby.signal").exists()
         assert not os.path.exists(data / "recovery.signal")

@@ -94,10 +94,17 @@ def test_a_mode_that_is_taken_back_is_not_set(host):
     assert host.mode("--reset-archive-mode") == "off"
 
 
-@pytest.mark.parametrize(("words", "version"), [(("--type=preserve",), "15"), ((), "11")])
-def test_what_cannot_be_switched_off_is_warned_of(host, caplog, words, version):
-    assert host.mode(*words, version=version) == "preserve"
+def test_what_cannot_be_switched_off_is_warned_of(host, caplog):
+    assert host.mode(version="11") == "preserve"
     assert "set archive_mode to 'off' before it is started" in caplog.text
+
+
+def test_where_the_settings_stay_somebody_has_to_say_it(host):
+    with pytest.raises(errors.OptionRequiredError, match="requires option: archive-mode"):
+        host.mode("--type=preserve")
+    assert host.mode("--type=preserve", "--archive-mode=preserve") == "preserve"
+    host.archives()
+    assert host.mode("--type=preserve") == "preserve"
 
 
 def test_off_cannot_be_said_where_settings_are_left_as_they_are(host):

@@ -15,6 +15,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.resto
     Reuse,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.options import (
+    Given,
     Options,
     PgOptions,
     RepoOptions,
@@ -55,7 +56,13 @@ def backup_of(version):
 def test_by_version(tmp_path, version, kind, kept, restored):
     for name in NAMES:
         (tmp_path / name).write_text("own")
-    options = Options("restore", stanza="demo", type=kind, pgs=(PgOptions(path=str(tmp_path)),))
+    options = Options(
+        "restore",
+        stanza="demo",
+        type=kind,
+        pgs=(PgOptions(path=str(tmp_path)),),
+        explicit=(Given("archive-mode", "preserve", "argument"),),
+    )
     chosen = Chosen(RepoOptions(1), None, backup_of(version), None)
     ready = run.prepared(options, chosen, Goal(kind), Reuse(delta=True, force=False))
     removed = ready.target.superfluous(preserve=ready.preserved)

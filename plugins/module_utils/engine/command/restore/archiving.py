@@ -9,7 +9,7 @@ import dataclasses
 
 from ... import log
 from ...config.options import Options
-from ...errors import OptionInvalidError
+from ...errors import OptionInvalidError, OptionRequiredError
 from ...postgres import recovery
 from ...repository import home
 from ...repository.contents import ManifestDb
@@ -25,7 +25,8 @@ def decided(options: Options, db: ManifestDb) -> Options:
 
     A standby of the cluster does not archive before it is promoted, and then it should.
 
-    Raises OptionInvalidError where it should be off, and the type leaves the settings alone.
+    Raises OptionInvalidError where it should be off, and the type leaves the settings alone;
+    OptionRequiredError where it may have to be, and nobody has said so.
     """
     pg_data = options.pg.path
     if options.type == "preserve" and options.archive_mode == "off":
@@ -39,7 +40,14 @@ def decided(options: Options, db: ManifestDb) -> Options:
     if home.is_noted(options.spool_path, options.require_stanza(), pg_data, db.system_id):
         return options
     unknown = f"nothing shows that the cluster has archived from '{pg_data}' of this host"
-    if options.type == "preserve" or recovery.config_file(db.version) != recovery.AUTO_CONF:
+    if options.type == "preserve":
+        raise OptionRequiredError(
+            f"restore command requires option: archive-mode: {unknown}, and type 'preserve' leaves"
+            " the settings as they are",
+            hint="--archive-mode=preserve where it takes the place of the cluster, or its settings"
+            " keep a copy from archiving into the stanza of its origin.",
+        )
+    if recovery.config_file(db.version) != recovery.AUTO_CONF:
         log.warn(
             "%s: if this is a copy, it may archive into the stanza of its origin\n"
             "HINT: set archive_mode to 'off' before it is started.",
