@@ -71,3 +71,13 @@ def test_what_lies_nowhere_comes_to_an_end(tmp_path, offset, size):
     (part,) = ranges.ranges([file_at("b", 0, 4)])
     data = ranges.RangeBytes(part, PosixStorage(str(tmp_path)).reader("b"))
     assert sum(map(len, data.take(Stored("b", offset, size, Framing.WHOLE)))) <= 2
+
+
+def test_what_is_done_together_is_bounded_by_number_and_weight():
+    def grouped(items, **bounds):
+        return list(ranges.groups(items, len, **bounds))
+
+    assert grouped([], most=2, limit=9) == []
+    assert grouped(["a", "b", "c"], most=2, limit=9) == [["a", "b"], ["c"]]
+    assert grouped(["aa", "bb", "c"], most=9, limit=4) == [["aa", "bb"], ["c"]]
+    assert grouped(["a", "bbbbb", "c"], most=9, limit=4) == [["a"], ["bbbbb"], ["c"]]

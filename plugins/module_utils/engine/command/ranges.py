@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading many stored files with few requests: what lies together is fetched as one range."""
+"""Many stored files with few requests: what lies together is fetched as one range, and what is not
+too much is done together.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +57,28 @@ def ranges(files: t.Iterable[FileT]) -> list[Range[FileT]]:
                 continue
         joined.append(Range(path, offset, size, (file,)))
     return joined
+
+
+ItemT = t.TypeVar("ItemT")
+
+
+def groups(
+    items: t.Iterable[ItemT], weight: t.Callable[[ItemT], int], *, most: int, limit: int
+) -> t.Iterator[list[ItemT]]:
+    """Items in their order, up to ``most`` of them together, and up to ``limit`` of their weight in
+    all, in whatever unit that is. What weighs more is alone.
+    """
+    group: list[ItemT] = []
+    total = 0
+    for item in items:
+        one = weight(item)
+        if group and (len(group) >= most or total + one > limit):
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += one
+    if group:
+        yield group
 
 
 class RangeBytes:

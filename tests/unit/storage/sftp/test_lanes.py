@@ -73,6 +73,10 @@ class Site:
         return SftpStorage(self.channel(), "sftp-srv", str(self.root), generation, made)
 
     def send(self, data, path="backup/large"):
+        return self.begin(data, path).finish()
+
+    def begin(self, data, path):
+        """A writer that has taken all of it, through all connections that are to be had."""
         sent = self.storage.writer(path, publish=Publish.RENAME)
         for offset in range(0, len(data), 700_001):
             sent.write(data[offset : offset + 700_001])
@@ -81,7 +85,7 @@ class Site:
             while offset > 2_000_000 and len(self.servers) < 4 and not (self.refuse or self.tight):
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
-        return sent.finish()
+        return sent
 
 
 @pytest.fixture(autouse=True)
@@ -306,11 +310,7 @@ def make_late(line, seconds):
 
 def test_lanes_that_make_a_file_durable_one_after_the_other_are_not_silent(tmp_path, data):
     site = Site(tmp_path / "repo")
-    sent = site.storage.writer("large", publish=Publish.RENAME)
-    for offset in range(0, SIZE, 500_000):
-        sent.write(data[offset : offset + 500_000])
-        while len(site.servers) < 4 and offset > 2_000_000:
-            time.sleep(0.001)
+    sent = site.begin(data, "large")
     site.storage._channel.timeout = 1.0
     for number, line in enumerate(site.lines):
         make_late(line, 0.6 * number)

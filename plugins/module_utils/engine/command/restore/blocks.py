@@ -20,7 +20,7 @@ from ...repository.contents import Block
 from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...transform.pipeline import decode
-from ..ranges import Range, RangeBytes, ranges
+from ..ranges import Range, RangeBytes, groups, ranges
 
 # Files whose maps are read together, and the bytes that are held for that. A map takes some thirty
 # times the bytes that it has in the repository.
@@ -102,7 +102,7 @@ def contents(
         (_Head.of(number, file) for number, file in enumerate(files)),
         key=lambda head: (head.stored.path, head.stored.offset),
     )
-    for batch in _batches(heads):
+    for batch in groups(heads, lambda head: head.weight, most=_FILES, limit=_HELD):
         rows = list(_mapped(storage, chain, batch))
         supply = _Supply(storage, chain, rows)
         try:
@@ -117,19 +117,6 @@ def content(storage: Storage, chain: Chain, file: BlockFile) -> bytes:
     return b"".join(
         piece for _number, pieces in contents(storage, chain, [file]) for piece in pieces
     )
-
-
-def _batches(heads: t.Sequence[_Head]) -> t.Iterator[list[_Head]]:
-    batch: list[_Head] = []
-    weight = 0
-    for head in heads:
-        if batch and (len(batch) == _FILES or weight + head.weight > _HELD):
-            yield batch
-            batch, weight = [], 0
-        batch.append(head)
-        weight += head.weight
-    if batch:
-        yield batch
 
 
 def _mapped(storage: Storage, chain: Chain, heads: list[_Head]) -> t.Iterator[_Mapped]:

@@ -23,6 +23,7 @@ from ...repository.databases import database_of
 from ...repository.stored import Stored, stored
 from ...storage.base import TEMPORARY_SUFFIX
 from ...transform.compression import Framing, decompressor
+from ..ranges import groups
 from .copy import Keep, RestoreFile, RestoreJob
 from .owner import Owners
 
@@ -310,13 +311,5 @@ def _restore_file(file: ManifestFile, place: Stored, where: Places, owners: Owne
 
 
 def _group(files: list[RestoreFile]) -> t.Iterator[list[RestoreFile]]:
-    group: list[RestoreFile] = []
-    size = 0
-    for file in sorted(files, key=lambda file: (-file.size, file.name)):
-        if group and (len(group) >= JOB_FILES or size + file.size > JOB_SIZE):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.size
-    if group:
-        yield group
+    largest_first = sorted(files, key=lambda file: (-file.size, file.name))
+    return groups(largest_first, lambda file: file.size, most=JOB_FILES, limit=JOB_SIZE)
