@@ -74,8 +74,8 @@ def test_what_lies_nowhere_comes_to_an_end(tmp_path, offset, size):
 
 
 def test_what_is_done_together_is_bounded_by_number_and_weight():
-    def grouped(items, **bounds):
-        return list(ranges.groups(items, len, **bounds))
+    def grouped(items, *, most, limit):
+        return list(ranges.groups(items, len, most=most, limit=limit))
 
     assert grouped([], most=2, limit=9) == []
     assert grouped(["a", "b", "c"], most=2, limit=9) == [["a", "b"], ["c"]]
