@@ -18,7 +18,7 @@ from ..errors import (
     FileMissingError,
     StorageMissingError,
 )
-from ..repository import archive, archive_info, backup_info, layout, lock, manifest, report
+from ..repository import archive, archive_info, backup_info, layout, lock, report
 from ..repository.report import RepoFacts, Report
 from ..repository.report_text import render_text
 from ..storage.base import FileKind, Storage
@@ -121,6 +121,8 @@ def _stanza(options: Options, repo: RepoOptions, storage: Storage, name: str) ->
         wal_info = loading.result()
         found = None
         if options.set is not None and options.set in backups.backups:
+            from ..repository import manifest  # only who asks for one backup needs it
+
             found = manifest.load(storage, name, options.set, backups.cipher_pass)
         facts = dataclasses.replace(
             facts,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .contents import PG_DATA
 from .infofile import dump
 
 if t.TYPE_CHECKING:
@@ -271,6 +270,8 @@ def _details(manifest: Manifest) -> Report:
 
 
 def _relative(name: str) -> str:
+    from .contents import PG_DATA  # whoever has a manifest to tell of has loaded it
+
     return name[len(PG_DATA) + 1 :] if name.startswith(PG_DATA + "/") else name
 
 
