@@ -416,6 +416,13 @@ def test_a_backup_that_is_nowhere(place):
         place.expire("--set=20200101-000000F")
 
 
+@pytest.mark.parametrize("wanted", ["latest", "20200101-000000", "20200101-000000F\n"])
+def test_what_is_no_label_is_told_as_the_peer_tells_it(place, wanted):
+    """It is a slip of who typed it, and says nothing of the repository."""
+    with pytest.raises(errors.OptionInvalidValueError, match="not a valid backup label format"):
+        expire.run(place.options("expire", f"--set={wanted}"))
+
+
 def test_the_last_full_backup_is_not_removed_even_by_name(place):
     place.expire(*RULE)
     with pytest.raises(errors.BackupSetInvalidError, match="until another full backup"):

@@ -211,6 +211,15 @@ def test_a_refusal_is_told_with_its_code(service, tmp_path):
     assert asking.answer(asking.asker.since) == "error 45 another one\n"
 
 
+def test_what_every_repository_refuses_is_told_with_its_code(service, tmp_path):
+    asking = Asking(service, tmp_path)
+    for crew in service._crews:
+        crew.queue.refuse(NAME, ArchiveDuplicateError("another one", hint="whose?"), 0.0)
+    text = asking.answer(asking.asker.since)
+    assert text.startswith("error 45 archive-push failed on 2 of 2 repositories:")
+    assert text.endswith("HINT: whose?\n")
+
+
 def test_who_waits_for_a_worker_that_hung_does_it_himself(service, tmp_path):
     asking = Asking(service, tmp_path)
     now = asking.asker.since

@@ -14,6 +14,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command impor
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ArchiveDuplicateError,
+    CommandError,
     FileMissingError,
     FileReadError,
 )
@@ -227,3 +228,21 @@ def test_what_is_encrypted_is_compared_by_its_content(data, push, stored, tmp_pa
     assert f"remove 'archive/demo/15-1/{name}' from the repository" in caught.value.hint
     stored(name).unlink()
     assert sealed(path).stored
+
+
+def test_what_every_repository_refuses_is_told_as_one_of_them_would(data, push, tmp_path):
+    """An operator who is told that PostgreSQL asks again waits for what never comes."""
+    new_stanza(tmp_path / "second")
+    (path,) = data.ready(NAMES[:1])
+    second = f"--repo2-path={tmp_path}/second"
+    assert push(path, second).stored
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ArchiveDuplicateError, match="failed on 2 of 2 repositories") as caught:
+        push(path, second)
+    assert "repo2: WAL file" in caught.value.message
+    assert "are multiple primaries archiving" in caught.value.hint
+    # One that lacks its stanza may get it, and the file with the next attempt.
+    (tmp_path / "second" / "archive").rename(tmp_path / "away")
+    with pytest.raises(CommandError, match="failed on 2 of 2 repositories") as caught:
+        push(path, second)
+    assert "asks again" in caught.value.hint

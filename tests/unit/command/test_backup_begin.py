@@ -12,6 +12,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     Options,
     RepoOptions,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import ClockError
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import label, layout
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.backup_info import (
     BackupDb,
@@ -50,3 +51,31 @@ def test_a_history_of_nothing_but_strays(tmp_path):
     first = chosen(storage)
     storage.make_paths([f"{layout.history_path('demo')}/notes"])
     assert chosen(storage) == first
+
+
+LATER = label.new_label(label.FULL, NOW + 365 * 86400, prior=None, existing=())
+
+
+def test_what_was_broken_off_keeps_no_label(tmp_path):
+    """It goes before anything is written. If the clock was ahead as it began, no backup could begin
+    until that time, and nobody but a person would have removed it.
+    """
+    storage = PosixStorage(str(tmp_path))
+    first = chosen(storage)
+    for name in (first, LATER):
+        storage.write(f"{layout.label_path('demo', name)}/backup.manifest.copy", b"")
+        storage.write(f"{layout.history_path('demo')}/2027/{name}.manifest.gz.pgbackrest.tmp", b"")
+    on_disk = look(storage, "demo")
+    found = FOUND._replace(
+        on_disk=on_disk.labels, history=on_disk.history, unfinished=on_disk.unfinished
+    )
+    options = Options("backup", stanza="demo", resume=False)
+    again = begin.choose(storage, options, RepoOptions(), found, label.FULL, NOW)
+    assert again.label == first
+    begin.remove_leftovers(storage, "demo", found, again)
+    assert not look(storage, "demo").labels
+    assert not look(storage, "demo").unfinished
+    # What was listed once keeps its label, whatever expire has left of it.
+    gone = found._replace(removed=(LATER,))
+    with pytest.raises(ClockError):
+        begin.choose(storage, options, RepoOptions(), gone, label.FULL, NOW)

@@ -52,6 +52,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker.pool import WorkerPool
 
 LABEL = "20260101-000000F"
+NOW = 1000
 WANTED = resume.Wanted("none", encrypted=False, bundle=True, block=False)
 CONTENTS = {"base/1/1": b"one" * 10, "base/1/2": b"two" * 20, "base/1/3": b"three" * 30}
 
@@ -217,7 +218,7 @@ def test_all_else_is_removed_and_no_number_of_a_bundle_is_used_twice(storage, sa
 
 
 def test_a_checkpoint_is_found(storage, saved, found):
-    resumed = resume.find(storage, "demo", found, WANTED)
+    resumed = resume.find(storage, "demo", found, WANTED, NOW)
     assert resumed is not None
     assert (resumed.backup, resumed.files) == (saved.backup, saved.files)
 
@@ -232,7 +233,7 @@ def test_a_checkpoint_is_found(storage, saved, found):
     ],
 )
 def test_only_the_newest_directory_counts(storage, saved, found, on_disk):
-    assert resume.find(storage, "demo", found._replace(on_disk=on_disk), WANTED) is None
+    assert resume.find(storage, "demo", found._replace(on_disk=on_disk), WANTED, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -245,19 +246,26 @@ def test_only_the_newest_directory_counts(storage, saved, found, on_disk):
     ],
 )
 def test_a_backup_of_another_kind_is_not_resumed(storage, saved, found, wanted, text, caplog):
-    assert resume.find(storage, "demo", found, wanted) is None
+    assert resume.find(storage, "demo", found, wanted, NOW) is None
     assert text in caplog.text
 
 
 def test_a_checkpoint_of_another_tool_is_not_resumed(storage, saved, found, caplog):
     other = dataclasses.replace(saved, writer_version="2.55.1")
     manifest.save_checkpoint(storage, "demo", other, None)
-    assert resume.find(storage, "demo", found, WANTED) is None
+    assert resume.find(storage, "demo", found, WANTED, NOW) is None
     assert "does not match resumable version '2.55.1'" in caplog.text
 
 
 def test_a_checkpoint_that_cannot_be_read_is_not_resumed(storage, saved, found, caplog):
     path = layout.copy_of(layout.manifest_path("demo", LABEL))
     storage.write(path, b"not a manifest")
-    assert resume.find(storage, "demo", found, WANTED) is None
+    assert resume.find(storage, "demo", found, WANTED, NOW) is None
     assert "unable to read its manifest" in caplog.text
+
+
+@pytest.mark.parametrize("ahead", [resume.SET_BACK, resume.SET_BACK + 1])
+def test_a_label_of_a_time_to_come_is_not_gone_on_with(storage, saved, found, ahead):
+    """All other full backups would have to wait for that time."""
+    resumed = resume.find(storage, "demo", found, WANTED, saved.backup.timestamp_start - ahead)
+    assert (resumed is None) is (ahead > resume.SET_BACK)

@@ -13,7 +13,6 @@ from ..command import archive_push
 from ..config.options import Options
 from ..errors import (
     ArchiveTimeoutError,
-    CommandError,
     EngineError,
     FileMissingError,
     HostConnectError,
@@ -86,7 +85,8 @@ class Pushing:
         if len(known) == len(lacking):
             # What is no WAL is small, so that it is worth a try; but WAL waits behind it.
             if ready.holds_wal(asker.name) or not self._is_dropped(asker):
-                self._desk.fail(asker, self._combined(known))
+                named = [(crew.name, error) for crew, error in known]
+                self._desk.fail(asker, archive_push.combined(named, len(self._crews())))
         elif self._desk.beat(asker, now) and ready.holds_wal(asker.name):
             self._is_dropped(asker)
 
@@ -130,13 +130,3 @@ class Pushing:
                 hint="the archiver goes on; 'pgsftp archiver status' shows how far it is.",
             )
         return None
-
-    def _combined(self, errors: t.Sequence[tuple[Crew, EngineError]]) -> EngineError:
-        total = len(self._crews())
-        if total == 1:
-            return errors[0][1]
-        lines = "\n".join(f"{crew.name}: {error.message}" for crew, error in errors)
-        return CommandError(
-            f"archive-push failed on {len(errors)} of {total} repositories:\n{lines}",
-            hint="PostgreSQL keeps the segment, and asks again until every repository has it.",
-        )

@@ -23,7 +23,9 @@ from ..errors import (
     EngineError,
     FileMissingError,
     FileReadError,
+    FormatError,
     ParamRequiredError,
+    VersionNotSupportedError,
 )
 from ..postgres import control, ready, wal
 from ..repository import archive_info, home, layout, lock
@@ -39,6 +41,15 @@ from .cipher import cipher_pass
 
 CHUNK = 1024 * 1024
 HEADER_SIZE = 512
+
+# What is wrong with the file, or with what the archive has in its place.
+_REFUSALS = (
+    ArchiveDuplicateError,
+    ArchiveMismatchError,
+    FileReadError,
+    FormatError,
+    VersionNotSupportedError,
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ def _store(path: str, options: Options) -> bool:
     failures = [(row.repo, row.failure) for row in outcomes]
     failed = [(repo, cause) for repo, cause in failures if cause is not None]
     if failed:
-        raise _combined(failed, options)
+        raise combined([(f"repo{repo.key}", cause) for repo, cause in failed], len(options.repos))
     if cluster is not None:
         home.note(options.spool_path, stanza, options.pg.path, cluster.system_id)
     return any(row.result for row in outcomes)
@@ -348,13 +359,20 @@ def _fill(storage: Storage, path: str, file: WalFile, encoding: Encoding) -> tup
     return writer, encoder.source_sha1
 
 
-def _combined(
-    failures: t.Sequence[tuple[RepoOptions, EngineError]], options: Options
-) -> EngineError:
-    if len(failures) == 1 and len(options.repos) == 1:
-        return failures[0][1]
-    lines = "\n".join(f"repo{repo.key}: {cause.message}" for repo, cause in failures)
-    return CommandError(
-        f"archive-push failed on {len(failures)} of {len(options.repos)} repositories:\n{lines}",
+def combined(failures: t.Sequence[tuple[str, EngineError]], total: int) -> EngineError:
+    """The one error of what went wrong with some of ``total`` repositories, each by its name.
+
+    Where they refuse the file itself, and all for the same cause, asking again changes nothing: the
+    error is that cause with what can be done about it.
+    """
+    cause = failures[0][1]
+    if total == 1:
+        return cause
+    lines = "\n".join(f"{name}: {row.message}" for name, row in failures)
+    error = CommandError(
+        f"archive-push failed on {len(failures)} of {total} repositories:\n{lines}",
         hint="PostgreSQL keeps the segment, and asks again until every repository has it.",
     )
+    if isinstance(cause, _REFUSALS) and {type(row) for _name, row in failures} == {type(cause)}:
+        return type(cause)(error.message, hint=cause.hint)
+    return error

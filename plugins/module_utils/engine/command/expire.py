@@ -19,12 +19,13 @@ from ..errors import (
     CommandError,
     EngineError,
     OptionInvalidError,
+    OptionInvalidValueError,
     StorageMissingError,
 )
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
-from ..repository.label import FULL
+from ..repository.label import FULL, is_label
 from ..repository.reconstruct import Reconstruction
 from ..repository.retention import RetentionRule, Verdict
 from ..storage.base import Completion, Storage
@@ -47,6 +48,11 @@ def run(options: Options) -> ExpireReport:
     if options.set is not None and options.oldest:
         raise OptionInvalidError(
             "option 'oldest' not valid with option 'set'", hint="give one of them."
+        )
+    if options.set is not None and not is_label(options.set):
+        raise OptionInvalidValueError(
+            f"'{options.set}' is not a valid backup label format",
+            hint="a label is like 20260131-120000F; the info command lists those that there are.",
         )
     repos = options.repos if options.selected_repo is None else (options.repo(),)
     lock.check_stop(options.lock_path, stanza)

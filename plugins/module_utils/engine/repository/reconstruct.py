@@ -54,6 +54,11 @@ class Reconstruction(t.NamedTuple):
         return [path for path in self.unfinished if _label_of(path) not in alive]
 
     @property
+    def abandoned(self) -> t.Collection[str]:
+        """Directories of backups that never were finished, and so never were listed."""
+        return {name for name, whole in self.on_disk.items() if not whole} - {*self.removed}
+
+    @property
     def is_sound(self) -> bool:
         """Whether there is nothing to be mended."""
         return not (self.changed or self.invalid or self.half_saved or self.parts)
@@ -148,7 +153,9 @@ def look(storage: Storage, stanza: str) -> OnDisk:
     infos = storage.info_many(layout.manifest_path(stanza, name) for name in names)
     return OnDisk(
         {name: info is not None for name, info in zip(names, infos)},
-        tuple(_label_of(entry.name) for entry in history),
+        tuple(
+            _label_of(entry.name) for entry in history if not entry.name.endswith(TEMPORARY_SUFFIX)
+        ),
         tuple(
             f"{years}/{newest}/{entry.name}"
             for entry in history

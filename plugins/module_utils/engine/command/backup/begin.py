@@ -59,20 +59,24 @@ def choose(
             bundle=repo.bundle,
             block=repo.block,
         )
-        resumed = resume.find(storage, stanza, found, same)
+        resumed = resume.find(storage, stanza, found, same, begin)
         if resumed is not None:
             return Chosen(backup_type, resumed.backup.label, None, resumed)
     name = label.new_label(
         backup_type,
         begin,
         prior=prior.backup.label if prior else None,
-        existing=[*found.on_disk, *found.info.backups, *found.history],
+        existing=[*(found.on_disk.keys() - found.abandoned), *found.info.backups, *found.history],
     )
     return Chosen(backup_type, name, prior, None)
 
 
-def remove_leftovers(storage: Storage, stanza: str, found: Reconstruction, but: str) -> None:
-    """Remove directories of backups that were not finished; nothing ever refers to their files."""
+def remove_leftovers(storage: Storage, stanza: str, found: Reconstruction, chosen: Chosen) -> None:
+    """Remove directories of backups that were not finished; nothing ever refers to their files.
+
+    Also one of the label that was chosen, unless it is gone on with: labels of what goes are free.
+    """
+    but = "" if chosen.resumed is None else chosen.label
     gone = [name for name, finished in found.on_disk.items() if not finished and name != but]
     for name in gone:
         log.warn("remove aborted backup %s", name)

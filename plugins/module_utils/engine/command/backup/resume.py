@@ -33,6 +33,9 @@ from .plan import Kept
 JOB_SIZE = 64 * 1024 * 1024
 JOB_FILES = 1000
 
+# Seconds by which the clock may have been set back since a backup began that is gone on with.
+SET_BACK = 900
+
 
 class Wanted(t.NamedTuple):
     """What the backup that begins has to have in common with the one that was broken off."""
@@ -43,8 +46,14 @@ class Wanted(t.NamedTuple):
     block: bool
 
 
-def find(storage: Storage, stanza: str, found: Reconstruction, wanted: Wanted) -> Manifest | None:
-    """What the newest backup directory has, when it is one that can be resumed."""
+def find(
+    storage: Storage, stanza: str, found: Reconstruction, wanted: Wanted, begin: int
+) -> Manifest | None:
+    """What the newest backup directory has, when it is one that can be resumed.
+
+    One that began well after ``begin``, the current second, has a label of a time to come. It is
+    not gone on with: until that time no other full backup could get a later label.
+    """
     newest = max(found.on_disk, default=None)
     if newest is None or found.on_disk[newest] or newest != label.full_of(newest):
         return None
@@ -59,6 +68,8 @@ def find(storage: Storage, stanza: str, found: Reconstruction, wanted: Wanted) -
         reason: str | None = f"unable to read its manifest: {cause.message}"
     else:
         reason = _differs(saved, found.info, wanted)
+        if saved.backup.timestamp_start > begin + SET_BACK:
+            reason = "it began at a time to come: the clock has been set back since"
         if reason is None:
             log.warn(
                 "resumable backup %s of same type exists -- invalid files will be removed then the"

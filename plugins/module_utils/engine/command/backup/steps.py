@@ -101,7 +101,7 @@ class Backup:
         begin = int(self.source.now())
         wanted = gap.type_after(self.storage, self.options, self.source, archive, info, wanted)
         chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
-        remove_leftovers(self.storage, self.stanza, found, chosen.label)
+        remove_leftovers(self.storage, self.stanza, found, chosen)
         record = self._record(info, chosen, begin)
         store = record.store
         self.storage.expect_paths(directories(store, chosen.backup_type))
