@@ -21,7 +21,6 @@ from ..config.load import load
 from ..config.options import Options
 
 _COMMANDS = ("archive-push", "archive-get")
-_INCLUDE = "/etc/pgbackrest/conf.d"
 
 # Of this run alone.
 _OWN = ("exec-id", "output")
@@ -106,15 +105,10 @@ def _words(own: Options, command: str) -> list[str]:
 
 
 def _signature(own: Options) -> Signature:
-    include = next((row.value for row in own.explicit if row.name == "config-include-path"), "")
-    paths = [] if own.config_file is None else [own.config_file]
-    directory = include or _INCLUDE
-    try:
-        paths += sorted(os.path.join(directory, name) for name in os.listdir(directory))
-    except OSError:
-        pass
+    given = {row.name: row.value for row in own.explicit if not row.reset}
+    named = (given.get(name) for name in ("config", "config-path", "config-include-path"))
     found = []
-    for path in paths:
+    for path in file.places(*named):
         try:
             status = os.stat(path)
         except OSError:
