@@ -196,6 +196,19 @@ def test_a_segment_that_is_there_already_is_told_unless_nobody_wants_to_know(
     assert (said in caplog.text) is check
 
 
+@pytest.mark.parametrize("name", [NAMES[0], "00000002.history"])
+def test_the_name_of_what_is_there_already_is_durable(data, push, monkeypatch, name):
+    """Who gave it may have been killed before it was; a crash of the host would take it back."""
+    path = data.wal(name, OTHERS.get(name))
+    synced = []
+    monkeypatch.setattr(PosixStorage, "sync_path", lambda _self, path: synced.append(path))
+    assert push(path).stored
+    assert not synced
+    assert not push(path).stored
+    directory = "archive/demo/15-1"
+    assert synced == [f"{directory}/{name[:16]}" if name == NAMES[0] else directory]
+
+
 @pytest.fixture
 def stored(tmp_path):
     """The only file of that name in the archive."""

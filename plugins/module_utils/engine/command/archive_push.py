@@ -29,7 +29,7 @@ from ..postgres import control, ready, wal
 from ..repository import archive_info, home, layout, lock
 from ..repository.archive import Archive, StoredSegment
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import Completion, Publish, Storage, Writer
+from ..storage.base import Completion, Publish, Storage, Writer, parent
 from ..storage.open import prepare
 from ..storage.sessions import Sessions, repeated
 from ..transform.compression import compress_type
@@ -280,11 +280,21 @@ def push(
         raise
     if there:
         sending.writer.abort()
+        settle(storage, stanza, archive, file.name)
         if file.holds_wal and options.archive_mode_check and not again:
             log.warn("%s", duplicate_text(file.name, repo.key))
         return again
     sending.finish().wait()
     return True
+
+
+def settle(storage: Storage, stanza: str, archive: ArchiveInfo, name: str) -> None:
+    """Have a name be durable that a file has already, as far as the storage can.
+
+    Whoever gave it may have been ended just then: a name that can be seen may be gone after a crash
+    of the host, and the segment with it, when PostgreSQL has heard that it is archived.
+    """
+    storage.sync_path(parent(layout.wal_file_path(stanza, archive.current.archive_id, name)))
 
 
 def duplicate_text(name: str, repo: int) -> str:
