@@ -42,6 +42,16 @@ def test_a_command_without_a_file_is_served_when_it_would_read_ours(settings, mo
     assert not found.is_configured_by("")
 
 
+def test_a_directory_of_its_own_is_not_what_a_command_without_a_file_reads(tmp_path, monkeypatch):
+    path = tmp_path / "pgbackrest.conf"
+    path.write_text(f"[demo]\npg1-path={tmp_path}\n")
+    found = Settings.of(load("archiver", [f"--config-path={tmp_path}", "--stanza=demo"], {}))
+    assert not found.is_configured_by("")
+    assert found.is_configured_by(str(path))
+    monkeypatch.setattr(file, "default", lambda: str(path))
+    assert found.is_configured_by("")
+
+
 def test_its_own_options_are_read_anew(settings):
     found, path = settings
     with open(path, "a", encoding="utf-8") as file_:

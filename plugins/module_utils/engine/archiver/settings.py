@@ -76,8 +76,10 @@ class Settings(t.NamedTuple):
 
     def is_configured_by(self, config: str) -> bool:
         """Whether a command with that ``--config`` (empty: none) reads what we have read."""
-        ours = next((row.value for row in self.own.explicit if row.name == "config"), "")
-        return config == ours or (config or file.default()) == self.own.config_file
+        given = {row.name: row.value for row in self.own.explicit if not row.reset}
+        # What is read without a ``--config`` lies elsewhere with a ``--config-path``.
+        same = config == given.get("config", "") and (config or "config-path" not in given)
+        return bool(same) or (config or file.default()) == self.own.config_file
 
     def attach_log(self) -> logging.Handler | None:
         """Write a log file, as other commands do that run for long."""
