@@ -22,7 +22,7 @@ from .above import SUFFIX, Above, writable
 from .engine import log
 from .engine.command.restore import preview
 from .engine.command.restore import run as restoring
-from .engine.command.restore.running import refuse_running
+from .engine.command.restore.running import process_of, refuse_running
 from .engine.command.restore.target import MARKER, PG_CONTROL, not_empty
 from .engine.command.restore.trouble import looking
 from .engine.config.options import Options
@@ -291,15 +291,16 @@ def _wait(path: str, timeout: float) -> None:
 
 
 def _status(path: str) -> str:
-    """What the server in the directory says of itself; empty when there is none."""
+    """What the server in the directory says of itself; empty when there is none.
+
+    One that was killed has left its word, and another process may have its number by now.
+    """
+    if process_of(path) is None:
+        return ""
     try:
         with open(f"{path}/postmaster.pid", encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-        os.kill(int(lines[0]), 0)
-        return lines[7].strip()
-    except PermissionError:
-        return lines[7].strip() if len(lines) > 7 else ""
-    except (OSError, ValueError, IndexError):
+            return file.read().splitlines()[7].strip()
+    except (OSError, IndexError):
         return ""
 
 

@@ -230,6 +230,34 @@ def test_a_server_that_is_away_for_a_while(site, sshd):
     verified(site)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_backup_that_is_told_to_end_does_not_wait_for_a_server_that_is_away(site, sshd, number):
+    """Who tells it may be systemd, which kills what takes longer than 90 seconds."""
+    listed, count = len(labels(site)), files_below(site.repo / "backup")
+    before = count()
+    running = site.begin("backup", "--type=full", SLOWLY)
+    while count() < before + 200:
+        assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.01)
+    os.kill(sshd.process.pid, signal.SIGSTOP)
+    try:
+        for pid in sessions_of(sshd):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(2)
+        running.send_signal(number)
+        told = time.monotonic()
+        out = running.communicate(timeout=60)[0]
+        took = time.monotonic() - told
+    finally:
+        os.kill(sshd.process.pid, signal.SIGCONT)
+        running.kill()
+    assert running.returncode == 63, out
+    assert took < 45, out
+    assert len(labels(site)) == listed
+    assert not list((site.root / "lock").glob("*.lock"))
+    site.run("backup", "--type=full")
+
+
 def test_a_large_file_in_parts_survives_killed_connections(site, sshd):
     """Far away one file goes through several of them."""
     known = Path(site.settings["repo1-sftp-known-host"])

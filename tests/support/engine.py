@@ -159,18 +159,30 @@ class Site:
         self, *arguments: str, command: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run the host command as the owner of the cluster, however it ends."""
+        words = [str(command or self.command), f"--config={self.config}", "--stanza=demo"]
+        return subprocess.run(
+            [*words, *arguments], check=False, capture_output=True, **self._as_owner()
+        )
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the host command as the owner of the cluster; all its output is one."""
+        return subprocess.Popen(
+            [str(self.command), f"--config={self.config}", "--stanza=demo", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **self._as_owner(),
+        )
+
+    def _as_owner(self) -> dict[str, t.Any]:
         owner: dict[str, t.Any] = {}
         if os.geteuid() == 0:
             owner = {"user": OWNER, "group": OWNER, "extra_groups": []}
-        return subprocess.run(
-            [str(command or self.command), f"--config={self.config}", "--stanza=demo", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=self.cluster.root,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.cluster.root), "TZ": "UTC"},
+        return {
+            "text": True,
+            "cwd": self.cluster.root,
+            "env": {"PATH": os.environ["PATH"], "HOME": str(self.cluster.root), "TZ": "UTC"},
             **owner,
-        )
+        }
 
     def pgbackrest(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run stock pgBackRest on the same configuration.

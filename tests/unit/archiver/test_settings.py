@@ -42,6 +42,16 @@ def test_a_command_without_a_file_is_served_when_it_would_read_ours(settings, mo
     assert not found.is_configured_by("")
 
 
+def test_a_directory_of_its_own_is_not_what_a_command_without_a_file_reads(tmp_path, monkeypatch):
+    path = tmp_path / "pgbackrest.conf"
+    path.write_text(f"[demo]\npg1-path={tmp_path}\n")
+    found = Settings.of(load("archiver", [f"--config-path={tmp_path}", "--stanza=demo"], {}))
+    assert not found.is_configured_by("")
+    assert found.is_configured_by(str(path))
+    monkeypatch.setattr(file, "default", lambda: str(path))
+    assert found.is_configured_by("")
+
+
 def test_its_own_options_are_read_anew(settings):
     found, path = settings
     with open(path, "a", encoding="utf-8") as file_:
@@ -53,6 +63,37 @@ def test_its_own_options_are_read_anew(settings):
     assert anew.own.spool_path == "/spool"
     assert not anew.changed()
     assert anew.is_configured_by(path)
+
+
+@pytest.mark.parametrize("name", ["pgbackrest.conf", "conf.d/repo2.conf"])
+def test_a_file_that_comes_into_a_directory_of_its_own_is_read(tmp_path, name):
+    """Else the server would go on being told that WAL is archived which one repository lacks."""
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/first.conf").write_text(f"[demo]\npg1-path={tmp_path}\n")
+    own = load("archiver", [f"--config-path={tmp_path}", "--stanza=demo"], {})
+    found = Settings.of(own)
+    assert len(found.options.repos) == 1
+    (tmp_path / "conf.d/notes.txt").touch()
+    assert not found.changed()
+    (tmp_path / name).write_text("[global]\nrepo1-path=/one\nrepo2-path=/two\n")
+    assert found.changed()
+    assert len(found.reloaded().options.repos) == 2
+
+
+def test_a_file_that_takes_the_place_of_the_former_default_is_read(tmp_path, monkeypatch):
+    old = tmp_path / "pgbackrest.conf"
+    old.write_text(f"[demo]\npg1-path={tmp_path}\n")
+    monkeypatch.setattr(file, "OLD_FILE", str(old))
+    default = file.OPTIONS["config-path"]._replace(default=str(tmp_path / "new"))
+    monkeypatch.setitem(file.OPTIONS, "config-path", default)
+    found = Settings.of(load("archiver", ["--stanza=demo"], {}))
+    assert found.own.config_file == str(old)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/pgbackrest.conf").write_text(
+        f"[demo]\npg1-path={tmp_path}\n[global]\nrepo1-path=/one\nrepo2-path=/two\n"
+    )
+    assert found.changed()
+    assert len(found.reloaded().options.repos) == 2
 
 
 def test_what_its_command_line_takes_back(settings):

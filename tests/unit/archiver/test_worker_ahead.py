@@ -12,6 +12,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.archiver impo
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import archive_push
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp.storage import (
+    SftpStorage,
+)
 from ansible_collections.pgsftp.backup.tests.support.archiver_worker import Bench
 from ansible_collections.pgsftp.backup.tests.support.pg_files import SYSTEM_ID, DataDirectory
 from ansible_collections.pgsftp.backup.tests.support.sftp_server import Defects
@@ -87,6 +90,19 @@ def test_what_is_there_already_gets_no_second_name(bench, repo):
     bench.trips(NAMES[0])
     assert not bench.told[-1].sent
     assert sorted(repo.rglob("*")) == before
+
+
+def test_the_name_of_what_is_there_already_is_durable(bench, monkeypatch):
+    """Whoever gave it may have been killed before it was."""
+    synced = []
+    monkeypatch.setattr(SftpStorage, "sync_path", lambda _self, path: synced.append(path))
+    bench.trips(NAMES[0])
+    assert not synced
+    directory = f"archive/demo/15-1/{NAMES[0][:16]}"
+    bench.trips(NAMES[0])
+    assert synced == [directory]
+    bench.trips(*NAMES[:2])
+    assert synced == [directory] * 2
 
 
 def test_where_one_was_there_the_next_is_sent_when_it_is_not(bench, repo, monkeypatch):

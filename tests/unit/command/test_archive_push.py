@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tracemalloc
 
 import pytest
 
@@ -24,7 +25,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.resil
     ResilientStorage,
 )
 from ansible_collections.pgsftp.backup.tests.support.pg_files import SYSTEM_ID, DataDirectory
-from ansible_collections.pgsftp.backup.tests.support.sessions import sessions
+from ansible_collections.pgsftp.backup.tests.support.sessions import Opener, sessions
 
 NAMES = [f"0000000100000000000000{number:02X}" for number in range(1, 5)]
 
@@ -145,6 +146,45 @@ def test_a_server_that_grants_hardly_a_handle(data, tmp_path, handles, announced
         storage.close()
 
 
+def test_a_segment_is_not_kept_in_memory(data, push, tmp_path):
+    """There is one of a gigabyte, and a process for it on every server that archives."""
+    path = data.wal(NAMES[0])
+    os.truncate(path, 48 << 20)
+    tracemalloc.start()
+    try:
+        assert push(path, "--compress-type=none").stored
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16 << 20
+    (stored,) = (tmp_path / "repo").rglob(f"{NAMES[0]}-*")
+    assert stored.stat().st_size == 48 << 20
+
+
+def test_whatever_a_lost_session_had_done_the_segment_is_stored_once(
+    data, push, tmp_path, monkeypatch, caplog
+):
+    """Also when it had its name already: then it is no duplicate of somebody else's."""
+    path = data.wal(NAMES[0])
+    wanted = path.read_bytes()
+    lost = 0
+    for cut in range(1, 60):
+        repo = tmp_path / f"cut {cut}"
+        new_stanza(repo)
+        opener = Opener(repo, [cut], [], None, {})
+        monkeypatch.setattr(archive_push, "prepare", lambda *_, made=opener, **__: made)
+        assert push(path, "--compress-type=none").stored
+        stored = [found for found in repo.rglob("*") if found.name.startswith(NAMES[0])]
+        assert [found.read_bytes() for found in stored] == [wanted]
+        assert ".tmp" not in stored[0].name
+        if opener.opened == 1:
+            break
+        lost += 1
+    assert lost > 5
+    assert "connecting again" in caplog.text
+    assert "already exists" not in caplog.text
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_a_segment_that_is_there_already_is_told_unless_nobody_wants_to_know(
     data, push, caplog, check
@@ -155,6 +195,19 @@ def test_a_segment_that_is_there_already_is_told_unless_nobody_wants_to_know(
         assert not push(path, *(() if check else ("--no-archive-mode-check",))).stored
     said = f"WAL file '{NAMES[0]}' already exists in the repo1 archive with the same checksum"
     assert (said in caplog.text) is check
+
+
+@pytest.mark.parametrize("name", [NAMES[0], "00000002.history"])
+def test_the_name_of_what_is_there_already_is_durable(data, push, monkeypatch, name):
+    """Who gave it may have been killed before it was; a crash of the host would take it back."""
+    path = data.wal(name, OTHERS.get(name))
+    synced = []
+    monkeypatch.setattr(PosixStorage, "sync_path", lambda _self, path: synced.append(path))
+    assert push(path).stored
+    assert not synced
+    assert not push(path).stored
+    directory = "archive/demo/15-1"
+    assert synced == [f"{directory}/{name[:16]}" if name == NAMES[0] else directory]
 
 
 @pytest.fixture

@@ -97,11 +97,41 @@ def test_half_of_a_stanza_in_use_is_an_error(
 ) -> None:
     create(storage, REPO, "demo", cluster())
     storage.write("archive/demo/15-1/00000002.history", b"")
+    storage.write("backup/demo/20261122-110720F/backup.manifest", b"")
     for name in gone:
         (tmp_path / name).unlink()
     before = contents(tmp_path)
     with pytest.raises(FileMissingError, match=kept):
         create(storage, REPO, "demo", cluster())
+    assert contents(tmp_path) == before
+
+
+def test_a_run_that_broke_off_between_the_files_is_finished_when_wal_has_come(
+    storage: PosixStorage, tmp_path: Path
+) -> None:
+    """archive-push needs no backup.info: a server archives as soon as there is an archive.info."""
+    create(storage, REPO, "demo", cluster())
+    made = contents(tmp_path)
+    for name in FILES[2:]:
+        (tmp_path / name).unlink()
+    segment = "archive/demo/15-1/0000000100000000/000000010000000000000001-" + 40 * "a"
+    storage.write(segment, b"wal")
+    assert create(storage, REPO, "demo", cluster())
+    assert contents(tmp_path) == made
+    assert storage.read(segment) == b"wal"
+
+
+@pytest.mark.parametrize("other", [cluster("16"), cluster(system_id=7)])
+def test_what_another_cluster_has_begun_is_not_finished(
+    storage: PosixStorage, tmp_path: Path, other: ControlData
+) -> None:
+    create(storage, REPO, "demo", cluster())
+    for name in FILES[2:]:
+        (tmp_path / name).unlink()
+    storage.make_path("archive/demo/15-1")
+    before = contents(tmp_path)
+    with pytest.raises(FileInvalidError):
+        create(storage, REPO, "demo", other)
     assert contents(tmp_path) == before
 
 

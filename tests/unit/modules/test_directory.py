@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils import above, directory
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import running
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
+    DbConnectError,
     LockAcquireError,
     PathRemoveError,
 )
@@ -24,6 +26,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres impo
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import lock
 from ansible_collections.pgsftp.backup.tests.support.pg_files import control_file
+from ansible_collections.pgsftp.backup.tests.support.processes import Processes
 
 OLD = ".aside-20261122-193512"
 NEW = ".aside-20261123-070000"
@@ -34,6 +37,7 @@ class Cluster:
     """A restored directory with a tablespace and its WAL elsewhere, and what lies beside them."""
 
     def __init__(self, place: Path) -> None:
+        self.processes = Processes(place / "proc")
         self.data = place / "main"
         self.space = place / "space"
         self.wal = place / "disk/wal"
@@ -67,8 +71,10 @@ class Cluster:
         (whole / "pg_tblspc/16384").symlink_to(self.space)
         return [*made, whole]
 
-    def serve(self) -> None:
-        """A server accepts connections."""
+    def serve(self, name: str = "postgres") -> None:
+        """A server accepts connections; by another ``name`` it is gone, and its number taken."""
+        here = self.data if name == "postgres" else self.space
+        self.processes.add(os.getpid(), name=name, cwd=here)
         lines = [str(os.getpid()), *[""] * 6, "ready"]
         (self.data / "postmaster.pid").write_text("\n".join(lines))
 
@@ -85,8 +91,10 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Cluster:
-    return Cluster(tmp_path)
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    made = Cluster(tmp_path)
+    monkeypatch.setattr(running, "PROCESSES", str(made.processes.root))
+    return made
 
 
 def test_all_that_was_kept_goes_when_the_new_server_is_up(cluster: Cluster) -> None:
@@ -95,6 +103,16 @@ def test_all_that_was_kept_goes_when_the_new_server_is_up(cluster: Cluster) -> N
     assert sorted(cluster.confirm()["aside"]) == sorted(map(str, kept))
     assert not any(path.exists() for path in kept)
     assert all(cluster.lives)
+
+
+def test_nothing_goes_when_another_process_has_the_number_of_a_server_that_was_killed(
+    cluster: Cluster,
+) -> None:
+    kept = cluster.aside(OLD)
+    cluster.serve("sshd")
+    with pytest.raises(DbConnectError, match="no server accepts connections"):
+        cluster.confirm()
+    assert all((path / "old").exists() for path in kept)
 
 
 def test_the_newest_comes_back(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -63,6 +64,19 @@ def test_names_and_content(tmp_path: Path) -> None:
         held.progress(0, 0)
         assert json.loads(path.read_text())["pctCplt"] == 10000
     assert not list(directory.iterdir())
+
+
+def test_a_full_disk_ends_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems want room for every byte, also for one that takes another's place."""
+
+    def full(*_told: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with take(tmp_path) as held:
+        monkeypatch.setattr(os, "pwrite", full)
+        held.progress(2, 1)
+        monkeypatch.undo()
+        assert state(tmp_path) == LockState(True, os.getpid())
 
 
 def test_a_lock_excludes(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from ..config.load import load
 from ..config.options import Options
 
 _COMMANDS = ("archive-push", "archive-get")
-_INCLUDE = "/etc/pgbackrest/conf.d"
 
 # Of this run alone.
 _OWN = ("exec-id", "output")
@@ -77,8 +76,10 @@ class Settings(t.NamedTuple):
 
     def is_configured_by(self, config: str) -> bool:
         """Whether a command with that ``--config`` (empty: none) reads what we have read."""
-        ours = next((row.value for row in self.own.explicit if row.name == "config"), "")
-        return config == ours or (config or file.default()) == self.own.config_file
+        given = {row.name: row.value for row in self.own.explicit if not row.reset}
+        # What is read without a ``--config`` lies elsewhere with a ``--config-path``.
+        same = config == given.get("config", "") and (config or "config-path" not in given)
+        return bool(same) or (config or file.default()) == self.own.config_file
 
     def attach_log(self) -> logging.Handler | None:
         """Write a log file, as other commands do that run for long."""
@@ -106,15 +107,10 @@ def _words(own: Options, command: str) -> list[str]:
 
 
 def _signature(own: Options) -> Signature:
-    include = next((row.value for row in own.explicit if row.name == "config-include-path"), "")
-    paths = [] if own.config_file is None else [own.config_file]
-    directory = include or _INCLUDE
-    try:
-        paths += sorted(os.path.join(directory, name) for name in os.listdir(directory))
-    except OSError:
-        pass
+    given = {row.name: row.value for row in own.explicit if not row.reset}
+    named = (given.get(name) for name in ("config", "config-path", "config-include-path"))
     found = []
-    for path in paths:
+    for path in file.places(*named):
         try:
             status = os.stat(path)
         except OSError:

@@ -341,6 +341,7 @@ class _Worker:
             raise
         if there:
             ahead.sending.writer.abort()
+            archive_push.settle(self._storage, self._stanza, ahead.archive, ahead.name)
             return _Sent(ahead.name, ahead.found, Done(), False)
         return _Sent(ahead.name, ahead.found, ahead.sending.finish(), True)
 
@@ -360,6 +361,7 @@ class _Worker:
             asked = archived_file.ask(self._storage, self._stanza, archive, path, name)
             there = asked.is_stored(self._repo)
         if there:
+            archive_push.settle(self._storage, self._stanza, archive, name)
             return _Sent(name, found, Done(), False)
         sending = archive_push.begin(self._storage, self._stanza, archive, file, self._options)
         return _Sent(name, found, sending.finish(), True)

@@ -31,8 +31,9 @@ from ..postgres import control, ready, wal
 from ..repository import archive_info, home, layout, lock
 from ..repository.archive import Archive, StoredSegment
 from ..repository.archive_info import ArchiveInfo
-from ..storage.base import Completion, Publish, Storage, Writer
-from ..storage.open import open_storage
+from ..storage.base import Completion, Publish, Storage, Writer, parent
+from ..storage.open import prepare
+from ..storage.sessions import Sessions, repeated
 from ..transform.compression import compress_type
 from ..transform.pipeline import Digests, Encoder, Encoding
 from ..worker.progress import size_text
@@ -118,13 +119,18 @@ def _store(path: str, options: Options) -> bool:
     cluster = control.load(options.pg.path) if options.pgs else None
 
     def one(repo: RepoOptions) -> bool:
-        with open_storage(repo, io_timeout=options.io_timeout) as storage:
+        def attempt(storage: Storage) -> bool:
             archive = archive_info.load(storage, stanza, cipher_pass(repo))
             if cluster is not None:
                 check_cluster(cluster, archive)
             if file.holds_wal and options.archive_header_check:
                 check_header(file, archive)
-            return push(storage, stanza, archive, file, options, repo)
+            again = sessions.generation > 0
+            return push(storage, stanza, archive, file, options, repo, again=again)
+
+        # For another session it is read again: a segment may have a gigabyte, too much to be kept.
+        with contextlib.closing(Sessions(prepare(repo, io_timeout=options.io_timeout))) as sessions:
+            return repeated(sessions, attempt)
 
     outcomes = repositories.at_once(options.repos, one)
     failures = [(row.repo, row.failure) for row in outcomes]
@@ -256,8 +262,11 @@ def push(
     file: WalFile,
     options: Options,
     repo: RepoOptions,
+    *,
+    again: bool = False,
 ) -> bool:
-    """Store the file unless the archive has it; true when it was stored.
+    """Store the file unless the archive has it; true when it was stored, if only by an attempt
+    before this one, which is made ``again``: its session was lost.
 
     Raises ArchiveDuplicateError, and leaves the stored one untouched, when a file of that name with
     other content is there. The bytes are on their way while the archive is asked, but get no name
@@ -282,11 +291,21 @@ def push(
         raise
     if there:
         sending.writer.abort()
-        if file.holds_wal and options.archive_mode_check:
+        settle(storage, stanza, archive, file.name)
+        if file.holds_wal and options.archive_mode_check and not again:
             log.warn("%s", duplicate_text(file.name, repo.key))
-        return False
+        return again
     sending.finish().wait()
     return True
+
+
+def settle(storage: Storage, stanza: str, archive: ArchiveInfo, name: str) -> None:
+    """Have a name be durable that a file has already, as far as the storage can.
+
+    Whoever gave it may have been ended just then: a name that can be seen may be gone after a crash
+    of the host, and the segment with it, when PostgreSQL has heard that it is archived.
+    """
+    storage.sync_path(parent(layout.wal_file_path(stanza, archive.current.archive_id, name)))
 
 
 def duplicate_text(name: str, repo: int) -> str:

@@ -149,13 +149,14 @@ def examine(storage: Storage, repo: RepoOptions, stanza: str, control: ControlDa
     archive_there = there["archive.info"] or there["archive.info.copy"]
     backup_there = there["backup.info"] or there["backup.info.copy"]
     if not (archive_there and backup_there):
-        if not (archive_there and _only_info_files(storage, stanza)):
+        if not (archive_there and _no_backups(storage, stanza)):
             gone, kept = ("archive", "backup") if backup_there else ("backup", "archive")
             raise FileMissingError(
                 f"{kept}.info exists but {gone}.info is missing on repo{repo.key}",
                 hint="this may be a symptom of repository corruption; verify shows what is left.",
             )
-        # A run that ended between the two files; nothing depends on them yet.
+        # A run that ended between the two files. WAL may have come since: it needs archive.info,
+        # which stays; and nothing is there that backup.info could tell of.
         archive, backup = archive_info.load(storage, stanza, secret), None
         if control is not None:
             validate(archive, backup_info.create(_history_row(control), None), control, repo)
@@ -266,11 +267,13 @@ def _parts(contents: t.Iterable[tuple[str, list[str]]]) -> list[str]:
     ]
 
 
-def _only_info_files(storage: Storage, stanza: str) -> bool:
+def _no_backups(storage: Storage, stanza: str) -> bool:
+    """Whether nothing lies where backups do, but for parts of info files."""
     return all(
         name.startswith(_INFO_FILES) or _is_part(name)
-        for _dummy, names in _contents(storage, stanza)
+        for path, names in _contents(storage, stanza)
         for name in names
+        if path == layout.backup_path(stanza)
     )
 
 

@@ -20,6 +20,10 @@ from .table import OPTIONS
 # missing.
 OLD_FILE = "/etc/pgbackrest.conf"
 
+# In that directory.
+_NAME = "pgbackrest.conf"
+_INCLUDED = "conf.d"
+
 
 class Line(t.NamedTuple):
     """One ``key=value``."""
@@ -64,7 +68,7 @@ def load(given: Settings) -> Loaded:
             )
         lines += _directory(directory)
     elif config is None:
-        lines += _directory(os.path.join(_base(base), "conf.d"))
+        lines += _directory(os.path.join(_base(base), _INCLUDED))
     return Loaded(path, tuple(lines))
 
 
@@ -109,12 +113,27 @@ def default() -> str | None:
     return _main(None, None)
 
 
+def places(config: str | None, base: str | None, include: str | None) -> list[str]:
+    """The files that ``load`` reads where the options have these values (None: not set), and those
+    that it would prefer if they were there. An empty ``config`` stands for ``--no-config``.
+    """
+    directory = base or OPTIONS["config-path"].default or ""
+    files = [os.path.join(directory, _NAME), *([OLD_FILE] if base is None else [])]
+    if config is not None:
+        files = [config] if config else []
+    more = include or os.path.join(directory, _INCLUDED)
+    try:
+        return files + [os.path.join(more, name) for name in _names(more)]
+    except OSError:
+        return files
+
+
 def _main(config: Setting | None, base: Setting | None) -> str | None:
     if config is not None and not config.reset:
         if config.negated:
             return None
         return config.values[0]
-    default = os.path.join(_base(base), "pgbackrest.conf")
+    default = os.path.join(_base(base), _NAME)
     if os.path.lexists(default):
         return default
     return OLD_FILE if base is None and os.path.lexists(OLD_FILE) else None
@@ -126,9 +145,13 @@ def _base(base: Setting | None) -> str:
     return OPTIONS["config-path"].default or ""
 
 
+def _names(path: str) -> list[str]:
+    return sorted(name for name in os.listdir(path) if name.endswith(".conf"))
+
+
 def _directory(path: str) -> list[Line]:
     try:
-        found = sorted(name for name in os.listdir(path) if name.endswith(".conf"))
+        found = _names(path)
     except FileNotFoundError:
         return []
     except OSError as cause:

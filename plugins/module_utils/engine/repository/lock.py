@@ -168,16 +168,18 @@ class Locks:
         for held in self._held:
             if held.shared:
                 continue
-            _write(
-                held.descriptor,
-                {
-                    "execId": self.exec_id,
-                    "pctCplt": percent,
-                    "pid": os.getpid(),
-                    "sz": size,
-                    "szCplt": size_complete,
-                },
-            )
+            # The lock is held whatever the file says: where its disk is full, `info` tells less.
+            with contextlib.suppress(OSError):
+                _write(
+                    held.descriptor,
+                    {
+                        "execId": self.exec_id,
+                        "pctCplt": percent,
+                        "pid": os.getpid(),
+                        "sz": size,
+                        "szCplt": size_complete,
+                    },
+                )
 
     def release(self) -> None:
         """Let go of everything; the files go too."""

@@ -15,7 +15,7 @@ import typing as t
 
 from ..errors import EngineError, TransportLostError
 from .base import Bytes, Completion, Done, FileInfo, Listing, Publish, Reader, Storage, Writer
-from .sessions import Effort, Sessions
+from .sessions import Effort, Sessions, repeated
 from .survey import Survey
 
 _T = t.TypeVar("_T")
@@ -36,16 +36,7 @@ class ResilientStorage(Storage):
         return self._sessions
 
     def _again(self, verb: t.Callable[[Storage], _T]) -> _T:
-        effort = Effort(self._sessions)
-        while True:
-            storage = self._sessions.current
-            try:
-                result = verb(storage)
-            except TransportLostError as cause:
-                effort.lost(storage, cause)
-                continue
-            effort.done()
-            return result
+        return repeated(self._sessions, verb)
 
     def reader(self, path: str, *, offset: int = 0, size: int | None = None) -> Reader:
         """See Storage."""

@@ -22,6 +22,8 @@ from .turns import Turns, pause_after
 if t.TYPE_CHECKING:
     from .open import Opener
 
+_T = t.TypeVar("_T")
+
 # Seconds without a session, since something was last achieved, after which the loss is final.
 PATIENCE = 300.0
 
@@ -221,3 +223,17 @@ class Effort:
         """It is done, or a part of it for good."""
         self._losses = 0
         self._sessions.achieved()
+
+
+def repeated(sessions: Sessions, verb: t.Callable[[Storage], _T]) -> _T:
+    """What ``verb`` gives, which is done again on another session whenever its own is lost."""
+    effort = Effort(sessions)
+    while True:
+        storage = sessions.current
+        try:
+            result = verb(storage)
+        except TransportLostError as cause:
+            effort.lost(storage, cause)
+            continue
+        effort.done()
+        return result

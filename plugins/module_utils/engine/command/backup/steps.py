@@ -353,16 +353,22 @@ class Backup:
         except TransportLostError:
             # It was tried for long enough to reach the repository.
             raise
-        except BaseException:
+        except BaseException as ending:
             for event in pool.abandon():
                 collect(event.result)
-            self._save_rest(checkpoint)
+            self._save_rest(checkpoint, in_haste=not isinstance(ending, Exception))
             raise
 
-    def _save_rest(self, checkpoint: Checkpoint) -> None:
-        """Let another run go on where this one ends."""
+    def _save_rest(self, checkpoint: Checkpoint, *, in_haste: bool) -> None:
+        """Let another run go on where this one ends. A signal has no further one heard, so that a
+        server that is away is not waited for then, ``in_haste``.
+        """
         try:
-            checkpoint.save()
+            if not in_haste:
+                checkpoint.save()
+            elif not self.storage.ended:
+                with self.storage.at_once():
+                    checkpoint.save()
         except EngineError as cause:
             log.detail("unable to save what the backup has so far: %s", cause.message)
 
