@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """expire: remove the backups and the WAL that retention no longer keeps (repository reference, 16).
 
-The order makes a crash harmless at every step: a manifest goes first, which makes its directory
-dead; then the line in backup.info and the files; WAL goes last, when no listed backup needs it.
+The order makes a crash harmless at every step. What goes is taken off backup.info first: whatever
+is listed is whole at every moment, and what a crash leaves unlisted with its manifest is whole as
+well, so that the next run, stock pgBackRest's too, lists it again. Then the manifests go, which
+makes their directories dead, then the files, and WAL last. (pgBackRest begins with the manifests.)
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from ..storage.sftp.borrow import lender
 from . import alive
 from .cipher import cipher_pass
 from .expire_report import ExpireReport, ExpireResult
-from .expire_wal import expire_archives
+from .expire_wal import check_histories, expire_archives, plan_archives
 from .latest import restore_latest
 
 
@@ -156,12 +158,23 @@ def _expire(
     left = sorted(set(dead) - set(doomed))
     for name in left:
         log.info("repo%d: remove directory of no backup %s", repo.key, name)
+    too_old = [] if options.set else retention.outdated(found.info.backups, rule, now=now)
+    check_histories(archive, info)
+    saving: list[Completion] = []
+    # Dead directories without a doomed backup are of a run that ended here: it may have left the
+    # copy of backup.info as it was, or none at all.
+    if not options.dry_run and (doomed or dead or found.changed or found.half_saved):
+        saving = backup_info.begin_save(storage, stanza, info, secret)
+    try:
+        # Read while backup.info is on its way.
+        plans = plan_archives(storage, stanza, archive, info, rule, too_old)
+    finally:
+        storage.wait(saving)
     if not options.dry_run:
-        _remove_backups(storage, stanza, found, info, doomed, dead, secret)
+        _remove_backups(storage, stanza, found, doomed, dead)
         if info.backups:
             restore_latest(storage, repo, stanza, info.backups)
-    too_old = [] if options.set else retention.outdated(found.info.backups, rule, now=now)
-    wal = expire_archives(storage, stanza, archive, info, rule, too_old, repo, options.dry_run)
+    wal = expire_archives(storage, plans, repo, options.dry_run)
     history = _expire_history(storage, stanza, repo, info, options.dry_run)
     return ExpireResult(
         repo.key,
@@ -214,28 +227,18 @@ def _remove_backups(
     storage: Storage,
     stanza: str,
     found: Reconstruction,
-    info: BackupInfo,
     doomed: t.Sequence[str],
     dead: t.Sequence[str],
-    secret: str | None,
 ) -> None:
-    # Dependents before what they depend on; of each the manifest before its copy.
+    """Remove what backup.info does not list any more."""
+    # Dependents before what they depend on. Of each the copy before the manifest: a directory with
+    # a copy alone looks like a backup that is being made, and the newest one would stay.
     paths = [layout.manifest_path(stanza, label) for label in sorted(doomed, reverse=True)]
-    storage.remove_many(name for path in paths for name in (path, layout.copy_of(path)))
-    saving: list[Completion] = []
-    # Dead directories without a doomed backup are of a run that ended here: it may have left the
-    # copy of backup.info as it was, or none at all.
-    if doomed or dead or found.changed or found.half_saved:
-        saving = backup_info.begin_save(storage, stanza, info, secret)
-    # What has no manifest is dead already: its files may go while the line does.
-    try:
-        for label in dead:
-            log.info("remove expired backup %s", label)
-            storage.remove_tree(layout.label_path(stanza, label))
-        storage.remove_many(found.orphans(dead))
-    finally:
-        storage.wait(saving)
-    storage.remove_many(found.parts)
+    storage.remove_many(name for path in paths for name in (layout.copy_of(path), path))
+    for label in dead:
+        log.info("remove expired backup %s", label)
+        storage.remove_tree(layout.label_path(stanza, label))
+    storage.remove_many([*found.orphans(dead), *found.parts])
 
 
 def _dead(

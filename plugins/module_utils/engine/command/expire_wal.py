@@ -50,30 +50,45 @@ class _Doomed(t.NamedTuple):
     """Temporary files that nobody finishes, as paths."""
 
 
-def expire_archives(
+class ArchivePlan(t.NamedTuple):
+    """The verdict on one archive id, and what is to go by it."""
+
+    archive_id: str
+    verdict: ArchiveVerdict
+    doomed: _Doomed
+
+
+def plan_archives(
     storage: Storage,
     stanza: str,
     archive: ArchiveInfo,
     info: BackupInfo,
     rule: RetentionRule,
     too_old: t.Sequence[str],
-    repo: RepoOptions,
-    dry_run: bool,
-) -> ExpiredWal:
-    """Remove WAL, given the backups that remain.
+) -> list[ArchivePlan]:
+    """What of the WAL is to go, given the backups that remain; nothing is changed.
 
     ``too_old`` are the full backups that a retention by time has no need of, but for the newest of
-    them. Raises FormatError when the two info files do not tell of the same clusters.
+    them.
     """
-    _check_histories(archive, info)
-    expired = ExpiredWal({}, [], [])
+    plans = []
     for row in archive.history:
         verdict = retention.archive(
             info.backups, rule, row.id, current_id=archive.current_id, too_old=too_old
         )
-        expired.verdicts[row.archive_id] = verdict
         doomed = _doomed(storage, stanza, row.archive_id, verdict)
-        _tell(f"repo{repo.key}: {row.archive_id}", verdict, doomed)
+        plans.append(ArchivePlan(row.archive_id, verdict, doomed))
+    return plans
+
+
+def expire_archives(
+    storage: Storage, plans: t.Iterable[ArchivePlan], repo: RepoOptions, dry_run: bool
+) -> ExpiredWal:
+    """Remove WAL as planned, and tell of it."""
+    expired = ExpiredWal({}, [], [])
+    for archive_id, verdict, doomed in plans:
+        expired.verdicts[archive_id] = verdict
+        _tell(f"repo{repo.key}: {archive_id}", verdict, doomed)
         if not dry_run:
             for path in doomed.trees:
                 storage.remove_tree(path)
@@ -109,7 +124,8 @@ def _tell(where: str, verdict: ArchiveVerdict, doomed: _Doomed) -> None:
         log.info("%s %s: %s", where, what, verdict.reason)
 
 
-def _check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
+def check_histories(archive: ArchiveInfo, info: BackupInfo) -> None:
+    """Raise FormatError when the two info files do not tell of the same clusters."""
     ours = [(row.id, row.system_id, row.version) for row in archive.history]
     theirs = [(row.id, row.system_id, row.version) for row in info.history]
     if ours != theirs[len(theirs) - len(ours) :]:
