@@ -144,3 +144,16 @@ def test_the_last_other_host_that_is_taken_away_gets_in_no_more(
     plan = play(tmp_path, ["ssh_keys"], FACTS, variables, rules)
     blocks = [(args["path"], args["block"]) for args in plan.of("blockinfile")]
     assert blocks == ([(f"{DIRECTORY}/authorized_keys", "")] if there else [])
+
+
+def test_a_key_that_does_not_fit_is_told_although_its_task_shows_nothing(tmp_path: Path) -> None:
+    """As when the passphrase was changed in the vault, and the file still has the former one."""
+    variables = {"ssh_keys_sftp_passphrase": "hunter22"}
+    failed = {"failed": True, "msg": "Unable to read the key."}
+    rules = [{"module": "openssh_keypair", "result": failed}, exists('"/var/lib/postgresql"')]
+    plan = play(tmp_path, ["ssh_keys"], FACTS, variables, rules, fails=True)
+    file = f"{DIRECTORY}/id_ed25519_sftp"
+    told = " ".join(plan.output.split())
+    assert f"{file} of host is left as it is: Unable to read the key." in told
+    assert f"ssh-keygen -p -f {file}" in told
+    assert "hunter22" not in told
