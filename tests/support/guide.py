@@ -24,7 +24,9 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 HOSTS = ("pg1-srv", "pg2-srv", "sftp-srv")
 # What people follow. The other pages below docs/ tell what was measured.
-GUIDES = ("awx", "concepts", "pgbackrest", "quick-start", "restore", "troubleshooting")
+GUIDES = (
+    *("awx", "concepts", "operation", "pgbackrest", "quick-start", "restore", "troubleshooting"),
+)
 
 _BLOCK = re.compile(r"(?ms)^ *```(?P<head>[^\n]*)\n(?P<body>.*?)^ *```$(?P<after>\n*)")
 

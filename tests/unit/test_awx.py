@@ -133,6 +133,14 @@ def test_a_survey_asks_nothing_twice(row):
 
 
 @pytest.mark.parametrize(
+    ("playbook", "variable"), [("pitr", "pitr_timeline"), ("standby", "standby_primary_host")]
+)
+def test_what_a_refusal_wants_to_be_told_can_be_told(playbook, variable):
+    (row,) = (row for row in TEMPLATES if row["playbook"] == f"playbooks/{playbook}.yml")
+    assert variable in {question["variable"] for question in row["survey_spec"]["spec"]}
+
+
+@pytest.mark.parametrize(
     "row", [row for row in TEMPLATES if "survey_spec" in row], ids=lambda row: row["name"]
 )
 def test_the_playbook_uses_every_answer(row):

@@ -36,6 +36,27 @@ def test_a_test_types_every_block(step):
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_a_block_says_where_it_is_typed(step):
+    """What stands behind its fence is for the tests: a page that is rendered does not show it."""
+    if step.where != "readme":
+        machine = step.where in ("control", "awx")
+        where = "the control machine" if machine else f"{step.where} as {step.user}"
+        assert step.script.splitlines()[0].strip() == f"# on {where}"
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_an_inventory_that_is_typed_is_there(step):
+    for name in re.findall(r"-i (\S+)", step.script) if step.where == "control" else ():
+        assert (guide.TOP / name).is_dir()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in guide.TOP.glob("playbooks/*.yml")))
+def test_every_playbook_is_in_a_guide(name):
+    pages = [guide.TOP / "docs" / f"{page}.md" for page in guide.GUIDES]
+    assert any(f"playbooks/{name}" in page.read_text(encoding="utf-8") for page in pages)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_the_shell_and_the_engine_take_it(step, tmp_path):
     subprocess.run(["bash", "-n", "-c", step.script], check=True)
     config = tmp_path / "pgbackrest.conf"

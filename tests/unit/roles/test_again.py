@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import typing as t
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.pgsftp.backup.tests.support.plan import play
-from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists
 
 
 def test_units_that_an_interrupted_run_wrote_are_read(tmp_path: Path) -> None:
@@ -28,3 +31,45 @@ def test_of_old_engines_the_one_of_before_stays(tmp_path: Path) -> None:
     plan = play(tmp_path, ["pgsftp/engine"], FACTS, {"pgsftp_libraries": "system"}, rules)
     gone = [args["path"] for args in plan.of("file") if args["state"] == "absent"]
     assert gone == ["/opt/pgsftp/0.0.2-b", "/opt/pgsftp/0.0.1-a"]
+
+
+UNIT = "/etc/systemd/system/pgsftp-archiver.service"
+
+
+def _time(path: str, time: float) -> dict[str, t.Any]:
+    state = {"exists": True, "mtime": time}
+    return {"module": "stat", "contains": path, "result": {"stat": state}}
+
+
+def _archiver(place: Path, rules: list[dict[str, t.Any]], enabled: bool = True) -> list[str]:
+    """What becomes of the archiver when nothing is written."""
+    unchanged = {"module": "copy", "result": {"changed": False}}
+    variables = {"pgsftp_archiver_enabled": enabled}
+    plan = play(place, ["pgsftp/archiver"], FACTS, variables, [unchanged, *rules])
+    return [args["state"] for args in plan.of("systemd_service")]
+
+
+@pytest.mark.parametrize(
+    ("unit", "current", "state"),
+    [(10.0, 20.5, "restarted"), (20.5, 10.0, "restarted"), (10.0, 10.5, "started")],
+)
+def test_an_archiver_that_is_older_than_its_unit_or_engine_is_restarted(
+    tmp_path: Path, unit: float, current: float, state: str
+) -> None:
+    """The run that wrote them was broken off before it came to that."""
+    rules = [_time(UNIT, unit), _time("/opt/pgsftp/current", current)]
+    assert _archiver(tmp_path, [*rules, _time("/run/pgsftp/demo.sock", 20.25)]) == [state]
+
+
+def test_of_an_archiver_that_does_not_answer_nothing_is_known(tmp_path: Path) -> None:
+    assert _archiver(tmp_path, [_time(UNIT, 10.0)]) == ["started"]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_the_archiver_of_another_stanza_is_not_stopped(tmp_path: Path, ours: bool) -> None:
+    found = {
+        "module": "find",
+        "contains": "--stanza=demo archiver",
+        "result": {"matched": int(ours)},
+    }
+    assert _archiver(tmp_path, [exists(UNIT), found], False) == (["stopped"] if ours else [])

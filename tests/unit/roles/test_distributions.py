@@ -123,6 +123,13 @@ def test_redhat_installs_postgresql_from_pgdg(redhat: tuple[Distribution, Plan])
     assert (disable in plan.commands) == distribution.module
 
 
+def test_redhat_trusts_the_key_that_pgdg_has_for_arm(tmp_path: Path) -> None:
+    facts = {**REDHAT[1].facts, "architecture": "aarch64"}
+    plan = play(tmp_path, ["postgresql"], facts)
+    assert plan.of("rpm_key")[0]["key"] == f"{PGDG_YUM}/keys/PGDG-RPM-GPG-KEY-AARCH64-RHEL"
+    assert "/EL-9-aarch64/" in plan.packages[0]
+
+
 def test_redhat_makes_the_cluster_where_pgdg_has_it(redhat: tuple[Distribution, Plan]) -> None:
     _distribution, plan = redhat
     (init,) = [args for args in plan.of("command") if "initdb" in (args.get("argv") or [])]

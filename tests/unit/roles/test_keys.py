@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play, play_book
-from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS
+from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists
 
 DIRECTORY = "/var/lib/postgresql/.ssh"
 
@@ -132,3 +132,28 @@ def test_a_key_that_is_named_is_let_in(tmp_path: Path) -> None:
         "ssh_keys_sftp_file": "/etc/keys/sftp",
     }
     assert _read(play(tmp_path, ["sftp_server/keys"], FACTS, variables, RULES)) == ["/root/key.pub"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_last_other_host_that_is_taken_away_gets_in_no_more(
+    tmp_path: Path, there: bool
+) -> None:
+    """An empty block takes the one of before out; a file is not made for it."""
+    variables = {"ssh_keys_sftp_passphrase": "x", "ssh_keys_node_hosts": ["host"]}
+    rules = [exists(f"{DIRECTORY}/authorized_keys")] if there else []
+    plan = play(tmp_path, ["ssh_keys"], FACTS, variables, rules)
+    blocks = [(args["path"], args["block"]) for args in plan.of("blockinfile")]
+    assert blocks == ([(f"{DIRECTORY}/authorized_keys", "")] if there else [])
+
+
+def test_a_key_that_does_not_fit_is_told_although_its_task_shows_nothing(tmp_path: Path) -> None:
+    """As when the passphrase was changed in the vault, and the file still has the former one."""
+    variables = {"ssh_keys_sftp_passphrase": "hunter22"}
+    failed = {"failed": True, "msg": "Unable to read the key."}
+    rules = [{"module": "openssh_keypair", "result": failed}, exists('"/var/lib/postgresql"')]
+    plan = play(tmp_path, ["ssh_keys"], FACTS, variables, rules, fails=True)
+    file = f"{DIRECTORY}/id_ed25519_sftp"
+    told = " ".join(plan.output.split())
+    assert f"{file} of host is left as it is: Unable to read the key." in told
+    assert f"ssh-keygen -p -f {file}" in told
+    assert "hunter22" not in told

@@ -10,6 +10,8 @@ import re
 import typing as t
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.pgsftp.backup.plugins.filter.scram_verifier import scram_verifier
 from ansible_collections.pgsftp.backup.tests.support.plan import Plan, play, play_book
 from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, exists, said
@@ -19,14 +21,16 @@ PASSWORD = "geheim-0815"
 VERIFIER = scram_verifier(PASSWORD)
 
 
-def _play(place: Path, *rules: dict[str, t.Any], **more: t.Any) -> Plan:
+def _play(
+    place: Path, *rules: dict[str, t.Any], known: dict[str, t.Any] | None = None, **more: t.Any
+) -> Plan:
     variables = {
         "replication_password": PASSWORD,
         "replication_primary": "host",
         "replication_standbys": ["host", "pg-2.Example"],
         "replication_addresses": {"pg-2.Example": "192.0.2.2"},
     }
-    plan = play(place, ["replication"], FACTS, {**variables, **more}, [*rules])
+    plan = play(place, ["replication"], {**FACTS, **(known or {})}, {**variables, **more}, [*rules])
     assert PASSWORD not in plan.output and "SCRAM-SHA-256" not in plan.output
     return plan
 
@@ -51,6 +55,17 @@ def test_a_verifier_of_the_same_password_stays(tmp_path: Path) -> None:
 
 def test_without_slots_none_is_made(tmp_path: Path) -> None:
     assert not _play(tmp_path, replication_slots=False).of("postgresql_slot")
+
+
+@pytest.mark.parametrize(
+    ("slot", "made"), [("mine", ["mine", "pg_2_example"]), ("", ["pg_2_example"])]
+)
+def test_a_slot_has_the_name_that_its_standby_asks_for(
+    tmp_path: Path, slot: str, made: list[str]
+) -> None:
+    """Nobody would use another one; without a name it has none."""
+    plan = _play(tmp_path, known={"standby_slot": slot})
+    assert [args["name"] for args in plan.of("postgresql_slot")] == made
 
 
 def test_nobody_becomes_anybody_but_root() -> None:

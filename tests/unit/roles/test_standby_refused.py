@@ -28,7 +28,9 @@ def _play(place: Path, *rules: dict[str, object], fails: bool = True, **more: st
     return play_book(place, "standby.yml", FACTS, {**VARIABLES, **more}, list(rules), fails, groups)
 
 
-@pytest.mark.parametrize("named", [{}, {"standby_primary_host": "pg2"}])
+@pytest.mark.parametrize(
+    "named", [{}, {"standby_primary_host": "pg2"}, {"standby_primary_host": ""}]
+)
 def test_a_primary_without_the_second_word_is_left_as_it_is(
     tmp_path: Path, named: dict[str, str]
 ) -> None:

@@ -22,7 +22,8 @@ UNCHANGED = {"module": "copy", "contains": FILE, "result": {"changed": False}}
 
 def _play(place: Path, *rules: dict[str, t.Any], fails: bool = False, **more: t.Any) -> Plan:
     variables = {"uninstall_confirm_stanza": "demo", "postgresql_version": "15", **more}
-    return play_book(place, "uninstall.yml", FACTS, variables, list(rules), fails)
+    there = [*rules, exists(CLUSTER["settings_directory"])]
+    return play_book(place, "uninstall.yml", FACTS, variables, there, fails)
 
 
 def _restarts(plan: Plan) -> int:
@@ -52,6 +53,15 @@ def test_the_settings_stay_without_archiving(tmp_path: Path) -> None:
         "search_path = '''a'''",
     ]
     assert _restarts(plan) == 1
+    assert "/opt/pgsftp" in _removed(plan)
+
+
+def test_a_cluster_that_is_gone_has_no_settings(tmp_path: Path) -> None:
+    """As a standby of the Red Hat family whose data directory was lost."""
+    gone = {"module": "stat", "contains": "conf.d", "result": {"stat": {"exists": False}}}
+    plan = _play(tmp_path, gone, said("pg_isready", rc=2))
+    assert FILE not in plan.files
+    assert _restarts(plan) == 0
     assert "/opt/pgsftp" in _removed(plan)
 
 
