@@ -63,7 +63,8 @@ def test_site_yml_finds_nothing_to_change_afterwards(tmp_path: Path) -> None:
     pairs = Path(__file__).parents[3] / "roles" / "ssh_keys" / "tasks" / "pairs.yml"
     (task,) = (
         task
-        for task in yaml.safe_load(pairs.read_text())
+        for block in yaml.safe_load(pairs.read_text())
+        for task in block.get("block", [block])
         if task["name"] == "Make the key pair for SFTP"
     )
     wanted = task["pgsftp.backup.as_owner"]["args"]["comment"]

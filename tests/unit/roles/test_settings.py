@@ -171,7 +171,7 @@ def test_postgresql_reads_them_when_the_backups_are_taken_off(tmp_path: Path) ->
         "postgresql_version": "15",
         "pgsftp_postgresql_settings": VALUES,
     }
-    plan = play_book(tmp_path, "uninstall.yml", FACTS, variables)
+    plan = play_book(tmp_path, "uninstall.yml", FACTS, variables, [exists("conf.d")])
     read = _read(tmp_path, plan.files[FILE])
     assert read.pop("archive_command") == ""
     assert read == {name: VALUES[name] for name in read}
