@@ -34,8 +34,9 @@ _StreamT = t.TypeVar("_StreamT")
 # OpenSSH's sftp has 2 MiB, which at 95 ms is 22 MB/s.
 WINDOW = 64 * 1024 * 1024
 
-# SSH packets that the server may send; larger than paramiko's default for fewer turns per byte.
-PACKET = 32768
+# SSH packets that the server may send, in bytes. Every one costs a turn of the interpreter: with
+# twice the usual 32 KiB a download takes a tenth less processor time; with more it takes no less.
+PACKET = 65536
 
 # Seconds between two keepalives: firewalls that cut what is silent for ten are the strictest known.
 KEEPALIVE = 4
