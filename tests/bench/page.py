@@ -4,8 +4,9 @@
 """Make docs/performance.md and its plot of what tests/bench/run.py measured.
 
     python tests/bench/page.py [FILE]
+    python tests/bench/page.py --slow FILE    # the same on a slower machine: ratios alone
 
-Only what stands between the two marks of the page is written anew.
+Only what stands between the marks of the page is written anew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ PAGE = TOP / "docs" / "performance.md"
 PLOT = TOP / "docs" / "performance.svg"
 DATA = TOP / "docs" / "performance.json"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+SLOW = TOP / "docs" / "performance-slow.json"
+SLOW_BEGIN, SLOW_END = "<!-- measured slow: begin -->", "<!-- measured slow: end -->"
 
 NAMES = {
     "full": "full backup, empty cluster",
@@ -88,6 +91,28 @@ def table(found: dict[str, t.Any]) -> str:
             f"| {min(row['load']):.0f}-{max(row['load']):.0f} | {letters[row['processor']]} |"
         )
     return "\n".join(lines)
+
+
+def ratios(found: dict[str, t.Any]) -> str:
+    """The ratios and the goals by distance, as Markdown; seconds where the peer is not measured."""
+    distances = sorted({row["rtt"] for row in found["rows"]})
+    cells: dict[str, dict[float, str]] = {}
+    for row in ordered(found):
+        text = (
+            f"{row['ratio']:.2f}" if "ratio" in row else f"{statistics.median(row['ours']):.1f} s"
+        )
+        wanted = goal(row)
+        cells.setdefault(row["what"], {})[row["rtt"]] = f"{text} ({wanted})" if wanted else text
+    return "\n".join(
+        [
+            "| what | " + " | ".join(f"{rtt:.0f} ms" for rtt in distances) + " |",
+            "|---" * (len(distances) + 1) + "|",
+            *(
+                f"| {NAMES[what]} | " + " | ".join(row.get(rtt, "") for rtt in distances) + " |"
+                for what, row in cells.items()
+            ),
+        ]
+    )
 
 
 def processors(found: dict[str, t.Any]) -> dict[str, str]:
@@ -163,14 +188,19 @@ def put(page: str, begin: str, end: str, parts: t.Sequence[str]) -> str:
     return before + "\n\n".join([begin, *parts, end]) + after
 
 
-def main() -> None:
-    """Write page, plot and data."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else TOP / "tests" / "output" / "bench.json"
-    found = json.loads(file.read_text(encoding="utf-8"))
+def begin(found: dict[str, t.Any]) -> str:
+    """When and with what it was measured."""
     repeats = sorted({len(row["ours"]) for row in found["rows"]})
-    parts = [
+    return (
         f"Measured {found['date']}; {' or '.join(map(str, repeats))} rounds in turns; the one "
-        f"file has {found['size']} MiB. {versions(found)}.",
+        f"file has {found['size']} MiB. {versions(found)}."
+    )
+
+
+def write(found: dict[str, t.Any]) -> None:
+    """The page's first table, the plot and the data."""
+    parts = [
+        begin(found),
         "Processors: " + "; ".join(f"{row} is {name}" for name, row in processors(found).items()),
         table(found),
         "![ratios](performance.svg)",
@@ -179,6 +209,24 @@ def main() -> None:
     PAGE.write_text(put(page, BEGIN, END, parts), encoding="utf-8")
     PLOT.write_text(plot(found), encoding="utf-8")
     DATA.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def write_slow(found: dict[str, t.Any]) -> None:
+    """The ratios of a slower machine, and the data."""
+    page = PAGE.read_text(encoding="utf-8")
+    parts = [begin(found), ratios(found)]
+    PAGE.write_text(put(page, SLOW_BEGIN, SLOW_END, parts), encoding="utf-8")
+    SLOW.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Write what is asked for."""
+    words = sys.argv[1:]
+    is_slow = words[:1] == ["--slow"]
+    named = words[1:] if is_slow else words
+    file = Path(named[0]) if named else TOP / "tests" / "output" / "bench.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    (write_slow if is_slow else write)(found)
 
 
 if __name__ == "__main__":
