@@ -235,6 +235,35 @@ def test_a_crash_at_any_step_loses_nothing_that_is_listed(place, tmp_path, made,
     assert len(results) == 1
 
 
+class Full(PosixStorage):
+    """A storage without room until something is removed from it; what was removed, in order."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.removed = []
+
+    def remove_many(self, paths):
+        names = list(paths)
+        self.removed += names
+        return super().remove_many(names)
+
+    def writer(self, path, *, publish, most=0):
+        if not self.removed:
+            raise errors.StorageFullError("no room is left")
+        return super().writer(path, publish=publish)
+
+
+def test_a_full_repository_is_freed(place):
+    """It has no room for a new backup.info either; what is listed until then stays whole."""
+    options = place.options("expire", *RULE)
+    storage = Full(str(place.path))
+    expire.expire(storage, options, options.repo())
+    assert place.labels() == place.new
+    copies = [f"backup/demo/{label}/backup.manifest.copy" for label in place.old]
+    assert sorted(storage.removed[: len(copies)]) == sorted(copies)
+    assert not set(place.old) & set(place.manifests())
+
+
 @pytest.mark.parametrize("days", [0, 1, 100000])
 def test_manifests_of_former_backups_go_as_with_the_peer(place, tmp_path, days):
     place.expire(*RULE)

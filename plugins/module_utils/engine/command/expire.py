@@ -22,6 +22,7 @@ from ..errors import (
     EngineError,
     OptionInvalidError,
     OptionInvalidValueError,
+    StorageFullError,
     StorageMissingError,
 )
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
@@ -30,14 +31,16 @@ from ..repository.backup_info import BackupInfo
 from ..repository.label import FULL, is_label
 from ..repository.reconstruct import Reconstruction
 from ..repository.retention import RetentionRule, Verdict
-from ..storage.base import Completion, Storage
+from ..storage.base import Storage
 from ..storage.open import open_storage
 from ..storage.sftp.borrow import lender
 from . import alive
 from .cipher import cipher_pass
 from .expire_report import ExpireReport, ExpireResult
-from .expire_wal import check_histories, expire_archives, plan_archives
+from .expire_wal import ArchivePlan, check_histories, expire_archives, plan_archives
 from .latest import restore_latest
+
+_T = t.TypeVar("_T")
 
 
 def run(options: Options) -> ExpireReport:
@@ -160,16 +163,16 @@ def _expire(
         log.info("repo%d: remove directory of no backup %s", repo.key, name)
     too_old = [] if options.set else retention.outdated(found.info.backups, rule, now=now)
     check_histories(archive, info)
-    saving: list[Completion] = []
+
+    def plan() -> list[ArchivePlan]:
+        return plan_archives(storage, stanza, archive, info, rule, too_old)
+
     # Dead directories without a doomed backup are of a run that ended here: it may have left the
     # copy of backup.info as it was, or none at all.
     if not options.dry_run and (doomed or dead or found.changed or found.half_saved):
-        saving = backup_info.begin_save(storage, stanza, info, secret)
-    try:
-        # Read while backup.info is on its way.
-        plans = plan_archives(storage, stanza, archive, info, rule, too_old)
-    finally:
-        storage.wait(saving)
+        plans = _unlist(storage, stanza, info, secret, doomed, left, plan)
+    else:
+        plans = plan()
     if not options.dry_run:
         _remove_backups(storage, stanza, found, doomed, dead)
         if info.backups:
@@ -221,6 +224,38 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None, now: in
         Verdict(name, name in gone, f"named by --set={wanted}" if name in gone else "not named")
         for name in info.backups
     ]
+
+
+def _unlist(
+    storage: Storage,
+    stanza: str,
+    info: BackupInfo,
+    secret: str | None,
+    doomed: t.Sequence[str],
+    left: t.Sequence[str],
+    meanwhile: t.Callable[[], _T],
+) -> _T:
+    """Save backup.info without the doomed, and read ``meanwhile`` what that gives.
+
+    A repository that is full takes not even this file, and expire is what it is to be freed with:
+    copies of doomed manifests, and directories ``left`` by nobody listed, make room for it. What is
+    listed can be restored without them.
+    """
+    try:
+        saving = backup_info.begin_save(storage, stanza, info, secret)
+        try:
+            result = meanwhile()
+        finally:
+            storage.wait(saving)
+    except StorageFullError:
+        if not (doomed or left):
+            raise
+        storage.remove_many(layout.copy_of(layout.manifest_path(stanza, name)) for name in doomed)
+        for name in left:
+            storage.remove_tree(layout.label_path(stanza, name))
+        storage.wait(backup_info.begin_save(storage, stanza, info, secret))
+        return meanwhile()
+    return result
 
 
 def _remove_backups(
