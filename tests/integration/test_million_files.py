@@ -122,9 +122,8 @@ def backed_up(data, backup_type, label, prior):
         Options("backup", stanza="demo"),
         REPO,
         BackupDb(1, 7, "15", 202209061, 1300),
-        Chosen(backup_type, label, prior, None),
+        Chosen(backup_type, label, prior, None, BEGIN),
         store,
-        BEGIN,
         checksum_page=True,
         standby=False,
     ).whole(

@@ -25,13 +25,37 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.re
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 
 NOW = 1767225600
+
+
+class Clock:
+    """The cluster's, which goes on while somebody sleeps."""
+
+    def __init__(self, now):
+        self.now = now
+        self.slept = []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock(NOW + 0.75)
+    monkeypatch.setattr(begin.time, "sleep", made.sleep)
+    return made
+
+
 FOUND = Reconstruction(BackupInfo((BackupDb(1, 7, "15", 202209061, 1300),), 1, {}))
 
 
-def chosen(storage):
+def chosen(storage, now=lambda: NOW):
     options = Options("backup", stanza="demo", resume=False)
     found = FOUND._replace(history=look(storage, "demo").history)
-    return begin.choose(storage, options, RepoOptions(), found, label.FULL, NOW).label
+    return begin.choose(storage, options, RepoOptions(), found, label.FULL, now).label
 
 
 @pytest.mark.parametrize("stray", [None, "lost+found", "notes", "99999"])
@@ -53,10 +77,24 @@ def test_a_history_of_nothing_but_strays(tmp_path):
     assert chosen(storage) == first
 
 
+def test_backups_of_less_than_a_second_wait_for_a_label(tmp_path, clock):
+    """A script may well take four of a small cluster in a row."""
+    storage = PosixStorage(str(tmp_path))
+    labels = []
+    for _number in range(4):
+        labels.append(chosen(storage, clock))
+        history = layout.history_path("demo")
+        storage.write(f"{history}/{labels[-1][:4]}/{labels[-1]}.manifest.gz", b"")
+    assert labels == [
+        label.new_label(label.FULL, NOW + second, prior=None, existing=()) for second in range(4)
+    ]
+    assert clock.slept == [0.25, 1.0]
+
+
 LATER = label.new_label(label.FULL, NOW + 365 * 86400, prior=None, existing=())
 
 
-def test_what_was_broken_off_keeps_no_label(tmp_path):
+def test_what_was_broken_off_keeps_no_label(tmp_path, clock):
     """It goes before anything is written. If the clock was ahead as it began, no backup could begin
     until that time, and nobody but a person would have removed it.
     """
@@ -70,7 +108,7 @@ def test_what_was_broken_off_keeps_no_label(tmp_path):
         on_disk=on_disk.labels, history=on_disk.history, unfinished=on_disk.unfinished
     )
     options = Options("backup", stanza="demo", resume=False)
-    again = begin.choose(storage, options, RepoOptions(), found, label.FULL, NOW)
+    again = begin.choose(storage, options, RepoOptions(), found, label.FULL, clock)
     assert again.label == first
     begin.remove_leftovers(storage, "demo", found, again)
     assert not look(storage, "demo").labels
@@ -78,4 +116,5 @@ def test_what_was_broken_off_keeps_no_label(tmp_path):
     # What was listed once keeps its label, whatever expire has left of it.
     gone = found._replace(removed=(LATER,))
     with pytest.raises(ClockError):
-        begin.choose(storage, options, RepoOptions(), gone, label.FULL, NOW)
+        begin.choose(storage, options, RepoOptions(), gone, label.FULL, clock)
+    assert sum(clock.slept) < begin.PATIENCE

@@ -79,9 +79,8 @@ def record():
         Options("backup", stanza="demo", annotation=(("ticket", "7"),)),
         RepoOptions(bundle=True),
         BackupDb(1, 7, "15", 202209061, 1300),
-        Chosen("full", LABEL, None, None),
+        Chosen("full", LABEL, None, None, BEGIN),
         Layout("demo", LABEL, Encoding("zst", 3, None), None, Framing.WHOLE, (LABEL,)),
-        BEGIN,
         checksum_page=True,
         standby=False,
     )
@@ -125,7 +124,7 @@ def test_an_announcement_names_the_backup_and_who_makes_it(record):
 
 def test_what_is_resumed_is_announced_with_what_it_holds(record, files):
     before = record.so_far(files, BEGUN)
-    again = dataclasses.replace(record, chosen=Chosen("full", LABEL, None, before))
+    again = dataclasses.replace(record, chosen=Chosen("full", LABEL, None, before, BEGIN))
     assert again.announcement().files == before.files
 
 

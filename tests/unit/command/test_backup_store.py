@@ -48,7 +48,7 @@ PRIOR = Manifest(
 
 def made(chosen, repo=None, **changes):
     options = dataclasses.replace(OPTIONS, **changes)
-    return store_of(options, repo or RepoOptions(), chosen, BEGIN, checksum_page=True)
+    return store_of(options, repo or RepoOptions(), chosen, checksum_page=True)
 
 
 class _Lines(logging.Handler):
@@ -70,11 +70,11 @@ def lines():
 
 
 def full(resumed=None):
-    return Chosen("full", FULL, None, resumed)
+    return Chosen("full", FULL, None, resumed, BEGIN)
 
 
 def incr():
-    return Chosen("incr", INCR, PRIOR, None)
+    return Chosen("incr", INCR, PRIOR, None, BEGIN)
 
 
 def test_a_full_backup_follows_the_options():

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ... import log
 from ...config.options import Options, RepoOptions
-from ...errors import BackupMismatchError
+from ...errors import BackupMismatchError, ClockError
 from ...postgres.control import ControlData
 from ...repository import label, layout, manifest
 from ...repository.backup_info import BackupInfo
@@ -17,6 +18,10 @@ from ...repository.contents import Manifest
 from ...repository.reconstruct import Reconstruction
 from ...storage.base import Storage
 from . import resume
+
+# Seconds waited for a label that is free. Two backups that take less than one leave none of this
+# second and the next.
+PATIENCE = 2
 
 
 class Chosen(t.NamedTuple):
@@ -28,6 +33,8 @@ class Chosen(t.NamedTuple):
     """What a differential or incremental one builds on."""
     resumed: Manifest | None
     """What a full one finds stored already, under the same label."""
+    begin: int
+    """The second in which it begins, since 1970 by the cluster's clock."""
 
 
 def check_identity(control: ControlData, info: BackupInfo) -> None:
@@ -47,9 +54,10 @@ def choose(
     repo: RepoOptions,
     found: Reconstruction,
     wanted: str,
-    begin: int,
+    now: t.Callable[[], float],
 ) -> Chosen:
-    """Decide; ``begin`` is the second in which the backup starts. Raises ClockError."""
+    """Decide; ``now`` is the cluster's clock. Raises ClockError."""
+    begin = int(now())
     stanza = options.require_stanza()
     backup_type, prior = _prior(storage, stanza, found.info, wanted)
     if backup_type == label.FULL and options.resume:
@@ -61,14 +69,26 @@ def choose(
         )
         resumed = resume.find(storage, stanza, found, same, begin)
         if resumed is not None:
-            return Chosen(backup_type, resumed.backup.label, None, resumed)
-    name = label.new_label(
-        backup_type,
-        begin,
-        prior=prior.backup.label if prior else None,
-        existing=[*(found.on_disk.keys() - found.abandoned), *found.info.backups, *found.history],
-    )
-    return Chosen(backup_type, name, prior, None)
+            return Chosen(backup_type, resumed.backup.label, None, resumed, begin)
+    existing = [*(found.on_disk.keys() - found.abandoned), *found.info.backups, *found.history]
+    name, begin = _named(backup_type, prior.backup.label if prior else None, existing, now)
+    return Chosen(backup_type, name, prior, None, begin)
+
+
+def _named(
+    backup_type: str, prior: str | None, existing: t.Collection[str], now: t.Callable[[], float]
+) -> tuple[str, int]:
+    """A label that is free, and the second in which the backup begins."""
+    patience = PATIENCE
+    while True:
+        begin = int(now())
+        try:
+            return label.new_label(backup_type, begin, prior=prior, existing=existing), begin
+        except ClockError:
+            if not patience:
+                raise
+        patience -= 1
+        time.sleep(1.0 - now() % 1.0)
 
 
 def remove_leftovers(storage: Storage, stanza: str, found: Reconstruction, chosen: Chosen) -> None:

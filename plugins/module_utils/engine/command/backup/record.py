@@ -61,8 +61,6 @@ class Record:
     cluster_row: BackupDb
     chosen: Chosen
     store: Layout
-    begin: int
-    """The second in which it began, since 1970 by the cluster's clock."""
     checksum_page: bool
     standby: bool
     """Whether files are read from a standby."""
@@ -72,7 +70,7 @@ class Record:
         if self.chosen.resumed is not None:
             return dataclasses.replace(self.chosen.resumed, annotation=alive.mark(self.options))
         nothing = DataDirectory(PG_DATA, paths=[PathEntry(PG_DATA, 0o700, None, None)])
-        return self._made_of(nothing, (), Begun(None, self.begin, self.options.delta), None)
+        return self._made_of(nothing, (), Begun(None, self.chosen.begin, self.options.delta), None)
 
     def so_far(self, files: Copied, begun: Begun) -> Manifest:
         """What another run may go on with."""
@@ -131,7 +129,7 @@ class Record:
         return BackupFacts(
             label=self.store.label,
             backup_type=self.chosen.backup_type,
-            timestamp_start=self.begin,
+            timestamp_start=self.chosen.begin,
             timestamp_copy_start=begun.copy_start,
             timestamp_stop=ended.timestamp if ended is not None else 0,
             references=self.store.references,

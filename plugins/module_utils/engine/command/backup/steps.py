@@ -98,11 +98,10 @@ class Backup:
         check_identity(self.cluster.control, info)
         alive.refuse(self.storage, self.options, found)
         self.source.check()
-        begin = int(self.source.now())
         wanted = gap.type_after(self.storage, self.options, self.source, archive, info, wanted)
-        chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
+        chosen = choose(self.storage, self.options, self.repo, found, wanted, self.source.now)
         remove_leftovers(self.storage, self.stanza, found, chosen)
-        record = self._record(info, chosen, begin)
+        record = self._record(info, chosen)
         store = record.store
         self.storage.expect_paths(directories(store, chosen.backup_type))
         checkpoint = Checkpoint(self.storage, self.stanza, info.cipher_pass, record.announcement())
@@ -133,7 +132,7 @@ class Backup:
             )
         planned = self._plan(record, data, kept, begun, second.fresh)
         pool.begin(whose(planned.size))
-        early = ahead.files(data, begin) if record.standby else set()
+        early = ahead.files(data, chosen.begin) if record.standby else set()
         files = Copied(data, planned, {}, early)
 
         def made_so_far() -> Manifest:
@@ -214,27 +213,25 @@ class Backup:
         archive = loading.result()
         check_identity(self.cluster.control, found.info)
         self.source.check()
-        begin = int(self.source.now())
         wanted = gap.type_after(
             self.storage, self.options, self.source, archive, found.info, wanted
         )
-        chosen = choose(self.storage, self.options, self.repo, found, wanted, begin)
+        chosen = choose(self.storage, self.options, self.repo, found, wanted, self.source.now)
         data = self.source.scan()
-        delta = self._delta(data, chosen.prior or chosen.resumed, None, begin)
-        record = self._record(found.info, chosen, begin)
-        planned = self._plan(record, data, NOTHING_KEPT, Begun(None, begin, delta))
+        delta = self._delta(data, chosen.prior or chosen.resumed, None, chosen.begin)
+        record = self._record(found.info, chosen)
+        planned = self._plan(record, data, NOTHING_KEPT, Begun(None, chosen.begin, delta))
         resumed = None if chosen.resumed is None else chosen.label
         return BackupPreview.of(chosen.backup_type, chosen.prior, resumed, data, planned)
 
-    def _record(self, info: BackupInfo, chosen: Chosen, begin: int) -> Record:
+    def _record(self, info: BackupInfo, chosen: Chosen) -> Record:
         checksum_page = self._checksum_page(chosen.prior)
         return Record(
             self.options,
             self.repo,
             info.current,
             chosen,
-            store_of(self.options, self.repo, chosen, begin, checksum_page=checksum_page),
-            begin,
+            store_of(self.options, self.repo, chosen, checksum_page=checksum_page),
             checksum_page=checksum_page,
             standby=self.cluster.standby is not None,
         )

@@ -18,11 +18,9 @@ from .begin import Chosen
 from .plan import Layout, bundle_rule
 
 
-def store_of(
-    options: Options, repo: RepoOptions, chosen: Chosen, begin: int, *, checksum_page: bool
-) -> Layout:
-    """The layout of a backup that begins in the second ``begin``; warns of every option that
-    cannot be what it says, since the backup builds on one that was made otherwise.
+def store_of(options: Options, repo: RepoOptions, chosen: Chosen, *, checksum_page: bool) -> Layout:
+    """The layout of a backup; warns of every option that cannot be what it says, since the backup
+    builds on one that was made otherwise.
     """
     prior = chosen.prior
     if prior is None:
@@ -49,7 +47,7 @@ def store_of(
         framing,
         (*prior.backup.references, chosen.label) if prior is not None else (chosen.label,),
         blocks=Rules.of(repo) if repo.block else None,
-        started=begin,
+        started=chosen.begin,
     )
 
 
