@@ -21,6 +21,7 @@ import typing as t
 from multiprocessing.connection import Connection
 
 from ..errors import AssertError, EngineError, HostConnectError, ServiceError, StorageLimitError
+from .memory import keep_freed
 
 ResultT_co = t.TypeVar("ResultT_co", covariant=True)
 
@@ -88,6 +89,7 @@ def serve(number: int, connection: Connection, setup: Setup, parent: int) -> Non
         word = inbox.get()
         if word is _END:
             return
+        keep_freed()
         handler = setup(number, lambda size: connection.send(("progress", size)), word)
         connection.send(("ready", None))
         _work(connection, inbox, handler)
