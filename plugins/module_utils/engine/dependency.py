@@ -9,6 +9,8 @@ none of them. A missing one is reported by name, with the packages that bring it
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 import typing as t
 
@@ -49,6 +51,25 @@ def _is_missing(name: str) -> bool:
         return importlib.util.find_spec(name) is None
     except (ImportError, ValueError):
         return True
+
+
+# What ``need_soon`` was told and is not loaded yet.
+_soon: list[str] = []
+
+
+def need_soon(*names: str) -> None:
+    """Have modules loaded while this process waits for a server, if it does before it needs them:
+    some take as long as a login.
+    """
+    _soon.extend(names)
+
+
+def load_needed() -> None:
+    """Load what will be needed soon: there is an answer to wait for."""
+    while _soon:
+        # What is wrong with it is told to whoever uses it.
+        with contextlib.suppress(Exception):
+            importlib.import_module(_soon.pop())
 
 
 def paramiko() -> ModuleType:

@@ -14,6 +14,7 @@ import enum
 import hashlib
 import typing as t
 
+from ... import dependency
 from ...config.options import Options
 from ...postgres.node import Node, NodeFile
 from ...repository import layout
@@ -347,6 +348,10 @@ def worker_setup(
 
     def setup(_number: int, report: t.Callable[[int], None], choice: Whose) -> Handler:
         chosen = opener_for(opener, choice)
+        if options.compress_type == "zst":
+            dependency.need_soon("zstandard")
+        if options.checksum_page is not False:
+            dependency.need_soon("numpy")
         sessions = Sessions(chosen.striping(options.process_max))
 
         def read(size: int) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from ... import log
+from ... import dependency, log
 from ...config.options import Options
 from ...errors import (
     LockAcquireError,
@@ -57,6 +57,8 @@ def run(options: Options) -> BackupResult:
             WorkerPool(options.process_max + extra, setup) as pool,
             contextlib.ExitStack() as stack,
         ):
+            if options.online:
+                dependency.need_soon("psycopg2")
             storage = stack.enter_context(opener.storage())
             source = stack.enter_context(opened(options, locks.claim))
             backup = Backup(options, repo, storage, source, locks)

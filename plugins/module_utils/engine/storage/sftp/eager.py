@@ -36,7 +36,8 @@ def auth_publickey(
 ) -> t.Sequence[str]:
     """``Transport.auth_publickey`` in one round trip; an RSA key takes paramiko's two.
 
-    ``then`` is called when the key is on its way, to send what follows on it being accepted.
+    ``then`` is called when the key is on its way, to send what follows on it being accepted. The
+    server takes a while to open a session: time to load what this process will need.
     """
     if key.get_name() == _ASK_FIRST:
         return transport.auth_publickey(user, key)
@@ -46,6 +47,7 @@ def auth_publickey(
     transport.auth_handler = handler
     handler.auth_publickey(user, key, answered)
     then()
+    dependency.load_needed()
     return t.cast("t.Sequence[str]", handler.wait_for_response(answered))
 
 
