@@ -18,6 +18,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import
     CommandError,
     FileMissingError,
     FileReadError,
+    VersionNotSupportedError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
@@ -144,6 +145,24 @@ def test_a_server_that_grants_hardly_a_handle(data, tmp_path, handles, announced
             repo1 = options.repos[0]
             assert archive_push.push(storage, "demo", archive, segment, options, repo1) is not again
         storage.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (b"short", FileReadError, "WAL segment has only 5 bytes"),
+        (b"\xff" * 8192, VersionNotSupportedError, "unexpected WAL magic 0xFFFF"),
+        (b"", FileReadError, "WAL segment has only 0 bytes"),
+    ],
+)
+def test_what_is_no_segment_is_refused_by_its_name(data, push, content, error, said):
+    """PostgreSQL asks for it until somebody looks at it, and so has to be told which one it is."""
+    path = data.wal(NAMES[0], content)
+    with pytest.raises(error) as caught:
+        push(path)
+    assert str(path) in caught.value.message
+    assert said in caught.value.message
+    assert caught.value.hint
 
 
 def test_a_segment_is_not_kept_in_memory(data, push, tmp_path):

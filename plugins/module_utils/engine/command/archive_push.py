@@ -243,9 +243,18 @@ def check_cluster(found: control.ControlData, archive: ArchiveInfo) -> None:
 
 
 def check_header(file: WalFile, archive: ArchiveInfo) -> None:
-    """The segment must be of the stanza's cluster; else ArchiveMismatchError."""
+    """The segment must be of the stanza's cluster; else ArchiveMismatchError, or what
+    ``wal.header`` raises for what is no segment.
+    """
     with _reading(file.path) as source:
-        header = wal.header(source.read(HEADER_SIZE))
+        head = source.read(HEADER_SIZE)
+    try:
+        header = wal.header(head)
+    except (FileReadError, FormatError, VersionNotSupportedError) as cause:
+        raise type(cause)(
+            f"WAL file '{file.path}' cannot be archived: {cause.message}",
+            hint=cause.hint or "was it cut short, or written by something other than PostgreSQL?",
+        ) from cause
     current = archive.current
     if (header.version, header.system_id) != (current.version, current.system_id):
         raise ArchiveMismatchError(
