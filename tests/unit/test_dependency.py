@@ -15,45 +15,38 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sftp 
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
-    """Make a module of that text; gives its name."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    made = []
+def library():
+    """A library that was loaded or was not; ``library()`` loads it."""
 
-    def write(text):
-        made.append(f"needed_soon_{len(made)}")
-        (tmp_path / f"{made[-1]}.py").write_text(text)
-        return made[-1]
+    class Library:
+        loaded = 0
 
-    yield write
+        def __call__(self):
+            self.loaded += 1
+
+    yield Library()
     dependency._soon.clear()
-    for name in made:
-        sys.modules.pop(name, None)
 
 
-def test_what_is_needed_soon_is_loaded_when_there_is_time(module):
-    names = [module("value = 7"), module("value = 8")]
-    dependency.need_soon(*names)
-    assert not set(names) & sys.modules.keys()
+def test_what_is_needed_soon_is_loaded_when_there_is_time(library):
+    dependency.need_soon(library, library)
+    assert not library.loaded
     dependency.load_needed()
-    assert set(names) < sys.modules.keys()
-    assert not dependency._soon
-
-
-def test_whoever_needs_it_is_told_what_is_wrong_with_it(module, monkeypatch):
-    good = module("value = 7")
-    dependency.need_soon(module("1 / 0"), "not_there_at_all", good)
+    assert library.loaded == 2
     dependency.load_needed()
-    assert good in sys.modules
+    assert library.loaded == 2
+
+
+def test_whoever_needs_it_is_told_what_is_wrong_with_it(library, monkeypatch):
     monkeypatch.setitem(sys.modules, "numpy", None)
-    dependency.need_soon("numpy")
+    dependency.need_soon(library, dependency.numpy, lambda: 1 / 0)
     dependency.load_needed()
+    assert library.loaded
     with pytest.raises(ServiceError, match="python library 'numpy' cannot be imported"):
         dependency.numpy()
 
 
-def test_the_time_is_when_the_key_is_on_its_way(module, monkeypatch):
-    name = module("value = 7")
+def test_the_time_is_when_the_key_is_on_its_way(library, monkeypatch):
     steps = []
 
     class Handler:
@@ -61,10 +54,10 @@ def test_the_time_is_when_the_key_is_on_its_way(module, monkeypatch):
             pass
 
         def auth_publickey(self, user, key, event):
-            steps.append(f"key, loaded: {name in sys.modules}")
+            steps.append(f"key, loaded: {library.loaded}")
 
         def wait_for_response(self, event):
-            steps.append(f"answer, loaded: {name in sys.modules}")
+            steps.append(f"answer, loaded: {library.loaded}")
 
     class Key:
         def get_name(self):
@@ -73,7 +66,7 @@ def test_the_time_is_when_the_key_is_on_its_way(module, monkeypatch):
     class Transport:
         auth_handler = None
 
-    monkeypatch.setattr(eager, "_handler_class", lambda library: Handler)
-    dependency.need_soon(name)
+    monkeypatch.setattr(eager, "_handler_class", lambda paramiko: Handler)
+    dependency.need_soon(library)
     eager.auth_publickey(Transport(), "me", Key(), lambda: steps.append("channel"))
-    assert steps == ["key, loaded: False", "channel", "answer, loaded: True"]
+    assert steps == ["key, loaded: 0", "channel", "answer, loaded: 1"]

@@ -10,7 +10,6 @@ none of them. A missing one is reported by name, with the packages that bring it
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import typing as t
 
@@ -54,14 +53,14 @@ def _is_missing(name: str) -> bool:
 
 
 # What ``need_soon`` was told and is not loaded yet.
-_soon: list[str] = []
+_soon: list[t.Callable[[], object]] = []
 
 
-def need_soon(*names: str) -> None:
-    """Have modules loaded while this process waits for a server, if it does before it needs them:
-    some take as long as a login.
+def need_soon(*loading: t.Callable[[], object]) -> None:
+    """Have libraries loaded, by functions of this module, while this process waits for a server, if
+    it does before it needs them: some take as long as a login.
     """
-    _soon.extend(names)
+    _soon.extend(loading)
 
 
 def load_needed() -> None:
@@ -69,7 +68,7 @@ def load_needed() -> None:
     while _soon:
         # What is wrong with it is told to whoever uses it.
         with contextlib.suppress(Exception):
-            importlib.import_module(_soon.pop())
+            _soon.pop()()
 
 
 def paramiko() -> ModuleType:

@@ -6,41 +6,42 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import resource
+import subprocess
+import sys
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.worker import memory
 
-BUFFERS = 32
-SIZE = 256 * 1024
-PAGE = resource.getpagesize()
+BUFFERS, SIZE = 32, 256 * 1024
+
+# Twice the same buffers; prints the pages that the kernel gave for the second ones.
+TWICE = """
+import resource
+for number in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    buffers = [b"x" * {size} for buffer in range({buffers})]
+    del buffers
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 
 
-def faults_of_second_use(prepare) -> int:
-    """Pages that the kernel gives a new process for buffers like those that it has freed."""
-    receive, send = os.pipe()
-    child = os.fork()
-    if not child:
-        prepare()
-        for _ in range(2):
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            buffers = [b"x" * SIZE for _number in range(BUFFERS)]
-            del buffers
-        os.write(send, b"%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(send)
-    with open(receive, "rb") as stream:
-        return int(stream.read())
+def faults_of_second_use(first: str) -> int:
+    """In a new process, which has done ``first``."""
+    script = first + TWICE.format(size=SIZE, buffers=BUFFERS)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not the GNU C library")
 def test_freed_memory_is_used_again():
-    touched = BUFFERS * SIZE // PAGE
-    assert faults_of_second_use(lambda: None) > touched / 2
-    assert faults_of_second_use(memory.keep_freed) < touched / 10
+    touched = BUFFERS * SIZE // resource.getpagesize()
+    kept = f"import runpy; runpy.run_path({memory.__file__!r})['keep_freed']()"
+    assert faults_of_second_use("") > touched / 2
+    assert faults_of_second_use(kept) < touched / 10
 
 
 def test_another_c_library_is_left_alone(monkeypatch):

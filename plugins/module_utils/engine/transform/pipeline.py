@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
 import typing as t
 
 from ..errors import AssertError, FormatError
 from .cipher import Decryptor, Encryptor
 from .compression import Buffer, Framing, compressor, decompressor
+from .digest import Sha1
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,10 +80,10 @@ class Encoder:
         self._encryptor = (
             None if encoding.cipher_pass is None else Encryptor(encoding._pass, framing=framing)
         )
-        self._source = hashlib.sha1()
+        self._source = Sha1()
         self._stored = None
         if digests is Digests.BOTH:
-            self._stored = self._source if encoding.is_plain else hashlib.sha1()
+            self._stored = self._source if encoding.is_plain else Sha1()
         self.source_size = 0
         """Bytes taken so far."""
         self.stored_size = 0
@@ -136,7 +136,7 @@ class Decoder:
             None if encoding.cipher_pass is None else Decryptor(encoding._pass, framing=framing)
         )
         self._decompressor = decompressor(encoding.compress_type, framing=framing)
-        self._source = hashlib.sha1()
+        self._source = Sha1()
         self.source_size = 0
         """Bytes given so far."""
         self.stored_size = 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import hashlib
 import typing as t
 
 from ... import dependency
@@ -25,6 +24,7 @@ from ...storage.base import Completion, Publish, Storage, Writer
 from ...storage.open import Opener
 from ...storage.sessions import Sessions
 from ...transform.compression import Framing
+from ...transform.digest import Sha1
 from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
 from ...worker.serve import Deferred, Handler, Setup
@@ -273,7 +273,7 @@ class Copier:
 
 def _checksum(source: NodeFile, file: SourceFile) -> str | None:
     """SHA-1 of the file as it is now; None when its size is another one."""
-    digest = hashlib.sha1()
+    digest = Sha1()
     left = file.size
     while left:
         data = source.read(min(CHUNK, left))
@@ -349,9 +349,9 @@ def worker_setup(
     def setup(_number: int, report: t.Callable[[int], None], choice: Whose) -> Handler:
         chosen = opener_for(opener, choice)
         if options.compress_type == "zst":
-            dependency.need_soon("zstandard")
+            dependency.need_soon(dependency.zstandard)
         if options.checksum_page is not False:
-            dependency.need_soon("numpy")
+            dependency.need_soon(dependency.numpy)
         sessions = Sessions(chosen.striping(options.process_max))
 
         def read(size: int) -> None:

@@ -58,7 +58,7 @@ def run(options: Options) -> BackupResult:
             contextlib.ExitStack() as stack,
         ):
             if options.online:
-                dependency.need_soon("psycopg2")
+                dependency.need_soon(dependency.psycopg2)
             storage = stack.enter_context(opener.storage())
             source = stack.enter_context(opened(options, locks.claim))
             backup = Backup(options, repo, storage, source, locks)
