@@ -183,10 +183,15 @@ def restore(perform: Perform, options: Options, choice: Choice, above: Above) ->
     }
 
 
-def confirm(options: Options, timeout: float, above: Above, *, check_mode: bool) -> Result:
-    """Remove what was kept aside as soon as the new server is up; DbConnectError if it is not."""
+def confirm(
+    options: Options, timeout: float, above: Above, *, newest: bool = False, check_mode: bool
+) -> Result:
+    """Remove what was kept aside as soon as the new server is up; DbConnectError if it is not.
+
+    With ``newest`` only what the newest restore has kept.
+    """
     path = options.pg.path.rstrip("/")
-    kept = names.kept(path)
+    kept = names.newest(path) if newest else names.kept(path)
     if kept and not check_mode:
         _wait(path, timeout)
         _refuse_forbidden(kept, above)

@@ -40,7 +40,7 @@ options:
       - V(restored) restores.
       - >-
         V(confirmed) waits until the server in the directory accepts connections, and then removes
-        what was kept aside. Who starts it is up to the play.
+        what was kept aside, see O(kept). Who starts it is up to the play.
       - >-
         V(reverted) undoes the newest restore that has kept something aside: what it has brought is
         removed, and what was kept has its name back. Needs O(confirm_host), and a server that is
@@ -51,6 +51,16 @@ options:
       - confirmed
       - reverted
     default: restored
+  kept:
+    description:
+      - >-
+        Whether O(state=confirmed) removes what all restores have kept aside, or what the newest of
+        them has.
+    type: str
+    choices:
+      - all
+      - newest
+    default: all
   timeout:
     description:
       - Seconds that O(state=confirmed) waits for the server.
@@ -402,7 +412,13 @@ def work(task: module.Task) -> module.Result:
     above = Above(options.pg.path.rstrip("/"), task.ask)
     state = task.params["state"]
     if state == "confirmed":
-        return directory.confirm(options, task.params["timeout"], above, check_mode=task.check_mode)
+        return directory.confirm(
+            options,
+            task.params["timeout"],
+            above,
+            newest=task.params["kept"] == "newest",
+            check_mode=task.check_mode,
+        )
     consent = directory.Consent(
         task.params["force"], task.params["confirm_host"], task.params["_host"]
     )
@@ -434,6 +450,7 @@ def main() -> None:
             "choices": ["restored", "confirmed", "reverted"],
             "default": "restored",
         },
+        "kept": {"type": "str", "choices": ["all", "newest"], "default": "all"},
         "timeout": {"type": "int", "default": 60},
         "type": {
             "type": "str",

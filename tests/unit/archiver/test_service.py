@@ -239,6 +239,13 @@ def test_waiting_has_an_end(service, tmp_path):
     assert "was not archived within 61 seconds" in text
 
 
+def test_how_far_it_is_can_be_asked_as_the_hint_says(service, tmp_path):
+    service._crews = [Crew(1)]
+    asking = Asking(service, tmp_path)
+    text = asking.answer(asking.asker.since + service._options.archive_timeout + 1)
+    assert "'pgsftp --stanza=demo archiver status'" in text
+
+
 @pytest.mark.parametrize("dropped", [True, False])
 def test_more_than_the_queue_may_hold_is_dropped(service, tmp_path, dropped):
     maximum = 5 if dropped else 6

@@ -78,8 +78,8 @@ class Cluster:
         lines = [str(os.getpid()), *[""] * 6, "ready"]
         (self.data / "postmaster.pid").write_text("\n".join(lines))
 
-    def confirm(self) -> dict[str, t.Any]:
-        return directory.confirm(self.options, 1, self.above, check_mode=False)
+    def confirm(self, *, newest: bool = False) -> dict[str, t.Any]:
+        return directory.confirm(self.options, 1, self.above, newest=newest, check_mode=False)
 
     def revert(self, *, check_mode: bool = False) -> dict[str, t.Any]:
         return directory.revert(self.options, AGREED, self.above, check_mode=check_mode)
@@ -103,6 +103,14 @@ def test_all_that_was_kept_goes_when_the_new_server_is_up(cluster: Cluster) -> N
     assert sorted(cluster.confirm()["aside"]) == sorted(map(str, kept))
     assert not any(path.exists() for path in kept)
     assert all(cluster.lives)
+
+
+def test_what_an_earlier_restore_has_kept_stays_when_the_newest_is_meant(cluster: Cluster) -> None:
+    older, newest = cluster.aside(OLD), cluster.aside(NEW)
+    cluster.serve()
+    assert sorted(cluster.confirm(newest=True)["aside"]) == sorted(map(str, newest))
+    assert not any(path.exists() for path in newest)
+    assert all((path / "old").exists() for path in older)
 
 
 def test_nothing_goes_when_another_process_has_the_number_of_a_server_that_was_killed(

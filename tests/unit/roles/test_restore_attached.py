@@ -72,6 +72,17 @@ def test_how_the_cluster_from_before_goes_is_told_so_that_it_does(
     assert f"-m pgsftp.backup.restore -a '{arguments}' removes it." in plan.output
 
 
+def test_what_goes_with_it_is_told(tmp_path: Path) -> None:
+    """Of two attempts at going back in time the first one has kept what nobody has elsewhere."""
+    first = f"{DATA}.aside-20251231-000000"
+    found = [{"path": path} for path in (ASIDE, first, f"{first}.mine")]
+    aside = {"module": "find", "contains": ".aside-", "result": {"matched": 3, "files": found}}
+    plan = _play(tmp_path, BEGUN, aside, said("pg_is_in_recovery", "ended|0/3000000"))
+    told = f"The cluster from before lies in {ASIDE}. Earlier restores have kept {first}. When"
+    assert told in plan.output
+    assert "removes all of it." in plan.output
+
+
 def test_what_it_has_kept_aside_is_told_when_the_server_does_not_start(tmp_path: Path) -> None:
     # That of the first run was there when this one began.
     aside = {"module": "find", "contains": ".aside-", "result": {"matched": 1}}

@@ -16,6 +16,7 @@ from ansible_collections.pgsftp.backup.tests.unit.roles.cluster import FACTS, ex
 FORESEEN = {"plan": {"label": "20260101-000000F", "reachable": True}, "directory": "standby"}
 RESTORE = {"module": "restore", "result": FORESEEN}
 ASKS_FOR_LAG = "<="
+ASIDE = "/data.aside-20260101-000000"
 RULES = [
     said("pg_is_in_recovery", "standby"),
     said("last_archived_wal", "t"),
@@ -82,7 +83,8 @@ def test_what_cannot_be_rebuilt_runs_on(tmp_path: Path, rule: dict[str, t.Any]) 
 
 
 def test_a_restore_that_an_earlier_run_has_begun_is_not_planned_once_more(tmp_path: Path) -> None:
-    begun = {"module": "restore", "result": {"changed": True, "attached": True}}
+    result = {"changed": True, "attached": True, "aside": {ASIDE: "/data"}}
+    begun = {"module": "restore", "result": result}
     plan = _play(tmp_path, said(ASKS_FOR_LAG, "t|"), said("pg_stat_replication", "f|"), begun)
     assert [args.get("state", "restored") for args in plan.of("restore")] == [
         "restored",
@@ -90,6 +92,35 @@ def test_a_restore_that_an_earlier_run_has_begun_is_not_planned_once_more(tmp_pa
         "confirmed",
     ]
     assert [args["state"] for args in plan.of("systemd_service")] == ["stopped", "started"]
+
+
+@pytest.mark.parametrize(
+    ("result", "removed"),
+    [
+        ({"aside": {ASIDE: "/data"}, "directory": "standby"}, ["newest"]),
+        # The run that was interrupted has renamed what was there.
+        ({"aside": {}, "directory": "interrupted"}, ["newest"]),
+        ({"aside": {}, "directory": "empty"}, []),
+    ],
+)
+def test_what_an_earlier_restore_has_kept_stays(
+    tmp_path: Path, result: dict[str, t.Any], removed: list[str]
+) -> None:
+    asked = [said(ASKS_FOR_LAG, "t|"), said("pg_stat_replication", "f|")]
+    rule = {"module": "restore", "result": {"changed": True, **FORESEEN, **result}}
+    plan = _play(tmp_path, *asked, rule)
+    confirmed = [args for args in plan.of("restore") if args.get("state") == "confirmed"]
+    assert [args["kept"] for args in confirmed] == removed
+
+
+def test_what_a_run_that_was_interrupted_has_kept_is_told(tmp_path: Path) -> None:
+    """After it the standby streams, and there is nothing to do."""
+    found = {"matched": 1, "files": [{"path": ASIDE}]}
+    aside = {"module": "find", "contains": "aside", "result": found}
+    plan = _play(tmp_path, said("pg_stat_replication", "t|streaming"), aside)
+    assert not plan.of("restore")
+    assert f"host keeps {ASIDE} from before." in plan.output
+    assert "-m pgsftp.backup.restore -a 'stanza=demo state=confirmed' removes" in plan.output
 
 
 def test_a_primary_is_refused_before_anything_else(tmp_path: Path) -> None:

@@ -58,3 +58,12 @@ def test_a_backup_is_taken_from_one(
     tmp_path: Path, said: dict[str, t.Any], hosts: list[str]
 ) -> None:
     assert _backups(_play(tmp_path, "backup.yml", **said)) == hosts
+
+
+@pytest.mark.parametrize(("hosts", "standby"), [("primary", "n"), ("pg1", "n"), ("pg2", None)])
+def test_from_the_primary_is_from_no_standby(
+    tmp_path: Path, hosts: str, standby: str | None
+) -> None:
+    """One that was promoted has the configuration of a standby still, and there may be none."""
+    (args,) = _play(tmp_path, "backup.yml", backup_hosts=hosts).of("backup")
+    assert args["options"].get("backup-standby") == standby

@@ -30,7 +30,7 @@ def _play(place: Path, role: str, tag: str, streams: str) -> Plan:
         said("pg_stat_replication", streams),
         said("last_archived_wal", "t"),
         said("pg_ctl", rc=3),
-        {"module": "restore", "result": {"plan": {"reachable": True}}},
+        {"module": "restore", "result": {"plan": {"reachable": True}, "aside": {"/old": "/data"}}},
         said("CASE WHEN pg_is_in_recovery()", "standby"),
         exists("/etc/postgresql/15/main/"),
         exists("pgsftp-archiver.service"),

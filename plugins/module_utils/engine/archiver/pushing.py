@@ -124,9 +124,11 @@ class Pushing:
         failed = error is not None and crew.failed > asker.since and not crew.sessions
         if failed and (waited >= HOLD or not isinstance(error, HostConnectError)):
             return error
-        if waited > self._options().archive_timeout and asker.name not in crew.queue.sent:
+        options = self._options()
+        if waited > options.archive_timeout and asker.name not in crew.queue.sent:
             return ArchiveTimeoutError(
                 f"WAL file '{asker.name}' was not archived within {waited:.0f} seconds",
-                hint="the archiver goes on; 'pgsftp archiver status' shows how far it is.",
+                hint=f"the archiver goes on; 'pgsftp --stanza={options.stanza} archiver status' "
+                "shows how far it is.",
             )
         return None
