@@ -114,12 +114,10 @@ def found():
     return Reconstruction(BackupInfo((cluster,), 1, {}), on_disk={LABEL: False})
 
 
-def keep(storage, saved, entries, *, delta=False, pages=False):
+def keep(storage, saved, entries, *, delta=False, pages=False, beat=lambda: None):
     data = DataDirectory("/data", files=entries)
     with WorkerPool(1, lambda _number, report, _word: Checker(storage, report)) as pool:
-        return resume.keep(
-            storage, "demo", pool, data, saved, delta=delta, pages=pages, beat=lambda: None
-        )
+        return resume.keep(storage, "demo", pool, data, saved, delta=delta, pages=pages, beat=beat)
 
 
 def stored_files(tmp_path):
@@ -193,6 +191,13 @@ def test_pages_that_nobody_looked_at_are_looked_at(storage, saved):
         "pg_data/base/1/1",
         "pg_data/base/1/3",
     ]
+
+
+def test_whoever_waits_for_it_hears_that_it_goes_on(storage, saved):
+    """The session with the server, and other hosts, which would take the backup for given up."""
+    beats = []
+    keep(storage, saved, [entry(name) for name in CONTENTS], beat=lambda: beats.append(1))
+    assert beats
 
 
 def test_what_shrank_while_it_was_copied_is_not_kept(storage, saved):
