@@ -74,7 +74,7 @@ def backup_plan(options: Options) -> dict[str, object]:
 
 
 def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
-    """The backups and the WAL before and after, for ``--diff``."""
+    """The backups and the WAL before and after, for ``--diff``; all that makes it a change."""
     before: dict[str, object] = {}
     after: dict[str, object] = {}
     for repo in repos:
@@ -85,6 +85,7 @@ def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
             "removed_timelines": [],
             "removed_history": [],
             "removed_directories": [],
+            "relisted": [],
         }
         after[key] = {
             "backups": [row["label"] for row in repo["backups"] if not row["remove"]],
@@ -96,6 +97,7 @@ def expire_diff(repos: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, object]:
             "removed_timelines": repo["removed_timelines"],
             "removed_history": repo["removed_history"],
             "removed_directories": repo["removed_directories"],
+            "relisted": repo["relisted"],
         }
     return {"before": before, "after": after}
 

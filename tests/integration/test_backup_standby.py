@@ -64,11 +64,11 @@ def labels(site):
     return [entry["label"] for entry in stanza["backup"]]
 
 
-def fails_in_copy(site, standby, event, error, message):
+def fails_in_copy(site, standby, event, error, message, *more):
     """``event`` happens between the scan and the copy; the backup fails and is not listed."""
     before = labels(site)
     # What it has so far is saved all the time.
-    arguments = words(standby, "--manifest-save-threshold=1KiB")
+    arguments = words(standby, "--manifest-save-threshold=1KiB", *more)
     options = load("backup", [f"--config={site.config}", "--stanza=demo", *arguments], {})
     copy = steps.copy
 
@@ -160,16 +160,22 @@ def test_a_standby_that_does_not_replay_is_told_with_how_far_it_is(site, standby
     assert labels(site) == before
 
 
-def test_a_standby_that_is_promoted_during_the_copy(site):
+@pytest.mark.parametrize("more", [(), ("--no-resume",)], ids=["saved meanwhile", "at the end"])
+def test_a_standby_that_is_promoted_during_the_copy(site, more):
     """From then on its files have changes that are not in the WAL of the backup."""
-    promoted = made_standby(site, "promoted")
+    promoted = made_standby(site, f"promoted{len(more)}")
 
     def event():
         promoted.promote()
         promoted.psql("delete from told; vacuum told; checkpoint")
 
     left = fails_in_copy(
-        site, promoted, event, errors.DbMismatchError, "the standby does not recover any more"
+        site,
+        promoted,
+        event,
+        errors.DbMismatchError,
+        "the standby does not recover any more",
+        *more,
     )
     # What it had copied must not be gone on with, either.
     saved = manifest.load(PosixStorage(str(site.repo)), "demo", left.name, None)
@@ -177,7 +183,7 @@ def test_a_standby_that_is_promoted_during_the_copy(site):
     promoted.stop()
     expected = peer.contents(site.cluster)
     site.run("backup", "--type=full")
-    assert restored_contents(site, "after-promotion") == expected
+    assert restored_contents(site, f"after-promotion{len(more)}") == expected
 
 
 def test_what_the_primary_wrote_while_the_standby_was_waited_for_is_not_lost(site):

@@ -1,267 +1,31 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""expire, interrupted at every step: nothing that is listed is lost, and the next run ends it."""
+"""expire: what goes, what stays, and what is told of it."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
 import shutil
-import subprocess
 import time
 
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import (
-    expire,
-    info,
-)
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.verify import (
-    run as verify,
-)
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config import load
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import expire
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
     backup_info,
     infofile,
-    manifest,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.base import Publish
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
-
-PEER = "/usr/bin/pgbackrest"
-
-RULE = ("--repo1-retention-full=1",)
-
-
-class Place:
-    """A repository with its configuration."""
-
-    def __init__(self, path, root, cipher_pass=None):
-        self.path = path
-        self.cipher_pass = cipher_pass
-        lines = [
-            "[global]",
-            f"repo1-path={path}",
-            f"lock-path={root}/lock",
-            f"log-path={root}",
-            "log-level-file=off",
-        ]
-        if cipher_pass is not None:
-            lines += ["repo1-cipher-type=aes-256-cbc", f"repo1-cipher-pass={cipher_pass}"]
-        self.config = root / "pgbackrest.conf"
-        self.config.write_text("\n".join([*lines, "[demo]", f"pg1-path={root}/data", ""]))
-
-    def options(self, command, *arguments):
-        return load.load(command, [f"--config={self.config}", "--stanza=demo", *arguments], {})
-
-    def expire(self, *arguments):
-        return self.expire_all(*arguments).repos[0]
-
-    def expire_all(self, *arguments):
-        return expire.run(self.options("expire", *arguments))
-
-    def peer(self, *arguments, code=0):
-        done = subprocess.run(
-            [PEER, f"--config={self.config}", "--stanza=demo", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    def labels(self):
-        (stanza,) = info.run(self.options("info")).stanzas
-        return [row["label"] for row in stanza["backup"]]
-
-    def manifests(self):
-        """The backups that have one."""
-        return [path.parent.name for path in self.path.glob("backup/demo/*/backup.manifest")]
-
-    def tree(self):
-        """Every name in the repository, and where the links lead."""
-        found = {}
-        for path in sorted(self.path.rglob("*")):
-            found[str(path.relative_to(self.path))] = (
-                os.readlink(path) if path.is_symlink() else path.is_dir()
-            )
-        return found
-
-
-def second_set(path, cipher_pass=None):
-    """Another full backup with an incremental one, three days later: the same under other names.
-
-    Its WAL is that of the first, which comes to the same as WAL that lies before it.
-    """
-    storage = PosixStorage(str(path))
-    catalogue = backup_info.load(storage, "demo", cipher_pass)
-    rename = {name: name.replace("20261122", "20261125") for name in catalogue.backups}
-    new = dict(catalogue.backups)
-    last = max(entry.archive_stop for entry in new.values())
-    later = 3 * 86400
-    for old, label in rename.items():
-        shutil.copytree(path / "backup/demo" / old, path / "backup/demo" / label, symlinks=True)
-        contents = manifest.load(storage, "demo", old, catalogue.cipher_pass)
-        facts = contents.backup
-        changed = dataclasses.replace(
-            contents,
-            backup=dataclasses.replace(
-                facts,
-                label=label,
-                prior=rename.get(facts.prior),
-                references=tuple(rename[name] for name in facts.references),
-                archive_start=last,
-                archive_stop=last,
-                timestamp_start=facts.timestamp_start + later,
-                timestamp_copy_start=facts.timestamp_copy_start + later,
-                timestamp_stop=facts.timestamp_stop + later,
-            ),
-            files=[file._replace(reference=rename.get(file.reference)) for file in contents.files],
-        )
-        manifest.save(storage, "demo", changed, catalogue.cipher_pass)
-        entry = manifest.entry_for(changed)
-        new[label] = entry
-    backup_info.save(storage, "demo", dataclasses.replace(catalogue, backups=new), cipher_pass)
-    latest = path / "backup/demo/latest"
-    latest.unlink()
-    latest.symlink_to(max(new))
-    return sorted(rename), sorted(rename.values())
+from ansible_collections.pgsftp.backup.tests.support.expiring import RULE, two_sets
 
 
 @pytest.fixture
 def place(fixture_repositories, tmp_path):
-    """Two sets of two backups each."""
-    repository = fixture_repositories["f"].copy_to(tmp_path)
-    made = Place(repository.path, tmp_path)
-    made.old, made.new = second_set(repository.path)
-    return made
-
-
-class Failing(PosixStorage):
-    """A storage whose connection breaks at a change: before it is made, or before it is told."""
-
-    def __init__(self, path, number, *, made):
-        super().__init__(path)
-        self.number = number
-        self.made = made
-        self.count = 0
-
-    def _step(self, change):
-        self.count += 1
-        if self.count < self.number:
-            return change()
-        if self.count == self.number and self.made:
-            change()
-        raise errors.TransportLostError("the connection is gone")
-
-    def remove_many(self, paths):
-        parent = super().remove_many
-        return sum(self._step(lambda path=path: parent([path])) for path in paths)
-
-    def remove_tree(self, path):
-        # What lies in it goes piece by piece, too.
-        root = os.path.join(self.location, path)
-        for directory, _paths, files in os.walk(root, topdown=False):
-            for name in sorted(files)[:2]:
-                self._step(functools.partial(os.unlink, os.path.join(directory, name)))
-        parent = super().remove_tree
-        self._step(lambda: parent(path))
-
-    def link(self, target, path):
-        parent = super().link
-        self._step(lambda: parent(target, path))
-
-    def rename(self, source, target):
-        parent = super().rename
-        self._step(lambda: parent(source, target))
-
-    def writer(self, path, *, publish, most=0):
-        writer = super().writer(path, publish=publish)
-        assert publish is Publish.RENAME
-        finish = writer.finish
-        writer.finish = lambda **wishes: self._step(lambda: finish(**wishes))
-        return writer
-
-
-def steps(place, tmp_path, *arguments):
-    """How many changes an expire makes."""
-    copy = tmp_path / "counted"
-    shutil.copytree(place.path, copy, symlinks=True)
-    storage = Failing(str(copy), 10**6, made=True)
-    options = place.options("expire", *arguments)
-    expire.expire(storage, options, options.repo())
-    shutil.rmtree(copy)
-    return storage.count
-
-
-@pytest.mark.parametrize("made", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("which", ["retention", pytest.param("newest set", marks=pytest.mark.slow)])
-def test_a_crash_at_any_step_loses_nothing_that_is_listed(place, tmp_path, made, which):
-    arguments = RULE if which == "retention" else (f"--set={place.new[0]}",)
-    stays = place.new if which == "retention" else place.old
-    whole = place.path
-    total = steps(place, tmp_path, *arguments)
-    assert total > 10
-    results = set()
-    for number in range(1, total + 1):
-        copy = Place(tmp_path / "crashed", tmp_path)
-        shutil.copytree(whole, copy.path, symlinks=True)
-        options = copy.options("expire", *arguments)
-        with pytest.raises(errors.TransportLostError):
-            expire.expire(Failing(str(copy.path), number, made=made), options, options.repo())
-        # What info lists is whole; both tools can read it.
-        listed = copy.labels()
-        assert set(stays) <= set(listed)
-        shown = json.loads(copy.peer("info", "--output=json"))
-        assert [row["label"] for row in shown[0]["backup"]] == listed
-        checked = verify.run(copy.options("verify"))
-        valid = [row.label for row in checked.backups if row.status.value == "valid"]
-        assert set(listed) <= set(valid), checked
-        # The next run needs no hand; what was named may be gone already.
-        again = ("--repo1-retention-full=9",)
-        if which == "retention" or place.new[0] in copy.manifests():
-            again = arguments
-        copy.expire(*again)
-        assert copy.labels() == stays
-        assert not [name for name in copy.tree() if name.endswith(".pgbackrest.tmp")]
-        assert copy.tree()["backup/demo/latest"] == stays[-1]
-        results.add(json.dumps(copy.tree()))
-        copy.peer("verify")
-        shutil.rmtree(copy.path)
-    assert len(results) == 1
-
-
-class Full(PosixStorage):
-    """A storage without room until something is removed from it; what was removed, in order."""
-
-    def __init__(self, path):
-        super().__init__(path)
-        self.removed = []
-
-    def remove_many(self, paths):
-        names = list(paths)
-        self.removed += names
-        return super().remove_many(names)
-
-    def writer(self, path, *, publish, most=0):
-        if not self.removed:
-            raise errors.StorageFullError("no room is left")
-        return super().writer(path, publish=publish)
-
-
-def test_a_full_repository_is_freed(place):
-    """It has no room for a new backup.info either; what is listed until then stays whole."""
-    options = place.options("expire", *RULE)
-    storage = Full(str(place.path))
-    expire.expire(storage, options, options.repo())
-    assert place.labels() == place.new
-    copies = [f"backup/demo/{label}/backup.manifest.copy" for label in place.old]
-    assert sorted(storage.removed[: len(copies)]) == sorted(copies)
-    assert not set(place.old) & set(place.manifests())
+    return two_sets(fixture_repositories, tmp_path)
 
 
 @pytest.mark.parametrize("days", [0, 1, 100000])
@@ -270,11 +34,9 @@ def test_manifests_of_former_backups_go_as_with_the_peer(place, tmp_path, days):
     history = place.path / "backup/demo/backup.history"
     (history / "2020").mkdir()
     shutil.copy(next(history.glob("2026/*")), history / "2020/20200101-000000F.manifest.gz")
-    other = Place(tmp_path / "other", tmp_path)
-    shutil.copytree(place.path, other.path, symlinks=True)
+    other = place.copy_to(tmp_path / "other")
     rule = (*RULE, f"--repo1-retention-history={days}")
     other.peer("expire", *rule)
-    place = Place(place.path, tmp_path)
     before = place.tree()
     dry = place.expire(*rule, "--dry-run")
     assert place.tree() == before
@@ -295,28 +57,6 @@ def test_what_a_killed_backup_left_in_the_history_goes_with_what_is_too_old(plac
     result = place.expire(f"--repo1-retention-history={days:.0f}")
     assert list(year.iterdir()) == [kept]
     assert result.removed_history == (str(old.relative_to(place.path)),)
-
-
-class Racing(PosixStorage):
-    """A storage in which another host has begun to expire, too, and is the faster one."""
-
-    def list_many(self, paths):
-        paths = list(paths)
-        for path in paths:
-            if path.endswith("/2020"):
-                shutil.rmtree(os.path.join(self.location, path))
-        return super().list_many(paths)
-
-
-def test_two_hosts_may_expire_at_the_same_time(place):
-    year = place.path / "backup/demo/backup.history/2020"
-    year.mkdir()
-    (year / "20200101-000000F.manifest.gz").write_bytes(b"of a former backup")
-    options = place.options("expire", *RULE, "--repo1-retention-history=0")
-    result = expire.expire(Racing(str(place.path)), options, options.repo())
-    assert not year.exists()
-    assert place.labels() == place.new
-    assert not any("2020" in path for path in result.removed_history)
 
 
 def test_a_history_of_a_timeline_that_goes_is_a_change(place):
@@ -378,7 +118,7 @@ def test_a_list_that_is_put_right_is_a_change(place):
 def test_the_oldest_goes_when_asked(place):
     result = place.expire("--oldest")
     assert [row.label for row in result.verdicts if row.remove] == place.old
-    assert place.labels() == place.new
+    assert place.listed() == place.new
     assert not [row for row in place.expire("--oldest").verdicts if row.remove]
 
 
@@ -395,7 +135,7 @@ def test_a_backup_with_damaged_pages_does_not_end_the_last_good_one(place):
     backup_info.save(storage, "demo", catalogue, None)
     result = place.expire(*RULE)
     assert not any(row.remove for row in result.verdicts)
-    assert place.labels() == place.old + place.new
+    assert place.listed() == place.old + place.new
     first = catalogue.backups[place.old[0]].archive_start
     assert result.archives["15-1"].ranges[-1][:2] == (first, None)
 
@@ -468,7 +208,7 @@ def test_one_repository_that_is_down_keeps_no_other_from_being_expired(place, tm
         expire.run(place.options("expire"))
     assert caught.value.message.startswith("repo2: unable to ")
     assert "stanza-create" in caught.value.hint
-    assert place.labels() == place.new
+    assert place.listed() == place.new
     shutil.copytree(place.path, second, symlinks=True)
     assert [row.repo for row in expire.run(place.options("expire")).repos] == [1, 2]
 

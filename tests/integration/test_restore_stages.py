@@ -67,6 +67,14 @@ def test_a_server_that_is_started_meanwhile_is_found_before_anything_goes(place,
     assert before == {path: path.stat().st_mtime_ns for path in place.data.rglob("*")}
 
 
+def test_wal_that_was_fetched_for_another_recovery_goes_before_anything_is_written(place, tmp_path):
+    ahead = tmp_path / "spool/archive/demo/in/000000010000000000000001"
+    ahead.parent.mkdir(parents=True)
+    ahead.write_bytes(b"of another timeline")
+    place.restore()
+    assert not ahead.parents[1].exists()
+
+
 def test_what_marks_a_restore_under_way_tells_no_secret(place, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(restore, "_copy", interrupt)

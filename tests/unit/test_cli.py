@@ -123,7 +123,7 @@ def test_an_error_before_the_log_is_set_up(run):
     ("words", "code", "message"),
     [
         (("bakup",), 48, "invalid command 'bakup'"),
-        (("--stanza=demo",), 48, "no command found"),
+        (("--stanza=demo",), 30, "no command found"),
         (("server-ping",), 48, "command 'server-ping' is not supported yet"),
         (("--no-config", "backup"), 37, "backup command requires option: stanza"),
         (("--config=/nowhere/x", "--stanza=demo", "info"), 55, "unable to open missing file"),

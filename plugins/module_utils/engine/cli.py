@@ -20,7 +20,13 @@ from .config.commands import COMMANDS
 from .config.load import load
 from .config.options import Options
 from .config.schema import Command
-from .errors import CommandInvalidError, EngineError, FileWriteError, OptionInvalidError
+from .errors import (
+    CommandInvalidError,
+    CommandRequiredError,
+    EngineError,
+    FileWriteError,
+    OptionInvalidError,
+)
 from .version import VERSION
 
 NAME = "pgsftp"
@@ -237,7 +243,7 @@ def _command(words: t.Sequence[str]) -> tuple[Command, list[str]]:
     """The command, and the rest of the words."""
     found = arguments.command_of(arguments.parse(words).words)
     if found is None:
-        raise CommandInvalidError("no command found", hint=f"'{NAME} help' lists the commands.")
+        raise CommandRequiredError("no command found", hint=f"'{NAME} help' lists the commands.")
     if found not in DISPATCH:
         raise CommandInvalidError(
             f"command '{found}' is not supported yet", hint=f"'{NAME} help' lists the commands."

@@ -51,10 +51,6 @@ class ChecksumError(EngineError):
     code = 26
 
 
-class ConfigError(EngineError):
-    code = 27
-
-
 class FileInvalidError(EngineError):
     code = 28
 

@@ -108,7 +108,9 @@ def test_what_is_stored_is_not_sent_twice_and_forgotten_when_it_is_done():
     taken(queue)
     queue.store(FIRST, FOUND)
     queue.follow([FIRST], 1.0)
+    queue.ask(FIRST)
     assert queue.next(0.0) is None
+    queue.answered(FIRST)
     queue.follow([], 2.0)
     assert not queue.has(FIRST, FOUND)
 

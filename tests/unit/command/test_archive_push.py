@@ -1,12 +1,13 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""archive-push without a server: the queue that overflows."""
+"""archive-push without a server: what is stored, refused and dropped."""
 
 from __future__ import annotations
 
 import logging
 import os
+import struct
 import tracemalloc
 
 import pytest
@@ -15,12 +16,17 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command impor
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.load import load
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     ArchiveDuplicateError,
+    ArchiveMismatchError,
     CommandError,
     FileMissingError,
     FileReadError,
+    StopError,
     VersionNotSupportedError,
 )
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import archive_info
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    archive_info,
+    lock,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.posix import PosixStorage
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.resilient import (
     ResilientStorage,
@@ -53,8 +59,8 @@ OTHERS = {
 }
 
 
-def new_stanza(repo, sub_key=None, cipher_pass=None):
-    info = archive_info.create(SYSTEM_ID, "15", sub_key)
+def new_stanza(repo, sub_key=None, cipher_pass=None, *, system_id=SYSTEM_ID, version="15"):
+    info = archive_info.create(system_id, version, sub_key)
     archive_info.save(PosixStorage(str(repo)), "demo", info, cipher_pass)
 
 
@@ -82,6 +88,40 @@ def push(data, tmp_path):
         return archive_push.run(load("archive-push", words, environ or {}))
 
     return run
+
+
+@pytest.mark.parametrize("other", [{"system_id": SYSTEM_ID + 1}, {"version": "14"}])
+def test_the_stanza_of_another_cluster_takes_nothing(data, push, tmp_path, other):
+    """A copy of the configuration on a host with a cluster of its own, for one."""
+    new_stanza(tmp_path / "repo", **other)
+    history = data.wal("00000002.history", OTHERS["00000002.history"])
+    for path in (*data.ready(NAMES[:1]), history):
+        with pytest.raises(ArchiveMismatchError, match=f"PostgreSQL version 15, .*{SYSTEM_ID} do"):
+            push(path)
+        assert not list((tmp_path / "repo").rglob(f"{path.name}*"))
+
+
+def test_a_segment_of_another_cluster_is_refused(data, push, tmp_path):
+    """It lies where the own ones do, and would be taken for one of them in a recovery."""
+    (path,) = data.ready(NAMES[:1])
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<Q", content, 24, SYSTEM_ID + 1)
+    path.write_bytes(content)
+    with pytest.raises(
+        ArchiveMismatchError, match=f"{NAMES[0]}' version 15, system-id {SYSTEM_ID + 1}"
+    ):
+        push(path)
+    assert not list((tmp_path / "repo").rglob(f"{NAMES[0]}*"))
+    assert push(path, "--no-archive-header-check").stored
+
+
+def test_a_command_that_was_stopped_stores_nothing_and_drops_nothing(data, push, tmp_path):
+    lock.create_stop(f"{tmp_path}/lock", "demo")
+    paths = data.ready(NAMES)
+    with pytest.raises(StopError, match="stop file exists for stanza demo"):
+        push(paths[0], "--archive-push-queue-max=1MiB")
+    lock.remove_stop(f"{tmp_path}/lock", "demo")
+    assert push(paths[0]).stored
 
 
 def test_a_queue_that_overflows_is_emptied_and_that_is_said(data, push, caplog):

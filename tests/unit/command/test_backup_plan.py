@@ -149,6 +149,16 @@ def jobs(entries, *, standby=None, rule=None, pages=PAGES, fresh=(), before=None
     )
 
 
+def test_what_is_a_reference_or_was_kept_is_not_read_again():
+    others = [f"pg_data/base/5/{name}" for name in (1, 2)]
+    entries = [entry(), *map(entry, others)]
+    kept = plan.Kept({others[0]: prior((others[0], 8192, 1000, None)).files[0]}, {}, 1)
+    made = jobs(entries, before=prior((TABLE, 8192, 1000, None)), kept=kept)
+    assert [f.name for job in made.jobs[1] for f in job.files] == others[1:]
+    assert sorted(made.referenced) == sorted([TABLE, others[0]])
+    assert made.size == 8192
+
+
 def test_relation_files_come_from_the_standby_and_the_rest_from_the_primary():
     conf = entry("pg_data/postgresql.conf", page_check=False, fixed_size=False)
     made = jobs([entry(), conf, entry(contents.PG_CONTROL)], standby=2)

@@ -37,6 +37,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.ba
     BackupInfo,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository.contents import (
+    PG_CONTROL,
     BackupFacts,
     Manifest,
     ManifestDb,
@@ -113,12 +114,10 @@ def found():
     return Reconstruction(BackupInfo((cluster,), 1, {}), on_disk={LABEL: False})
 
 
-def keep(storage, saved, entries, *, delta=False, pages=False):
+def keep(storage, saved, entries, *, delta=False, pages=False, beat=lambda: None):
     data = DataDirectory("/data", files=entries)
     with WorkerPool(1, lambda _number, report, _word: Checker(storage, report)) as pool:
-        return resume.keep(
-            storage, "demo", pool, data, saved, delta=delta, pages=pages, beat=lambda: None
-        )
+        return resume.keep(storage, "demo", pool, data, saved, delta=delta, pages=pages, beat=beat)
 
 
 def stored_files(tmp_path):
@@ -194,6 +193,30 @@ def test_pages_that_nobody_looked_at_are_looked_at(storage, saved):
     ]
 
 
+def test_whoever_waits_for_it_hears_that_it_goes_on(storage, saved):
+    """The session with the server, and other hosts, which would take the backup for given up."""
+    beats = []
+    keep(storage, saved, [entry(name) for name in CONTENTS], beat=lambda: beats.append(1))
+    assert beats
+
+
+def test_what_shrank_while_it_was_copied_is_not_kept(storage, saved):
+    """What is stored is shorter than the file was when it was looked at, and is now."""
+    rows = [row._replace(original_size=row.size + 1) for row in saved.files]
+    made = dataclasses.replace(saved, files=rows)
+    entries = [entry(name, size=len(CONTENTS[name]) + 1) for name in CONTENTS]
+    assert keep(storage, made, entries).files == {}
+
+
+def test_pg_control_is_always_read_anew(storage, saved):
+    """It comes last, whether it seems to have changed or not."""
+    rows = [row._replace(name=PG_CONTROL) for row in saved.files[:1]] + list(saved.files[1:])
+    made = dataclasses.replace(saved, files=rows)
+    entries = [entry("base/1/1")._replace(name=PG_CONTROL), entry("base/1/2")]
+    kept = keep(storage, made, entries)
+    assert list(kept.files) == ["pg_data/base/1/2"]
+
+
 def test_where_times_are_not_trusted_the_file_itself_decides(storage, saved):
     kept = keep(storage, saved, [entry("base/1/1", mtime=5), entry("base/1/2")], delta=True)
     assert kept.files == {}
@@ -248,6 +271,14 @@ def test_only_the_newest_directory_counts(storage, saved, found, on_disk):
 def test_a_backup_of_another_kind_is_not_resumed(storage, saved, found, wanted, text, caplog):
     assert resume.find(storage, "demo", found, wanted, NOW) is None
     assert text in caplog.text
+
+
+def test_a_backup_of_a_former_cluster_is_not_resumed(storage, saved, found, caplog):
+    """Its files are of another version, whatever their names and times say."""
+    clusters = (found.info.current, BackupDb(2, 8, "16", 202307071, 1300))
+    upgraded = found._replace(info=BackupInfo(clusters, 2, {}))
+    assert resume.find(storage, "demo", upgraded, WANTED, NOW) is None
+    assert "does not match resumable cluster" in caplog.text
 
 
 def test_a_checkpoint_of_another_tool_is_not_resumed(storage, saved, found, caplog):

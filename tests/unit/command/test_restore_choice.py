@@ -85,7 +85,8 @@ def chosen():
 
 
 def way(asked):
-    info = BackupInfo((BackupDb(2, 6, "15", 3, 4),), 2, {ENTRY.label: ENTRY})
+    clusters = (BackupDb(1, 5, "14", 3, 4), BackupDb(2, 6, "15", 3, 4))
+    info = BackupInfo(clusters, 2, {ENTRY.label: ENTRY})
     _entry, path = asked._reachable(RepoOptions(1), info, Goal("default"))
     return [stretch.timeline for stretch in path]
 

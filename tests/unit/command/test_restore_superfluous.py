@@ -52,6 +52,16 @@ def test_what_is_of_another_kind_goes(tmp_path, removed):
     assert removed() == ["a", "d", "f", "l/z", "l"]
 
 
+def test_what_a_link_leads_to_stays(tmp_path, removed):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.mkdir()
+    (outside / "precious").touch()
+    (tmp_path / "new/deep").mkdir(parents=True)
+    for link in ("link", "new/link", "new/deep/link"):
+        (tmp_path / link).symlink_to(outside)
+    assert removed() == ["link", "new/deep/link", "new/deep", "new/link", "new"]
+
+
 def test_a_link_that_leads_elsewhere_goes(tmp_path, removed):
     (tmp_path / "l").symlink_to("y")
     assert removed() == ["l"]

@@ -12,6 +12,9 @@ import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import plan
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore import (
+    target as restore_target,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.restore.owner import (
     Owners,
 )
@@ -24,7 +27,12 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.config.option
     Options,
     PgOptions,
 )
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
+    control,
+    releases,
+)
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import contents
+from ansible_collections.pgsftp.backup.tests.support.pg_files import control_file
 
 LABEL = "20260101-000000F"
 
@@ -216,6 +224,14 @@ def test_anything_in_the_way_is_refused(tmp_path):
     assert "--delta" in caught.value.hint
 
 
+def test_a_place_of_somebody_else_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    place, _dummy = target(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(tmp_path / "data").st_uid + 4711)
+    with pytest.raises(errors.FileOwnerError, match="data' not owned by current user"):
+        place.refuse_unless_empty()
+
+
 def test_what_is_preserved_is_not_in_the_way(tmp_path):
     """As pgBackRest has it: settings may be laid down before the restore."""
     (tmp_path / "data").mkdir()
@@ -295,13 +311,55 @@ def test_cleaning_can_preserve_settings(tmp_path):
     assert (data / "standby.signal").exists()
 
 
-def test_pg_control_goes_first(tmp_path):
+def test_pg_control_goes_first(tmp_path, monkeypatch):
+    """Nothing else goes while a server can be started with what is left."""
     (tmp_path / "data/global").mkdir(parents=True)
-    for name in ("pg_control", "pg_control.pgbackrest.tmp"):
-        (tmp_path / "data/global" / name).write_text("x")
+    names = ("global/pg_control", "global/pg_control.pgbackrest.tmp", "a", "global/a")
+    for name in names:
+        (tmp_path / "data" / name).write_text("x")
+    gone = []
+    unlink = os.unlink
+
+    def watched(path, **more):
+        gone.append(os.path.relpath(path, tmp_path / "data"))
+        unlink(path, **more)
+
+    monkeypatch.setattr(os, "unlink", watched)
     place, _dummy = target(tmp_path)
-    assert place.clean(preserve=()) == 0
+    assert place.clean(preserve=()) == 2
+    assert tuple(gone[:2]) == names[:2]
+    assert set(gone[2:]) >= set(names[2:])
     assert os.listdir(tmp_path / "data/global") == []
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_pg_control_comes_last_and_cannot_be_used_without_a_label(tmp_path, monkeypatch, online):
+    place, where = target(tmp_path)
+    place.make_directories()
+    place.mark("under way")
+    temporary = tmp_path / "data/global/pg_control.pgbackrest.tmp"
+    temporary.write_bytes(control_file(releases.of_name("15")))
+    os.utime(temporary, (1000, 1000))
+    synced = []
+    sync = restore_target.sync_directory
+
+    def watched(path):
+        synced.append(path)
+        names = [name for name in ("backup.manifest", "global/pg_control") if there(name)]
+        assert names == (["global/pg_control"] if path == f"{where.pg_data}/global" else [])
+        sync(path)
+
+    def there(name):
+        return (tmp_path / "data" / name).exists()
+
+    monkeypatch.setattr(restore_target, "sync_directory", watched)
+    place.finish(online=online)
+    assert {where.pg_data, f"{where.pg_data}/base", str(tmp_path / "ts1")} <= set(synced)
+    assert synced[-1] == f"{where.pg_data}/global"
+    path = tmp_path / "data/global/pg_control"
+    found = control.read(path.read_bytes())
+    assert (found.checkpoint == control.INVALID_CHECKPOINT) is online
+    assert path.stat().st_mtime == 1000
 
 
 def test_what_is_refused_is_refused_before_pg_control_goes(tmp_path):

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, the pgsftp authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for AnsibleModule: it validates nothing and keeps what the module says."""
+"""A stand-in for AnsibleModule, which validates nothing and keeps what the module says; and the
+repositories of stock pgBackRest.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,10 @@ import typing as t
 import pytest
 
 from ansible_collections.pgsftp.backup.plugins.module_utils import module
+from ansible_collections.pgsftp.backup.tests.support.fixtures import fixture_repositories
+
+# Fixtures for the tests of this directory.
+__all__ = ["answer_of", "fake_module", "fixture_repositories"]
 
 
 class Ended(Exception):

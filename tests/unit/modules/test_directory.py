@@ -18,7 +18,9 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command.resto
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.errors import (
     DbConnectError,
     LockAcquireError,
+    OptionInvalidError,
     PathRemoveError,
+    PostgresRunningError,
 )
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.postgres import (
     control,
@@ -191,6 +193,19 @@ def test_nothing_is_emptied_that_could_not_be_renamed_then(
         cluster.confirm()
     assert all(cluster.lives)
     assert all((path / "old").exists() for path in kept)
+
+
+def test_nothing_comes_back_while_a_server_runs_or_unasked(cluster: Cluster) -> None:
+    cluster.aside(OLD)
+    with pytest.raises(OptionInvalidError, match="confirm_host is 'pg2-srv'"):
+        directory.revert(
+            cluster.options, AGREED._replace(host="pg2-srv"), cluster.above, check_mode=False
+        )
+    cluster.serve()
+    with pytest.raises(PostgresRunningError):
+        cluster.revert()
+    assert cluster.revert(check_mode=True)["changed"]
+    assert all(cluster.lives)
 
 
 def test_nothing_comes_back_while_a_restore_is_under_way(cluster: Cluster) -> None:

@@ -53,7 +53,7 @@ def options(tmp_path: Path) -> Options:
 
 
 def _entry(
-    hours: float, kind: str = "full", *, standby: bool = False, db_id: int = 1
+    hours: float, kind: str = "full", *, standby: bool = False, db_id: int = 2
 ) -> BackupEntry:
     stop = int(time.time() - hours * HOUR)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(stop))
@@ -75,7 +75,11 @@ def _entry(
 
 
 def _store(options: Options, *entries: BackupEntry) -> None:
-    info = backup_info.create(BackupDb(1, SYSTEM_ID, "17", 202406281, 1700), None)
+    clusters = (
+        BackupDb(1, SYSTEM_ID - 1, "16", 202307071, 1300),
+        BackupDb(2, SYSTEM_ID, "17", 202406281, 1700),
+    )
+    info = backup_info.BackupInfo(clusters, 2, {})
     for entry in entries:
         info = info.with_backup(entry)
     with open_storage(options.repos[0]) as storage:
@@ -172,6 +176,12 @@ def test_a_damaged_one_does_not_serve(options: Options) -> None:
     found = state.young_backup(options, "2d")
     assert found is not None
     assert found["timestamp_stop"] < time.time() - 29 * HOUR
+
+
+def test_one_of_the_cluster_before_an_upgrade_does_not_serve(options: Options) -> None:
+    """However young it is: the new cluster has none."""
+    _store(options, _entry(1, db_id=1))
+    assert state.young_backup(options, "1d") is None
 
 
 @pytest.mark.parametrize("text", ["", "soon", "1 fortnight", "-1d"])

@@ -115,8 +115,17 @@ def test_before_12():
     assert recovery.preserved("11") == ("recovery.conf",)
     settings = recovery.recovery_settings(Options("restore"), "11", COMMAND)
     assert recovery.settings_text(settings, NOW) == HEAD + RESTORE
+    assert "standby_mode = 'on'" in text("11", recovery_option=(("standby-mode", "on"),))
     with pytest.raises(errors.OptionInvalidError, match="'archive-mode' is not supported"):
         text("11", archive_mode="off")
+
+
+def test_from_12_on():
+    assert recovery.config_file("12") == "postgresql.auto.conf"
+    assert recovery.signal_file("12", "standby") == "standby.signal"
+    assert recovery.preserved("12") == recovery.preserved("18")
+    assert text("12", archive_mode="off").endswith(HEAD + "archive_mode = 'off'\n" + RESTORE)
+    assert text("12", type="standby").endswith(HEAD + RESTORE)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,24 @@ def test_a_lock_excludes(tmp_path: Path) -> None:
     take(tmp_path).release()
 
 
+def test_a_file_that_its_former_holder_removes_meanwhile_locks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes next would make a file of its own, and lock that."""
+    flock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        (tmp_path / "demo-backup-1.lock").unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with take(tmp_path):
+        with pytest.raises(LockAcquireError, match="unable to acquire lock on file"):
+            take(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_all_or_none(tmp_path: Path) -> None:
     with take(tmp_path, keys=[2]):
         with pytest.raises(LockAcquireError):

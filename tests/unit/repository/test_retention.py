@@ -71,8 +71,20 @@ def test_count_keeps_the_newest_and_takes_dependents_along():
 def test_time_keeps_the_newest_that_is_old_enough():
     day = retention.DAY
     current = catalogue(*(entry(label, stop=i * day) for i, label in enumerate(FULL)))
-    # Now is day 6: days 0 to 3 are over two days old; the one of day 3 is needed to reach back.
-    assert removed(current, RetentionRule(full=2, full_type="time"), now=6 * day) == FULL[:3]
+    # Now is day 5: days 0 to 2 are over two days old; the one of day 2 is needed to reach back.
+    assert removed(current, RetentionRule(full=2, full_type="time"), now=5 * day) == FULL[:2]
+
+
+def test_time_counts_full_backups_only():
+    """An incremental one of an old full is old, too, and takes nobody's place."""
+    day = retention.DAY
+    incr = f"{FULL[0]}_20260102-010000I"
+    current = catalogue(
+        entry(FULL[0]), entry(incr, prior=FULL[0], stop=day), entry(FULL[2], stop=5 * day)
+    )
+    rule = RetentionRule(full=2, full_type="time")
+    assert removed(current, rule, now=6 * day) == []
+    assert retention.outdated(current, rule, now=6 * day) == [FULL[0]]
 
 
 def test_diff_counts_fulls_but_removes_only_diffs():

@@ -107,7 +107,8 @@ def test_a_target_before_the_end_of_the_named_backup_is_refused():
         labels(at(2999), "20260104-000000F")
     assert labels(at(3000), "20260104-000000F") == ["20260104"]
     with pytest.raises(errors.BackupSetInvalidError, match="at 0/7000100"):
-        labels(goal("lsn", "0/7000000"), "20260104-000000F")
+        labels(goal("lsn", "0/70000FF"), "20260104-000000F")
+    assert labels(goal("lsn", "0/7000100"), "20260104-000000F") == ["20260104"]
 
 
 def test_no_backup_and_only_a_former_cluster():

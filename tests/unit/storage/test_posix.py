@@ -84,6 +84,33 @@ def test_new_directories_are_durable_with_all_their_parents(tmp_path, monkeypatc
     assert synced == [f"{tmp_path}{below}" for below in ("", "/a", "/a/b", "/a")]
 
 
+def test_a_file_is_durable_before_its_name_and_its_name_before_that_is_said(tmp_path, monkeypatch):
+    storage = PosixStorage(str(tmp_path))
+    storage.make_path("a")
+    done = []
+    fsync, rename = os.fsync, os.rename
+
+    def synced(descriptor):
+        done.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    def renamed(source, target):
+        done.append(("rename", target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    writer = storage.writer("a/temporary", publish=Publish.RENAME)
+    writer.write(b"whole")
+    (temporary,) = os.listdir(tmp_path / "a")
+    assert writer.finish(name="file").ready()
+    assert done == [
+        ("sync", f"{tmp_path}/a/{temporary}"),
+        ("rename", f"{tmp_path}/a/file"),
+        ("sync", f"{tmp_path}/a"),
+    ]
+
+
 @pytest.mark.parametrize("what", ["unlink", "rmdir"])
 def test_a_tree_that_somebody_else_removes_meanwhile(tmp_path, monkeypatch, what):
     storage = PosixStorage(str(tmp_path))

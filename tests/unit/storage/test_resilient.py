@@ -19,6 +19,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.sessi
     MOST_LOSSES,
 )
 from ansible_collections.pgsftp.backup.tests.support.sessions import sessions
+from ansible_collections.pgsftp.backup.tests.support.sftp_server import SftpServer
 
 # The storage, with the session cut after every possible request of what it does.
 
@@ -155,6 +156,62 @@ def test_of_files_whose_names_come_in_order_each_is_given_up(root):
     with pytest.raises(errors.TransportLostError, match="for the 8th time"):
         second.finish(after=[after]).wait()
     assert len(some._opener.asked) <= 2 * MOST_LOSSES
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_rename_that_a_session_was_lost_with(root, monkeypatch, happened):
+    """Of the old name nothing is left, which is an error only where there is no new one either."""
+    answer = SftpServer._answer
+
+    def unheard(server, packet):
+        if happened:
+            answer(server, packet)
+        monkeypatch.setattr(SftpServer, "_answer", answer)
+        server.ended = True
+
+    def renamed(source, target):
+        some = sessions(root)
+        storage = ResilientStorage(some)
+        storage.list("")
+        monkeypatch.setattr(SftpServer, "_answer", unheard)
+        try:
+            storage.rename(source, target)
+        finally:
+            assert some._opener.opened == 2
+
+    root.mkdir()
+    (root / "old").write_bytes(b"1")
+    renamed("old", "new")
+    assert [path.name for path in root.iterdir()] == ["new"]
+    with pytest.raises(errors.StorageMissingError):
+        renamed("old", "newer")
+
+
+@pytest.mark.parametrize("cut", range(4, 16))
+def test_one_of_two_twins_is_there_whichever_session_is_lost(root, monkeypatch, cut):
+    """A server that replaces a file in two steps, and the twin may have been sent before it."""
+    missing = set()
+    names = ("info", "info.copy")
+    root.mkdir()
+    for name in names:
+        (root / name).write_bytes(b"former")
+    answer = SftpServer._answer
+
+    def watched(server, packet):
+        reply = answer(server, packet)
+        missing.add(tuple(name for name in names if not (root / name).exists()))
+        return reply
+
+    monkeypatch.setattr(SftpServer, "_answer", watched)
+    some = sessions(root, cuts=[cut], defects={"extensions": {}})
+    storage = ResilientStorage(some)
+    writers = [storage.writer(name, publish=Publish.RENAME) for name in names]
+    for writer in writers:
+        writer.write(b"now")
+    first = writers[0].finish()
+    storage.wait([first, writers[1].finish(twin=first)])
+    assert [(root / name).read_bytes() for name in names] == [b"now", b"now"]
+    assert names not in missing
 
 
 def test_a_refusal_is_not_taken_for_a_lost_session(root):

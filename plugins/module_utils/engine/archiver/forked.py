@@ -75,10 +75,6 @@ class Process:
                 return
             time.sleep(0.001)
 
-    def has_ended(self) -> bool:
-        """Whether it is gone, and nothing is left of it."""
-        return _has_ended(self.pid)
-
 
 def _has_ended(pid: int) -> bool:
     try:

@@ -48,11 +48,6 @@ class Prefetch:
         self._way: timeline.Path = ()
 
     @property
-    def flying(self) -> frozenset[str]:
-        """On their way."""
-        return frozenset(self._flying)
-
-    @property
     def ready(self) -> frozenset[str]:
         """In the spool."""
         return frozenset(self._ready)

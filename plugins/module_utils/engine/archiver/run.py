@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 import typing as t
 from dataclasses import dataclass
 
@@ -32,7 +31,7 @@ class StatusResult:
         """As the option ``output`` asks for."""
         if self.output == "json":
             return json.dumps(self.as_dict(), indent=2) + "\n"
-        return status.text(self.status, time.time())
+        return status.text(self.status)
 
 
 def run(options: Options, main: t.Callable[..., int]) -> StatusResult | None:

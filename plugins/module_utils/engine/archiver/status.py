@@ -85,7 +85,7 @@ def from_dict(value: t.Mapping[str, t.Any]) -> Status:
     return Status(value["stanza"], value["pid"], value["started"], rows, fetched)
 
 
-def text(status: Status, now: float) -> str:
+def text(status: Status) -> str:
     """For people."""
     lines = [
         f"stanza: {status.stanza}",

@@ -99,8 +99,6 @@ class Features(t.NamedTuple):
     """What a kind of storage offers beyond files and directories."""
 
     symlink: bool
-    hardlink: bool
-    path_sync: bool
 
 
 class Publish(enum.Enum):

@@ -33,7 +33,7 @@ from .posix_files import PosixReader, PosixWriter
 class PosixStorage(Storage):
     """The verbs on ``root``."""
 
-    features = Features(symlink=True, hardlink=True, path_sync=True)
+    features = Features(symlink=True)
 
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") or "/"

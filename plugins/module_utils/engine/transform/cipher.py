@@ -19,8 +19,6 @@ from .. import dependency
 from ..errors import CryptoError
 from .compression import Buffer, Framing
 
-CIPHER_TYPES = ("none", "aes-256-cbc")
-
 _MAGIC = b"Salted__"
 _SALT_SIZE = 8
 _BLOCK = 16

@@ -133,3 +133,11 @@ def test_a_tree_that_may_not_be_removed_as_a_whole(sftp, root):
     with pytest.raises(errors.StorageAccessError, match="'t/b'"):
         storage.remove_tree("t")
     assert [entry.name for entry in storage.list("t")] == ["b"]
+
+
+def test_a_name_that_stays_missing_is_asked_for_twice(sftp):
+    """Its directory was made meanwhile: the server will not say anything else, however often."""
+    storage = sftp(refuse={"open": 2})
+    with pytest.raises(errors.StorageMissingError, match="unable to open"):
+        storage.write("d/x", b"1")
+    assert storage.test_server.count("open") == 2

@@ -34,7 +34,6 @@ class Reader(base.Reader):
         self._position = offset  # of the next byte to give
         self._wanted = offset  # of the next byte to ask for
         self._end = None if size is None else offset + size
-        self._exact = size is not None
         self._sizing = False
         self._handle: bytes | None = None
         self._pending = 0  # READs without an answer

@@ -36,7 +36,7 @@ class SftpStorage(Storage):
     section 1), although ``link`` makes one when asked.
     """
 
-    features = Features(symlink=False, hardlink=False, path_sync=False)
+    features = Features(symlink=False)
 
     def __init__(
         self,

@@ -185,7 +185,7 @@ class Surveyor:
         self._step()
         self._note("create", created)
         written = self._try_write(created.handle)
-        current = self._try_names(written)
+        current = self._try_names()
         self._try_read(current if written else None)
         self._try_remove(current)
         self._remove_abandoned()
@@ -215,7 +215,7 @@ class Surveyor:
             self._upload = SAMPLE / max(writes[-1].at - started, 1e-6)
         return not failed
 
-    def _try_names(self, written: bool) -> str:
+    def _try_names(self) -> str:
         """Rename, exclusive creation, rename over, and a listing; the name that the file has."""
         renamed = self._ask(protocol.RENAME, self._name("one") + self._name("two"))
         exclusive = protocol.WRITE_FLAG | protocol.CREATE | protocol.EXCLUSIVE
