@@ -139,7 +139,10 @@ def test_the_level_of_compression_is_that_of_the_full_backup(site):
     assert small < large
     out, incr = backup(site, "--type=incr", "--compress-level=7")
     assert f"cannot alter compress-level option to '7', reset to value in {other['label']}" in out
-    assert "option-compress-level=-5" in manifest(site, incr["label"])
+    # So the peer writes it, and it reads nothing else.
+    assert "option-compress-level=4294967291" in manifest(site, incr["label"])
+    site.pgbackrest("backup", "--type=incr", "--compress-level=-5")
+    assert backup(site, "--type=incr", "--compress-level=-5")[1]["type"] == "incr"
 
 
 def test_a_file_from_the_future_makes_us_compare_checksums(site):

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import shutil
 import time
 
 import pytest
 
-from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
+from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors, log
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.command import expire
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.repository import (
+    archive_info,
     backup_info,
     infofile,
 )
@@ -26,6 +28,20 @@ from ansible_collections.pgsftp.backup.tests.support.expiring import RULE, two_s
 @pytest.fixture
 def place(fixture_repositories, tmp_path):
     return two_sets(fixture_repositories, tmp_path)
+
+
+@pytest.fixture
+def warned():
+    """What is logged as a warning."""
+    lines = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            lines.append(record.getMessage())
+
+    handler = log.attach(Handler(), "warn")
+    yield lines
+    log.detach(handler)
 
 
 @pytest.mark.parametrize("days", [0, 1, 100000])
@@ -196,6 +212,51 @@ def test_the_last_full_backup_is_not_removed_even_by_name(place):
     place.expire(*RULE)
     with pytest.raises(errors.BackupSetInvalidError, match="until another full backup"):
         place.expire(f"--set={place.new[0]}")
+
+
+def test_the_last_full_backup_of_a_former_cluster_stays_while_the_new_one_has_none(place):
+    """After stanza-upgrade it is all that there is."""
+    storage = PosixStorage(str(place.path))
+    archive = archive_info.load(storage, "demo", None)
+    catalogue = backup_info.load(storage, "demo", None)
+    row = catalogue.current._replace(system_id=catalogue.current.system_id + 1)
+    archive_info.save(storage, "demo", archive.upgraded(row.system_id, row.version), None)
+    backup_info.save(storage, "demo", catalogue.upgraded(row), None)
+    place.expire(f"--set={place.old[0]}")
+    with pytest.raises(errors.BackupSetInvalidError, match="until another full backup"):
+        place.expire(f"--set={place.new[0]}")
+    assert place.labels() == place.new
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--repo1-retention-archive-type=incr",), "'repo1-retention-archive' is not set"),
+        (
+            ("--repo1-retention-archive-type=diff",),
+            "neither option 'repo1-retention-archive' nor option 'repo1-retention-diff' is set",
+        ),
+        (("--repo1-retention-archive-type=diff", "--repo1-retention-diff=1"), None),
+        (("--repo1-retention-archive-type=incr", "--repo1-retention-archive=1"), None),
+        ((), None),
+    ],
+)
+def test_wal_that_never_goes_is_warned_of(place, warned, arguments, said):
+    place.expire(*RULE, *arguments)
+    if said is None:
+        assert warned == []
+    else:
+        (line,) = warned
+        assert line.startswith("WAL segments will not be expired: ")
+        assert line.endswith(said)
+
+
+def test_the_newest_backup_goes_by_name_with_a_warning(place, warned):
+    place.expire("--repo1-retention-full=2", f"--set={place.old[1]}")
+    assert warned == []
+    place.expire("--repo1-retention-full=2", f"--set={place.new[1]}")
+    (line,) = warned
+    assert line.startswith(f"repo1: expiring latest backup {place.new[1]} - ")
 
 
 def test_one_repository_that_is_down_keeps_no_other_from_being_expired(place, tmp_path):

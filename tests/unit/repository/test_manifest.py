@@ -79,6 +79,18 @@ def line(text: str, key: str) -> str:
     return found[len(key) + 1 :]
 
 
+def test_a_negative_level_of_compression_is_written_as_the_real_reader_takes_it() -> None:
+    """A negative number makes it refuse all of the manifest."""
+    made = dataclasses.replace(
+        example(), options=ManifestOptions(compress_level=-5, compress_level_network=-1)
+    )
+    text = manifest.render(made)
+    assert line(text, "option-compress-level") == "4294967291"
+    assert line(text, "option-compress-level-network") == "4294967295"
+    read = manifest.parse(text).options
+    assert (read.compress_level, read.compress_level_network) == (-5, -1)
+
+
 def test_defaults_are_those_of_the_data_directory() -> None:
     text = manifest.render(example())
     assert '\n[target:file:default]\ngroup="postgres"\nmode="0640"\nuser="postgres"\n' in text

@@ -76,6 +76,12 @@ def test_what_files_may_have() -> None:
     assert parse(size=0, checksum=None).checksum == manifest_entries.EMPTY_SHA1
 
 
+def test_blocks_without_a_map_are_of_a_file_that_is_stored_whole() -> None:
+    """As 2.55 writes it when ``repo-block`` is switched off for a backup that builds on others."""
+    assert parse(bi=1, repo_size=8200).block is None
+    assert parse(bi=1, bic=7, bim=0).block is None
+
+
 @pytest.mark.parametrize("oid", ["²", "x", "", "0", "05", "-1", "1" * 5000])
 def test_a_tablespace_has_an_oid(oid: str) -> None:
     value = {"path": "/x", "type": "link", "tablespace-id": oid, "tablespace-name": "ts"}

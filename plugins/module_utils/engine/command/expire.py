@@ -28,7 +28,7 @@ from ..errors import (
 from ..repository import archive_info, backup_info, layout, lock, reconstruct, retention
 from ..repository.archive_info import ArchiveInfo
 from ..repository.backup_info import BackupInfo
-from ..repository.label import FULL, is_label
+from ..repository.label import DIFF, FULL, INCR, is_label
 from ..repository.reconstruct import Reconstruction
 from ..repository.retention import RetentionRule, Verdict
 from ..storage.base import Storage
@@ -143,11 +143,21 @@ def _expire(
             repo.key,
             rule.full_type,
         )
+    _warn_of_endless_wal(repo, rule)
     if options.oldest:
         rule = retention.oldest(found.info.backups, rule)
     now = int(time.time())
     verdicts = _verdicts(found.info, rule, options.set, now)
     doomed = [row.label for row in verdicts if row.remove]
+    if options.set is not None and max(found.info.backups) in doomed:
+        log.warn(
+            "repo%d: expiring latest backup %s - the ability to perform point-in-time-recovery "
+            "(PITR) may be affected\n"
+            "HINT: of older backups repo%d-retention-archive may have kept no WAL but their own.",
+            repo.key,
+            max(found.info.backups),
+            repo.key,
+        )
     info = found.info.without_backups(doomed)
     for row in verdicts:
         (log.info if row.remove else log.detail)(
@@ -202,6 +212,24 @@ def _rule(repo: RepoOptions) -> RetentionRule:
     )
 
 
+def _warn_of_endless_wal(repo: RepoOptions, rule: RetentionRule) -> None:
+    """Tell of a retention type of WAL that has no number: nothing of the WAL ever goes."""
+    wanted = f"option 'repo{repo.key}-retention-archive'"
+    if rule.archive_type == DIFF and rule.diff is None:
+        lacking = f"neither {wanted} nor option 'repo{repo.key}-retention-diff' is set"
+    elif rule.archive_type == INCR:
+        lacking = f"{wanted} is not set"
+    else:
+        return
+    if rule.archive is None:
+        log.warn(
+            "WAL segments will not be expired: option 'repo%d-retention-archive-type=%s' but %s",
+            repo.key,
+            rule.archive_type,
+            lacking,
+        )
+
+
 def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None, now: int) -> list[Verdict]:
     if wanted is None:
         return retention.backups(info.backups, rule, now=now)
@@ -210,12 +238,10 @@ def _verdicts(info: BackupInfo, rule: RetentionRule, wanted: str | None, now: in
             f"backup set {wanted} is not valid", hint="the info command lists the backups."
         )
     gone = set(backup_info.dependents(info.backups, wanted))
-    fulls = {
-        name
-        for name, entry in info.backups.items()
-        if entry.backup_type == FULL and entry.db_id == info.current_id
-    }
-    if fulls and fulls <= gone:
+    fulls = {name: entry.db_id for name, entry in info.backups.items() if entry.backup_type == FULL}
+    # The cluster of the newest one: after stanza-upgrade the current one may have none yet.
+    last = fulls[max(fulls)] if fulls else None
+    if fulls and gone.issuperset(name for name, db_id in fulls.items() if db_id == last):
         raise BackupSetInvalidError(
             f"full backup {wanted} cannot be expired until another full backup has been created",
             hint="take a full backup first.",

@@ -168,6 +168,12 @@ class ManifestDb(t.NamedTuple):
     control_version: int
 
 
+LEVELS = 1 << 32
+"""Levels of compression count modulo this in a manifest. The real reader knows no negative number
+there, and refuses all of a manifest with one; the real writer has 4294967295 for -1.
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class ManifestOptions:
     """Section ``[backup:option]``; None where the writer did not say."""

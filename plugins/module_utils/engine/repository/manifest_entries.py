@@ -166,7 +166,11 @@ def _is_size(value: t.Any) -> bool:
     return value.__class__ is int and 0 <= value < MOST
 
 
-def _block(name: str, values: t.Mapping[str, t.Any], size: int, repo_size: int) -> Block:
+def _block(name: str, values: t.Mapping[str, t.Any], size: int, repo_size: int) -> Block | None:
+    """None for a file without a map, which is stored whole, whatever its line says of blocks.
+
+    The real writer leaves the size of the blocks there when repo-block is switched off in a chain.
+    """
     units, map_size = values["bi"], values.get("bim", 0)
     checksum_size = values.get("bic", BLOCK_CHECKSUM_SIZE)
     if not (
@@ -181,7 +185,7 @@ def _block(name: str, values: t.Mapping[str, t.Any], size: int, repo_size: int) 
     block = Block(units * BLOCK_UNIT, checksum_size, map_size)
     if map_size > _MAP_EXTRA + -(-size // block.size) * (checksum_size + _MAP_ENTRY):
         raise JsonFormatError(f"file '{name}': the map of its blocks is too large")
-    return block
+    return block if map_size else None
 
 
 def _page_errors(name: str, value: object) -> PageErrors:

@@ -11,6 +11,7 @@ from ..errors import FormatError, JsonFormatError
 from ..transform.compression import TYPES
 from . import infofile
 from .contents import (
+    LEVELS,
     BackupFacts,
     Database,
     Defaults,
@@ -170,6 +171,12 @@ def _parse_db(row: Fields) -> ManifestDb:
     )
 
 
+def _level(row: Fields, key: str) -> int | None:
+    """A level of compression; see LEVELS."""
+    value = row.optional_integer(key)
+    return value if value is None or value < LEVELS // 2 else value - LEVELS
+
+
 def _parse_options(row: Fields) -> ManifestOptions:
     # Writers before the key existed knew only gz.
     compress_type = row.optional_text("option-compress-type")
@@ -183,8 +190,8 @@ def _parse_options(row: Fields) -> ManifestOptions:
         backup_standby=row.optional_flag("option-backup-standby"),
         buffer_size=row.optional_integer("option-buffer-size"),
         checksum_page=row.optional_flag("option-checksum-page"),
-        compress_level=row.optional_integer("option-compress-level"),
-        compress_level_network=row.optional_integer("option-compress-level-network"),
+        compress_level=_level(row, "option-compress-level"),
+        compress_level_network=_level(row, "option-compress-level-network"),
         compress_type=compress_type,
         delta=row.optional_flag("option-delta"),
         hardlink=row.flag("option-hardlink"),

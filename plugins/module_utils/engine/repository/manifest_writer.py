@@ -14,6 +14,7 @@ from . import infofile
 from .contents import (
     BLOCK_CHECKSUM_SIZE,
     BLOCK_UNIT,
+    LEVELS,
     BackupFacts,
     Database,
     Manifest,
@@ -116,14 +117,19 @@ def _option_rows(options: ManifestOptions) -> tuple[tuple[str, object], ...]:
         ("option-buffer-size", options.buffer_size),
         ("option-checksum-page", options.checksum_page),
         ("option-compress", options.compress_type != "none"),
-        ("option-compress-level", options.compress_level),
-        ("option-compress-level-network", options.compress_level_network),
+        ("option-compress-level", _level(options.compress_level)),
+        ("option-compress-level-network", _level(options.compress_level_network)),
         ("option-compress-type", options.compress_type),
         ("option-delta", options.delta),
         ("option-hardlink", options.hardlink),
         ("option-online", options.online),
         ("option-process-max", options.process_max),
     )
+
+
+def _level(value: int | None) -> int | None:
+    """A level of compression; see LEVELS."""
+    return None if value is None else value % LEVELS
 
 
 def _target(row: Target) -> str:
