@@ -225,7 +225,7 @@ def test_the_last_full_backup_of_a_former_cluster_stays_while_the_new_one_has_no
     place.expire(f"--set={place.old[0]}")
     with pytest.raises(errors.BackupSetInvalidError, match="until another full backup"):
         place.expire(f"--set={place.new[0]}")
-    assert place.labels() == place.new
+    assert place.listed() == place.new
 
 
 @pytest.mark.parametrize(
