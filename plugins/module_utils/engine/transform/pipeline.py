@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import typing as t
 
 from ..errors import AssertError, FormatError
@@ -136,7 +137,7 @@ class Decoder:
             None if encoding.cipher_pass is None else Decryptor(encoding._pass, framing=framing)
         )
         self._decompressor = decompressor(encoding.compress_type, framing=framing)
-        self._source = Sha1()
+        self._source = hashlib.sha1()
         self.source_size = 0
         """Bytes given so far."""
         self.stored_size = 0

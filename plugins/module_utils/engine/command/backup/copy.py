@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import hashlib
 import typing as t
 
 from ... import dependency
@@ -24,7 +25,6 @@ from ...storage.base import Completion, Publish, Storage, Writer
 from ...storage.open import Opener
 from ...storage.sessions import Sessions
 from ...transform.compression import Framing
-from ...transform.digest import Sha1
 from ...transform.page_checksum import PageCheck
 from ...transform.pipeline import Encoder, Encoding
 from ...worker.serve import Deferred, Handler, Setup
@@ -273,7 +273,7 @@ class Copier:
 
 def _checksum(source: NodeFile, file: SourceFile) -> str | None:
     """SHA-1 of the file as it is now; None when its size is another one."""
-    digest = Sha1()
+    digest = hashlib.sha1()
     left = file.size
     while left:
         data = source.read(min(CHUNK, left))

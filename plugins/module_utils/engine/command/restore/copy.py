@@ -33,7 +33,6 @@ from ...repository.contents import Block
 from ...repository.stored import Stored
 from ...storage.base import Reader, Storage
 from ...storage.open import Opener
-from ...transform.digest import Sha1
 from ...transform.pipeline import Decoder
 from ...worker.serve import CONNECTION_ERRORS, Deferred, Handler, RefusedError, Setup
 from ..ranges import Range, RangeBytes, ranges
@@ -106,7 +105,7 @@ def is_same(existing: io.FileIO, file: RestoreFile, job: RestoreJob) -> bool:
         )
     if job.keep is Keep.NONE or status.st_size < file.size:
         return False
-    digest = Sha1()
+    digest = hashlib.sha1()
     left = file.size
     while left:
         data = existing.read(min(CHUNK, left))
