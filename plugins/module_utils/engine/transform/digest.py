@@ -5,7 +5,7 @@
 
 Of a large one it is taken in a thread beside the compression: the library computes without the
 interpreter's lock. Where processors are to be had, as with ``process-max=1`` on two, a backup takes
-0.86 of the time, and elsewhere no more. A restore gains nothing: its bytes would only change caches.
+0.86 of the time, and elsewhere no more. A restore gains nothing: bytes would only change caches.
 """
 
 from __future__ import annotations
