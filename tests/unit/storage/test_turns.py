@@ -16,6 +16,7 @@ from ansible_collections.pgsftp.backup.plugins.module_utils.engine import errors
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage import turns
 from ansible_collections.pgsftp.backup.plugins.module_utils.engine.storage.turns import (
     CALM,
+    NEWS,
     Turns,
     pause_after,
 )
@@ -222,7 +223,8 @@ def test_nobody_gives_up_while_others_get_on(others, given_up_at):
     assert given_up_at - 30 <= clock() <= given_up_at
     with pytest.raises(errors.HostBusyError):
         shared.connect(scripted(*[BUSY] * 99), patience=30, hurried=False)
-    assert given_up_at <= clock() <= given_up_at + 30
+    # That others got on is heard of to a second.
+    assert given_up_at - NEWS <= clock() <= given_up_at + 30
 
 
 def test_what_one_process_achieves_another_hears_of():
