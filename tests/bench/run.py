@@ -48,13 +48,15 @@ PROXY = TOP / "tests" / "support" / "delay_proxy.py"
 # The backups that are restored.
 LABELS: dict[str, str] = {}
 
-# A file up or down with our storage alone.
+# A file up or down with our storage alone, in a process that is like a worker.
 TRANSFER = """
 import os, sys
 sys.path.insert(0, os.path.realpath("/opt/pgsftp/current"))
 from pgsftp_engine.config.options import RepoOptions, SftpOptions
 from pgsftp_engine.storage.base import Publish
 from pgsftp_engine.storage.open import prepare
+from pgsftp_engine.worker.memory import keep_freed
+keep_freed()
 way, host, port, file, name = sys.argv[1:]
 sftp = SftpOptions(host=host, port=int(port), user="pgbackrest", key_check_type="none",
                    private_key_file="%s")
